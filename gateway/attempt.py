@@ -7,6 +7,7 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable
 from functools import partial
@@ -40,7 +41,7 @@ from gateway.errors import (
 )
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
-from gateway.providers.headers import forwarded_headers, response_headers
+from gateway.providers.headers import CALLERS_ACCOUNT, forwarded_headers, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
     note_failure,
@@ -54,7 +55,7 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.parameters import with_parameters
-from gateway.wire.retry_after import wait_in_headers
+from gateway.wire.retry_after import wait_in_headers, wish_in_headers
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 """Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
@@ -69,7 +70,11 @@ _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd
 _FIRST_ERROR: Final = 400
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
-_OUR_CREDENTIALS: Final = frozenset({401, 403})
+_FORBIDDEN: Final = 403
+_OUR_CREDENTIALS: Final = frozenset({401, _FORBIDDEN})
+_NAMED_FILE: Final = re.compile(rb'"(?:fileUri|file_uri|cachedContent|cached_content|s3Location)"')
+"""What Google and Bedrock refuse with 403 where the account may not read it."""
+
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 _OF_A_BODY: Final = frozenset(
@@ -208,6 +213,8 @@ def _open_written(
     target, endpoint = attempt.target, call.endpoint
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
+    if headers and not CALLERS_ACCOUNT.isdisjoint([name for name, _ in headers]):
+        attempt.is_callers_to_refuse = True
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
@@ -252,7 +259,8 @@ async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> N
     assert reply is not None, "else there is an answer"  # noqa: S101 - says it to the type checker
     try:
         if reader is not None:
-            await _deliver_stream(responder, call, attempt, reply, reader, opened.held)
+            # Whether it is stored may be the route's wish.
+            await _deliver_stream(responder, attempt.sent or call, attempt, reply, reader, opened.held)
         else:
             # It gives no error back: a reply that is one is not opened.
             await relay_reply(
@@ -276,13 +284,28 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
             is_callers = attempt.error_type in _OF_A_BODY
             return Outcome("none" if is_callers else "sick", attempt.status_code, took_ms=took_ms)
         return _good(attempt, took_ms)
-    if isinstance(failure, Answer):
-        is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS
-        asks_for_patience = is_sick or failure.status == _TOO_MANY
-        wait_s = wait_in_headers(failure.headers, time.time()) if asks_for_patience else 0.0
+    # A balancer's page in place of an error says by its status whose fault it is, as an error does.
+    is_refusal = isinstance(failure, UpstreamBadReply) and attempt.status_code >= _FIRST_ERROR
+    if is_refusal or isinstance(failure, Answer):
+        status = attempt.status_code if is_refusal else failure.status
+        # What a caller calls itself there is refused as our key would be, and is none of the target's doing.
+        is_ours = status in _OUR_CREDENTIALS and not attempt.is_callers_to_refuse
+        is_sick = status >= _SERVER_ERROR or is_ours
+        asks_for_patience = is_sick or status == _TOO_MANY
+        wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
     is_callers = failure.source != "upstream" or is_out_of_callers_time(attempt, failure, limits)
     return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
+
+
+def wait_asked(failure: GatewayError | Answer, now_s: float) -> float:
+    """For how long the provider wants to be left alone after *failure*, 0.0 where it does not say."""
+    if isinstance(failure, Answer):
+        return wait_in_headers(failure.headers, now_s)
+    if not failure.headers:
+        return 0.0
+    told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in failure.headers]
+    return wait_in_headers(told, now_s)
 
 
 def is_out_of_callers_time(
@@ -359,6 +382,7 @@ async def _open_whole(
         attempt.token = reply.token
         if call.endpoint.reply != "bytes":
             body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
+            _note_what_was_named(attempt, reply, request)
             return _take_whole(responder, call, attempt, pair, reply, body)
         if reply.status < _FIRST_ERROR:
             is_read = False
@@ -393,6 +417,12 @@ def _take_whole(
     return _refused(attempt, pair, reply, headers, body)
 
 
+def _note_what_was_named(attempt: AttemptTrace, reply: UpstreamReply, request: UpstreamRequest) -> None:
+    """Note whether a refusal may be of a file that the caller named: of one of others, or of none, too."""
+    if reply.status == _FORBIDDEN and _NAMED_FILE.search(request.body):
+        attempt.is_callers_to_refuse = True
+
+
 def _refused(
     attempt: AttemptTrace,
     pair: Pair,
@@ -404,11 +434,14 @@ def _refused(
     refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
     if refusal is None:
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+        error = UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish_in_headers(headers))
+        error.own_status = reply.status
+        raise error
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
-    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
+    own_status = reply.status if reply.status != refusal.status else 0
+    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt), own_status)
 
 
 async def _open_stream_in_time(
@@ -448,6 +481,7 @@ async def _open_stream(
         attempt.token = reply.token
         if reply.status not in SUCCESS:
             body = await reply.read(MAX_ERROR_BYTES)
+            _note_what_was_named(attempt, reply, request)
             return _refused(attempt, pair, reply, response_headers(reply.headers), body)
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
         if not content_type.startswith(_stream_type(call, attempt.target)):
@@ -483,11 +517,12 @@ async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
             attempt.first_chunk()
         held.append(events)
         held_bytes += len(events)
-        if held_bytes > MAX_HELD_BYTES:
-            raise UpstreamBadReply(_NO_CONTENT)
         if reader.has_content and not reader.failure:
             attempt.first_content_ns = time.perf_counter_ns()
             return held[0] if len(held) == 1 else b"".join(held)
+        # Only what has none: a picture is one event of megabytes.
+        if held_bytes > MAX_HELD_BYTES:
+            raise UpstreamBadReply(_NO_CONTENT)
     msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
     raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
 

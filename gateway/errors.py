@@ -41,11 +41,13 @@ class GatewayError(Exception):
             the call, only where the words of calls may go.
         headers: Response headers that belong to the refusal.
         plan: The `Plan` that came to nothing, for the trace; None where there was none.
+        own_status: What a provider said beside a page that is no error a caller could read; 0.
     """
 
     # Its words are those of `model`, which nothing here may know.
     plan: object = None
     status: int = 500
+    own_status: int = 0
     type: ClassVar[str] = "api_error"
     code: ClassVar[str] = "internal_error"
     source: ClassVar[Source] = "gateway"

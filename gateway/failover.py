@@ -22,6 +22,7 @@ from gateway.attempt import (
     is_out_of_callers_time,
     open_attempt,
     outcome_of,
+    wait_asked,
 )
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.retry_wish import RetryWish
@@ -42,12 +43,14 @@ from gateway.routing.sessions import Sessions
 from gateway.tasks import spawn
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.registry import pair_of
-from gateway.wire.retry_after import wait_in_headers
 
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
 _LEAST_BEYOND_S: Final = 0.01
+
+_MISTAKES: Final = frozenset(range(400, 500)) - {408, 429}
+"""Statuses of what the same target would say again, in whatever words."""
 
 _PROBED_S: Final = 1.0
 _NS_PER_MS: Final = 1_000_000
@@ -101,15 +104,24 @@ class Progress:
         is_begun: The first target has been tried once, and may be tried again.
     """
 
-    __slots__ = ("failure", "is_begun", "target")
+    __slots__ = ("attempt", "failure", "is_begun", "target")
 
     def __init__(self) -> None:
+        self.attempt: AttemptTrace | None = None
         self.failure: Failure | None = None
         self.is_begun = False
         self.target: Target | None = None
 
-    def failed(self, target: Target, failure: Failure) -> None:
-        """Note that."""
+    def failed(self, trace: CallTrace, target: Target, failure: Failure) -> None:
+        """Note that, unless it says less than what is known: a target that cannot do it was not asked.
+
+        A caller that hears of that alone would take its call for wrong, and send it to nobody any more.
+        """
+        if self.attempt is not None and isinstance(failure, UnsupportedParameter):
+            trace.answered_by(self.attempt)
+            return
+        if not isinstance(failure, UnsupportedParameter):
+            self.attempt = trace.answer
         self.target, self.failure = target, failure
 
     @property
@@ -173,7 +185,7 @@ class Failover:
                 failure = await self.deliver(responder, call, opened, wishes)
                 if failure is None:
                     return
-                progress.failed(opened.attempt.target, failure)
+                progress.failed(responder.trace, opened.attempt.target, failure)
             # Who failed alone is tried again as without a hedge; of two neither is.
             progress.is_begun = tried == 1 and progress.failure is not None
             targets = targets if progress.is_begun else targets[tried:]
@@ -188,7 +200,7 @@ class Failover:
             else:
                 failure = opening
             progress = Progress()
-            progress.failed(targets[0], failure)
+            progress.failed(responder.trace, targets[0], failure)
             progress.is_begun = True
         attempts = _Calls(self, responder, call, wishes)
         await self.try_in_turn(responder, targets, attempts, wishes.retry, progress)
@@ -288,7 +300,7 @@ class Failover:
                 failure = await attempts.make(target)
                 if failure is None:
                     return True
-                progress.failed(target, failure)
+                progress.failed(trace, target, failure)
             if not attempts.can_repeat:
                 return False
             retry += 1
@@ -333,9 +345,11 @@ class Failover:
         has_other: bool,
     ) -> float | None:
         """How long to wait before *target* is asked once more; None: it is not."""
-        if retry > policy.retries or failure.status not in policy.on_status or _is_final(failure):
+        if retry > policy.retries or not _is_among(failure, policy.on_status) or _is_final(failure):
             return None
-        asked_s = wait_in_headers(failure.headers, time.time()) if isinstance(failure, Answer) else 0.0
+        if failure.own_status in _MISTAKES and failure.own_status not in policy.on_status:
+            return None
+        asked_s = wait_asked(failure, time.time())
         # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
         if asked_s and (has_other or asked_s > policy.bounds.max_wait_s):
             return None
@@ -483,7 +497,7 @@ class Failover:
                 if isinstance(result, Opened):
                     opened = result
                 else:
-                    progress.failed(target, result)
+                    progress.failed(responder.trace, target, result)
             return opened, tried
         finally:
             if reason is not None and (progress.failure is None or progress.is_over):
@@ -564,9 +578,14 @@ class _Calls:
 
 def falls_back(target: Target, failure: Failure) -> bool:
     """Whether another is tried after *failure* of *target*."""
-    return failure.status in target.fallback.on_status or isinstance(
+    return _is_among(failure, target.fallback.on_status) or isinstance(
         failure, FirstTokenTimeout | UnsupportedParameter
     )
+
+
+def _is_among(failure: Failure, statuses: Collection[int]) -> bool:
+    """Whether *failure* has one of *statuses*, as its provider or as its caller knows it."""
+    return failure.status in statuses or failure.own_status in statuses
 
 
 async def pause(trace: CallTrace, wait_s: float) -> None:

@@ -48,6 +48,7 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
+    NoTargetAvailable,
     Overloaded,
     forget_frames,
 )
@@ -186,22 +187,38 @@ class Pipeline:
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             if call.body_bytes >= LONG_BYTES:
                 await self._long_work.take_turn()
-            plan = snapshot.routing.plan(call.model, facts)
+            refusal: GatewayError | None = None
+            try:
+                plan = snapshot.routing.plan(call.model, facts)
+            except NoTargetAvailable as error:
+                if not isinstance(error.plan, Plan):
+                    raise
+                # Who goes on from something may be answered where that is, whatever tier the call is of.
+                forget_frames(error)
+                refusal, plan = error, error.plan
             if plan.session is not None:
                 plan = await self.at_home(plan, snapshot, call.model, facts)
             is_response = endpoint.name == RESPONSE.name
             if self._stored is not None and (
                 is_response or (plan.route is not None and may_name_state(call, body))
             ):
-                if self._stored.is_shared:
-                    await self._stored.hear([state.name for state in state_named(call)])
-                plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
+                plan = await self._stick(self._stored, snapshot, plan, facts, call)
                 responder.notes_parts = is_response and (plan.route is not None or wants_sealed(call))
+            if refusal is not None and not plan.targets:
+                raise refusal
             if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
 
         return self.serve(client, endpoint, stages)
+
+    async def _stick(
+        self, stored: StoredObjects, snapshot: Snapshot, plan: Plan, facts: CallFacts, call: Call
+    ) -> Plan:
+        """*plan*, or another for the account that has what the call goes on from; raises as `Sticking`."""
+        if stored.is_shared:
+            await stored.hear([state.name for state in state_named(call)])
+        return Sticking(stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
 
     async def at_home(self, plan: Plan, snapshot: Snapshot, model: str, facts: CallFacts) -> Plan:
         """*plan*, or another where a session that is new here stays with a target by what replicas know."""

@@ -38,7 +38,7 @@ from gateway.errors import (
 from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline, spent_by
-from gateway.providers.headers import FORWARDED_UP
+from gateway.providers.headers import CALLERS_ACCOUNT, FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import note_failure, without_credentials
 from gateway.responder import Answer, Responder
@@ -48,6 +48,7 @@ from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.upstream.sockets import MAX_MESSAGE_BYTES, Closed, HandshakeRefused, Pong, ProviderSocket
 from gateway.wire import close_codes
+from gateway.wire.retry_after import wish_in_headers
 
 _SWITCHING: Final = 101
 _CUT_S: Final = 0.7
@@ -268,11 +269,14 @@ class _Dialing:
         if event is not None:
             return Answer(answer.status, answer.headers, event)
         message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
-        return UpstreamBadReply(message, excerpt=excerpt(answer.body))
+        return UpstreamBadReply(
+            message, excerpt=excerpt(answer.body), headers=wish_in_headers(answer.headers)
+        )
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         target, headers = attempt.target, self._socket.headers
         callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
+        attempt.is_callers_to_refuse = not CALLERS_ACCOUNT.isdisjoint([name for name, _ in callers])
         traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
         sent = passage_headers(target, callers, traced)
         if self._socket.subprotocols:

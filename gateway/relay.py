@@ -33,6 +33,7 @@ from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
+from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
 """JSON up to this long is read whole, for its usage and so that a cut one is an error with a status."""
@@ -165,7 +166,10 @@ async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     body = await reply.read(MAX_ERROR_BYTES)
     if not is_json_object(body):
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+        wish = wish_in_headers(passage_response_headers(reply.headers))
+        error = UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish)
+        error.own_status = reply.status
+        raise error
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     headers = [pair for pair in passage_response_headers(reply.headers) if pair[0] != b"content-type"]
     return Answer(reply.status, headers, without_credentials(body, attempt))

@@ -56,11 +56,16 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole response for the caller."""
+    """A whole response for the caller.
+
+    Attributes:
+        own_status: What its provider said in place of `status`, where the caller's dialect knows that not; 0.
+    """
 
     status: int
     headers: HeaderPairs
     body: bytes
+    own_status: int = 0
 
 
 async def refuse_untraced(client: Client, wording: Wording, error: GatewayError, request_id: str) -> None:

@@ -40,7 +40,8 @@ _ENDS: Final = frozenset(
         "transcript.text.done",
     }
 )
-_FAILURES: Final = frozenset({"error", "response.failed"})
+_FAILED: Final = "response.failed"
+_FAILURES: Final = frozenset({"error", _FAILED})
 _PRELUDE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.content_part.added"}
 )
@@ -48,6 +49,12 @@ _ITEM_ADDED: Final = "response.output_item.added"
 _ITEMS_WITHOUT_CONTENT: Final = frozenset({"message", "reasoning"})
 _PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
 """Of the errors of a response; the others are about what was asked, so another target would say the same."""
+
+_CALLERS_MISTAKES: Final = re.compile(
+    r"(?:invalid_|image_).*"
+    r"|unsupported_image_media_type|empty_image_file|failed_to_download_image"
+)
+"""Those that are so for certain. https://platform.openai.com/docs/api-reference/responses/object"""
 
 # Decides whether events are worth decoding. Runs of a thread have no `type`, so any usage is.
 _TELLING: Final = re.compile(
@@ -117,8 +124,11 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
 
 
 def _is_providers_mistake(reply: TypedReply) -> bool:
-    code = reply.error.get("code") if isinstance(reply.error, dict) else None
-    return reply.status == "failed" and text_of(code) in _PROVIDERS_MISTAKES
+    return reply.status == "failed" and _code_of(reply) in _PROVIDERS_MISTAKES
+
+
+def _code_of(reply: TypedReply) -> str:
+    return text_of(reply.error.get("code")) if isinstance(reply.error, dict) else ""
 
 
 def object_facts(reply: TypedReply, usage: Usage | None) -> ObjectFacts:
@@ -218,14 +228,17 @@ class EventReader:
 
     def _take(self, told: TypedReply, data: bytes) -> None:
         kind = text_of(told.type)
+        inner = find_reply(bytes(told.response)) or told
         is_failure = kind in _FAILURES or (told.type is None and told.error is not None)
+        if kind == _FAILED and _CALLERS_MISTAKES.fullmatch(_code_of(inner)):
+            # An answer, as it is where the same comes whole: nobody else would say another thing.
+            is_failure, self.has_content, self.has_ended = False, True, True
         if is_failure:
             self.failure = self.failure or data
         elif not _is_announcement(told, kind) or self._seen_bytes > MAX_PRELUDE_BYTES:
             self.has_content = True
         if is_failure or kind in _ENDS:
             self.has_ended = True
-        inner = find_reply(bytes(told.response)) or told
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage

@@ -29,6 +29,9 @@ FORWARDED_UP: Final = (
 )
 """Request headers that OpenAI and servers of its API act on."""
 
+CALLERS_ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
+"""Those that say in whose name a provider is to take the call: a wrong one is refused as a wrong key is."""
+
 ANTHROPIC_FORWARDED_UP: Final = (
     "anthropic-beta",
     "anthropic-version",

@@ -341,5 +341,7 @@ def _look_back(samples: Iterable[Sample], now_s: float, window_s: float, written
         len(recent),
         statistics.median(first) if first else None,
         statistics.median(per_token) if per_token else None,
+        len(first),
+        len(per_token),
     )
     return _Recent(times, tuple(first), now_s, written)

@@ -43,7 +43,7 @@ class Latency:
         known = []
         for candidate in candidates:
             lately = health.times(candidate.target.name, window_s=_WINDOW_S)
-            known.append(None if lately.samples < _FEWEST_SAMPLES else lately.per_output_token_ms)
+            known.append(None if lately.output_tokens < _FEWEST_SAMPLES else lately.per_output_token_ms)
         quickest = min([time_ms for time_ms in known if time_ms is not None], default=0.0)
         times = [quickest if time_ms is None else time_ms for time_ms in known]
         order = sorted(range(len(times)), key=times.__getitem__)

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from gateway.model import CallFacts
 from gateway.routing.route import Route
+
+MOST_CALLERS: Final = 4096
+"""Pairs of a model and a caller whose rules are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class LoadBalancing:
         """
         self._rules = tuple(rules)
         self._other_names = other_names
-        # Names of models and of callers are those of the configuration, so these stay small.
+        # Names of models are those of the configuration; of users an identity provider tells ever more.
         self._of_model: dict[str, tuple[Rule, ...]] = {}
         self._of_caller: dict[tuple[str, frozenset[str]], tuple[Rule, ...]] = {}
 
@@ -68,6 +72,8 @@ class LoadBalancing:
             if not of_model:
                 return of_model
             found = tuple(rule for rule in of_model if _is_any(subjects, rule.subjects))
+            if len(self._of_caller) >= MOST_CALLERS:
+                self._of_caller.clear()
             self._of_caller[model, subjects] = found
         return found
 

@@ -38,12 +38,10 @@ class Priority:
 def _is_slow(name: str, sla: SlaCutoff, health: HealthView) -> bool:
     """Whether a target has been slower than *sla* lately, as far as enough calls say so."""
     times = health.times(name, window_s=_WINDOW_S)
-    if times.samples < _FEWEST_SAMPLES:
-        return False
-    return _is_above(times.first_token_ms, sla.first_token_ms) or _is_above(
-        times.per_output_token_ms, sla.per_output_token_ms
+    return _is_above(times.first_token_ms, times.first_tokens, sla.first_token_ms) or _is_above(
+        times.per_output_token_ms, times.output_tokens, sla.per_output_token_ms
     )
 
 
-def _is_above(time_ms: float | None, limit_ms: float | None) -> bool:
-    return time_ms is not None and limit_ms is not None and time_ms > limit_ms
+def _is_above(time_ms: float | None, samples: int, limit_ms: float | None) -> bool:
+    return time_ms is not None and samples >= _FEWEST_SAMPLES and limit_ms is not None and time_ms > limit_ms

@@ -67,12 +67,16 @@ class TargetTimes:
     """How quick a target has been lately: medians, None where no sample says it.
 
     Attributes:
-        samples: How many say so.
+        samples: How many say anything: a whole reply has no first token, a stream may be without usage.
+        first_tokens: How many say the time to the first token.
+        output_tokens: How many say the time for each token of output.
     """
 
     samples: int = 0
     first_token_ms: float | None = None
     per_output_token_ms: float | None = None
+    first_tokens: int = 0
+    output_tokens: int = 0
 
 
 class HealthView(Protocol):
@@ -234,18 +238,18 @@ class Route:
         order = self._strategy.order(left, facts, self._health)
         if order.is_kept and left is able.candidates and self._hedge is None:
             return self._kept_plan(order, skipped)
-        if not order.candidates and account:
-            # Where the call can go on matters more than how hard it is.
-            order = msgspec.structs.replace(order, candidates=left, skipped=())
+        if account:
+            order = _with_somebody(order, left)
         if not order.candidates:
             raise self._none_left((*skipped, *order.skipped), account)
         plan = self._planned(order, skipped)
         asking = order.asking
         if asking is None:
             return plan
-        plans = {
-            tier: self._planned(asked, skipped) for tier, asked in asking.orders.items() if asked.candidates
-        }
+        orders = asking.orders.items()
+        if account:
+            orders = {tier: _with_somebody(asked, left) for tier, asked in orders}.items()
+        plans = {tier: self._planned(asked, skipped) for tier, asked in orders if asked.candidates}
         asked = Classification(asking.target, asking.timeout_s, asking.question, plans)
         return msgspec.structs.replace(plan, classification=asked)
 
@@ -351,6 +355,11 @@ class Route:
             # The same call would find the same: SDKs are not to send it again by themselves.
             return NoTargetAvailable(message, param="model", headers=(("x-should-retry", "false"),))
         return NoTargetAvailable(message, param="model", headers=retry_after)
+
+
+def _with_somebody(order: Order, left: Sequence[Candidate]) -> Order:
+    """*order*, or *left* as they stand there: where a call can go on matters more than how hard it is."""
+    return order if order.candidates else msgspec.structs.replace(order, candidates=left, skipped=())
 
 
 def with_every_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:

@@ -42,9 +42,11 @@ class Sticking:
     def stick(self, plan: Plan, facts: CallFacts, call: Call) -> Plan:
         """*plan*, or another for the one account that has what *call* goes on from.
 
+        Also where *plan* has no targets, since none is for calls of this tier, or none is well.
+
         Raises:
             AccountNotAllowed: It goes on from what another caller made.
-            InvalidBody: No target has it.
+            InvalidBody: No target has it, nor has the account whose model is named.
             NoTargetAvailable, SecretMissingError, UnsupportedParameter: Those that have it cannot be asked.
         """
         if plan.route is not None:
@@ -80,11 +82,20 @@ class Sticking:
             elif account in accounts:
                 home = home or account
             elif not state.is_sealed or any(target.has_responses for target in plan.targets):
-                raise _elsewhere(account, state, call)
+                # A rule may lead elsewhere now, and what its caller names be where this was made.
+                if (home and home != account) or not self._is_of(account, call.model):
+                    raise _elsewhere(account, state, call)
+                home = account
             # Targets without a Responses API get no sealed parts that are not their own.
+        if home and home not in accounts:
+            return self._routing.plan_itself(call.model, facts.caller)
         if home:
             return self._routing.plan(call.model, msgspec.structs.replace(facts, account=home))
-        return within_one_account(plan) if is_somewhere else plan
+        return within_one_account(plan) if is_somewhere and plan.targets else plan
+
+    def _is_of(self, account: str, model: str) -> bool:
+        """Whether *model* is one of *account*, and no name with targets of its own."""
+        return self._accounts.account_of(model) == account and self._routing.find_route(model) is None
 
     def _home(self, state: State, facts: CallFacts) -> str:
         """The account that has it, "" where that is not known, or not configured any more."""

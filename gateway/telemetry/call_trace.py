@@ -74,6 +74,8 @@ class AttemptTrace(msgspec.Struct, eq=False):
             `end_ns` likewise, 0 while unknown.
         chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
+        is_callers_to_refuse: What was refused for want of a right may be the caller's, as an organisation or
+            a file that it named, and not our key.
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
@@ -106,6 +108,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
     response_id: str = ""
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
+    is_callers_to_refuse: bool = False
 
     def __repr__(self) -> str:
         """Without the token, and what somebody said."""

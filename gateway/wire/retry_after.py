@@ -47,6 +47,15 @@ def wait_in_headers(headers: list[tuple[bytes, bytes]], now_s: float) -> float:
     return wait_s
 
 
+def wish_in_headers(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """Those headers of a reply that say how long its server wants not to be asked again."""
+    return tuple(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+        if name in (b"retry-after", b"retry-after-ms")
+    )
+
+
 def _milliseconds(value: bytes) -> float:
     try:
         number = float(value)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
 from gateway.identity.tokens import Identity
@@ -33,11 +33,16 @@ from gateway.model import (
 )
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.responder import Answer
+from gateway.routing.accounts import Accounts
+from gateway.routing.complexity import Complexity
 from gateway.routing.direct import Routing
+from gateway.routing.route import Candidate, Route
+from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.until import until_async
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
 
 BEARER: Final = ("authorization", f"Bearer {TOKEN}")
@@ -130,6 +135,7 @@ class Rig:
         keep_alive: KeepAlive | None = None,
         watch: Watch | None = None,
         route: RouteFacts | None = ROUTE,
+        stored: StoredObjects | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.watch = watch or Watch()
@@ -143,6 +149,7 @@ class Rig:
             max_body_bytes=1000,
             random=Random(7),
             health=self.watch,
+            stored=stored,
         )
 
     async def call(self, *headers: tuple[str, str], **members: Any) -> FakeClient:
@@ -444,6 +451,172 @@ async def test_only_a_limit_or_a_failure_asks_for_patience() -> None:
         rig = Rig(refusal(status, retry_after="7"), targets=(dataclasses.replace(ONE, retry=RetryPolicy()),))
         await rig.call()
         assert [outcome.cool_down_s for outcome in rig.watch.outcomes] == [pause_s]
+
+
+@pytest.mark.parametrize("name", ["openai-organization", "openai-project"])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_whose_name_is_refused(name: str, status: int) -> None:
+    """A caller that says a wrong organisation opens no circuit by it, though another target is asked."""
+    rig = Rig(refusal(status), answer("a"))
+    assert (await rig.call((name, "bogus"))).status == 200
+    assert [verdict for _, verdict, _ in rig.watch.heard] == ["none", "good"]
+    rig = Rig(refusal(status), answer("a"))
+    assert (await rig.call(("x-client-request-id", "7"))).status == 200
+    assert [verdict for _, verdict, _ in rig.watch.heard] == ["sick", "good"]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(("url", "verdict"), [("gs://bucket/of-others.png", "none"), (None, "sick")])
+async def test_whose_file_is_refused(url: str | None, verdict: str, *, is_stream: bool) -> None:
+    """Google says 403 of a file that there is not, or not for us; of our key only where none was named."""
+    target = dataclasses.replace(ONE, dialect="gemini")
+    body = b'{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}'
+    rig = Rig(FakeReply(403, JSON, body), targets=(target,))
+    content: Any = "hi"
+    if url is not None:
+        content = [{"type": "image_url", "image_url": {"url": url}}]
+    client = await rig.call(messages=[{"role": "user", "content": content}], stream=is_stream)
+    assert client.status == 403
+    assert rig.watch.heard == [("one", verdict, 403)]
+
+
+async def test_status_that_callers_do_not_know() -> None:
+    """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
+    overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
+    rules: dict[str, Any] = {
+        "retry": RetryPolicy(1, 0, frozenset({529})),
+        "fallback": FallbackPolicy(frozenset({529})),
+    }
+    claude = dataclasses.replace(ONE, dialect="anthropic", **rules)
+    script = [FakeReply(529, JSON, overloaded) for _ in range(2)]
+    rig = Rig(*script, answer("a"), targets=(claude, TWO))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "one", "two"]
+    rig = Rig(*[FakeReply(529, JSON, overloaded) for _ in range(2)], targets=(claude,))
+    assert (await rig.call()).status == 503
+
+
+@pytest.mark.parametrize(
+    ("previous", "status", "target"),
+    [("resp_mine", 200, "two/m"), ("resp_other", 503, None), (None, 503, None)],
+)
+async def test_goes_on_where_it_is_though_nobody_is_left_for_its_tier(
+    previous: str | None, status: int, target: str | None
+) -> None:
+    """A simple word in a hard conversation, while the target for simple ones is not well."""
+    alone = FallbackPolicy(is_candidate=False)
+    easy, hard = dataclasses.replace(ONE, fallback=alone), dataclasses.replace(TWO, fallback=alone)
+    health = FakeHealth()
+    health.reasons["one/m"] = "circuit"
+    candidates = Candidate(easy, tier="simple"), Candidate(hard, tier="complex")
+    routing = Routing((ONE, TWO), {"vm/chat": Route("vm/chat", candidates, Complexity(), health)})
+    caller = make_caller("vm/chat")
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made("resp_mine", TWO, caller)
+    body = {"id": "resp_2", "object": "response", "status": "completed", "output": []}
+    upstream = FakeUpstream(FakeReply(200, JSON, json.dumps(body).encode()))
+    records: list[CallTrace] = []
+    identity = Identity([make_credential(TOKEN, caller)])
+    snapshot = Snapshot("v1", 1, identity, routing, accounts=Accounts((ONE, TWO)))
+    pipeline = Pipeline(
+        CurrentSnapshot(snapshot),
+        upstream,
+        records.append,
+        max_body_bytes=1000,
+        random=Random(7),
+        stored=stored,
+    )
+    asked = {"model": "vm/chat", "input": "thanks"} | ({"previous_response_id": previous} if previous else {})
+    client = FakeClient(BEARER, body=json.dumps(asked).encode())
+    await pipeline.call_model(client, RESPONSE)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (status, target)
+    (trace,) = records
+    assert trace.plan is not None
+    assert "circuit" in {one.reason for one in trace.plan.skipped} or target is not None
+
+
+PAGE: Final = {"content-type": "text/html"}
+
+
+def page(status: int, **headers: str) -> FakeReply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return FakeReply(status, PAGE | named, b"<html>no</html>")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(413, "none"), (400, "none"), (404, "none"), (429, "none"), (401, "sick"), (403, "sick"), (503, "sick")],
+)
+async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bool) -> None:
+    """What a balancer in front says without JSON counts by its status: no caller opens a circuit by it."""
+    rig = Rig(page(status), targets=(dataclasses.replace(ONE, retry=RetryPolicy()),))
+    client = await rig.call(stream=is_stream)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert rig.watch.heard == [("one", verdict, 502)]
+
+
+@pytest.mark.parametrize(
+    ("status", "tried"),
+    [(413, ["one", "two"]), (404, ["one", "two"]), (429, ["one", "one"]), (503, ["one", "one"])],
+)
+async def test_page_is_tried_again_by_its_status(status: int, tried: list[str]) -> None:
+    """A body that is too long for a balancer is not sent to it again; another may take it."""
+    rig = Rig(page(status), answer("a"))
+    assert (await rig.call()).status == 200
+    assert rig.tried == tried
+
+
+async def test_rules_may_name_the_status_of_a_page() -> None:
+    """As they do where it is an error that can be read."""
+    named = dataclasses.replace(
+        ONE, retry=RetryPolicy(1, 0, frozenset({404})), fallback=FallbackPolicy(frozenset({404}))
+    )
+    rig = Rig(page(404), page(404), answer("a"), targets=(named, TWO))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "one", "two"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_page_that_asks_for_patience(status: int) -> None:
+    """Its `Retry-After` is obeyed as that of an error: another is asked, or the caller is told."""
+    rig = Rig(page(status, retry_after="7"), answer("a"))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "two"]
+    assert rig.watch.outcomes[0].cool_down_s == 7.0
+    rig = Rig(page(status, retry_after="7"), targets=(ONE,))
+    client = await rig.call()
+    assert (client.status, client.header("retry-after"), rig.tried) == (502, "7", ["one"])
+
+
+@pytest.mark.parametrize("hedge_after_s", [None, 0.01])
+async def test_target_that_cannot_do_it_hides_no_failure(hedge_after_s: float | None) -> None:
+    """The caller hears why who could was no help, and of whom: its call is right, and worth sending again."""
+    other = dataclasses.replace(TWO, dialect="anthropic", unsupported="reject")
+    once = dataclasses.replace(ONE, retry=RetryPolicy())
+    rig = Rig(refusal(503), targets=(once, other), hedge_after_s=hedge_after_s)
+    client = await rig.call(seed=1, stream=True)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (503, "one/m")
+    assert [attempt.error_type for attempt in rig.trace.attempts] == ["503", "unsupported_parameter"]
+    rig = Rig(refusal(503), answer("a"), targets=(once, other, THREE))
+    client = await rig.call(seed=1)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "three/m")
+    rig = Rig(refusal(503), targets=(other, once))
+    assert (await rig.call(seed=1)).status == 503
+    rig = Rig(targets=(other,))
+    assert (await rig.call(seed=1)).status == 400
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_a_route_has_kept_is_remembered(*, is_stream: bool) -> None:
+    """A target whose route has replies stored, or not, decides what is remembered as that, not the call."""
+    for route, caller, is_found in (("true", False, True), ("false", True, False)):
+        target = dataclasses.replace(ONE, parameters={"store": route.encode()})
+        stored = StoredObjects(table_in_memory(buckets=4))
+        reply = streamed(event("a", finish="stop"), DONE) if is_stream else answer("a")
+        rig = Rig(reply, targets=(target,), stored=stored)
+        assert (await rig.call(stream=is_stream, store=caller)).status == 200
+        assert (stored.find(("chat-a",)) is not None) is is_found
 
 
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:

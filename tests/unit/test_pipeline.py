@@ -904,6 +904,15 @@ async def test_stream_without_content_is_given_up(piece: bytes) -> None:
     assert trace.attempts[0].error_type == "upstream_bad_reply"
 
 
+async def test_stream_that_begins_with_a_picture() -> None:
+    """One event of content may be longer than all that may be held without any."""
+    picture = event("x" * (MAX_HELD_BYTES + 1), finish="stop")
+    client = streaming()
+    trace = await Rig(streamed(picture, DONE)).call(client)
+    assert (client.status, client.received) == (200, picture + DONE)
+    assert trace.attempts[0].error_type == ""
+
+
 async def test_whole_reply_instead_of_a_stream_is_not_read() -> None:
     """The span needs the beginning of a reply that is no stream; the rest is not waited for."""
     never = asyncio.Event()

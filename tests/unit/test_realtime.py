@@ -286,6 +286,25 @@ async def test_refused_for_good() -> None:
     assert rig.socket.closed == (1013, "The provider answered with status 503.")
 
 
+async def test_callers_wrong_organisation() -> None:
+    """That it is refused says nothing of the target's key."""
+    for headers, verdict in (((), "sick"), ((("openai-organization", "bogus"),), "none")):
+        health = FakeObserver()
+        rig = Rig(HandshakeRefused(401, [], b'{"error":{"code":"no"}}'), headers=headers, health=health)
+        await rig.over(rig.begin())
+        assert [each for _, each, _ in health.outcomes] == [verdict]
+
+
+async def test_page_in_place_of_a_session() -> None:
+    """It counts by its status, and its wish for patience is kept, as of an error that can be read."""
+    health = FakeObserver()
+    page = HandshakeRefused(429, [(b"retry-after", b"7")], b"<html>slow down</html>")
+    rig = Rig(page, health=health)
+    trace = await rig.over(rig.begin())
+    assert (len(trace.attempts), trace.error_type) == (1, "upstream_bad_reply")
+    assert health.outcomes == [("acct/small", "none", 502)]
+
+
 def names_of(trace: CallTrace) -> list[str]:
     return [attempt.target.name for attempt in trace.attempts]
 

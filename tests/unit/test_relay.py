@@ -225,6 +225,14 @@ async def test_error_of_an_anthropic_path() -> None:
         await Rig().relay(FakeReply(502, HTML, b"<html>"), SESSION)
 
 
+async def test_a_page_says_when_to_come_back() -> None:
+    """What stands in front of a provider answers with pages; their status and their wish are kept."""
+    page = FakeReply(429, {**HTML, "retry-after": "7"}, b"<html>")
+    with pytest.raises(UpstreamBadReply) as caught:
+        await Rig().relay(page, SESSION)
+    assert (caught.value.own_status, dict(caught.value.headers)) == (429, {"retry-after": "7"})
+
+
 @pytest.mark.parametrize(("endpoint", "tokens"), [(PROXY, 60), (SESSION, None)], ids=["a call", "a sum"])
 async def test_usage_of_anthropic(endpoint: Endpoint, tokens: int | None) -> None:
     """Anthropic's split counts are summed up; a session's own sum so far is not a call's."""

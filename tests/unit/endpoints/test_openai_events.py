@@ -185,6 +185,30 @@ def test_response_that_failed(code: str, *, is_answer: bool) -> None:
             read_object(RESPONSE, body, asked_bytes=4)
 
 
+@pytest.mark.parametrize(
+    ("code", "is_answer"),
+    [
+        ("server_error", False),
+        ("rate_limit_exceeded", False),
+        ("vector_store_timeout", False),
+        ("", False),
+        ("invalid_prompt", True),
+        ("invalid_image_url", True),
+        ("image_too_large", True),
+        ("failed_to_download_image", True),
+    ],
+)
+def test_stream_that_failed(code: str, *, is_answer: bool) -> None:
+    """As of a whole one: what was asked is nobody's failure, so nobody else is asked for it."""
+    response = {"id": "resp_1", "status": "failed", "error": {"code": code, "message": "x"}}
+    failure = event("response.failed", response=response)
+    stream = reader()
+    assert stream.feed(CREATED + failure) == CREATED + failure
+    assert (stream.has_ended, stream.is_complete, stream.has_content) == (True, is_answer, is_answer)
+    assert bool(stream.failure) is not is_answer
+    assert stream.facts().finish_reasons == ("failed",)
+
+
 @pytest.mark.parametrize("kind", [{}, [], 1, None, {"error": 1}])
 def test_type_that_is_no_text(kind: Any) -> None:
     """An event without a type that could be known passes."""

@@ -263,8 +263,8 @@ def test_times(health: Health, clock: Clock) -> None:
         health.ended(TARGET, Outcome("good", 200, first_token_ms=first_ms, per_output_token_ms=per_ms))
         clock.now_s += 60
     health.ended(TARGET, GOOD)
-    assert health.times(NAME, window_s=LONGEST_WINDOW_S) == TargetTimes(3, 200.0, 20.0)
-    assert health.times(NAME, window_s=90) == TargetTimes(1, 600.0, 30.0)
+    assert health.times(NAME, window_s=LONGEST_WINDOW_S) == TargetTimes(3, 200.0, 20.0, 3, 2)
+    assert health.times(NAME, window_s=90) == TargetTimes(1, 600.0, 30.0, 1, 1)
     assert health.first_tokens_ms(NAME, window_s=LONGEST_WINDOW_S) == (100.0, 200.0, 600.0)
     assert health.first_tokens_ms(NAME, window_s=90) == (600.0,)
     clock.now_s += LONGEST_WINDOW_S

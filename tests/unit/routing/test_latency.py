@@ -22,7 +22,7 @@ NAMES = ["acct/a", "acct/b", "acct/c"]
 def health_of(times_ms: Mapping[str, float | None], samples: int = 3) -> FakeHealth:
     health = FakeHealth()
     for name, time_ms in times_ms.items():
-        health.known[name, 1200.0] = TargetTimes(samples, None, time_ms)
+        health.known[name, 1200.0] = TargetTimes(9, None, time_ms, 0, samples)
     return health
 
 

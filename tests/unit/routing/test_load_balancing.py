@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.model import Caller
-from gateway.routing.load_balancing import LoadBalancing, Rule
+from gateway.routing.load_balancing import MOST_CALLERS, LoadBalancing, Rule
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, Route
 from gateway.routing.runtime import AllWell
@@ -53,6 +53,15 @@ def test_every_part_must_match(when: dict[str, Any], *, matches: bool) -> None:
     rules = LoadBalancing([rule("r", **when)], {"a/b": ("chat",)})
     for _ in range(2):
         assert found(rules, "a/b", metadata={"env": "dev", "more": "1"}) == ("r" if matches else None)
+
+
+def test_callers_without_number() -> None:
+    """What is remembered of users that an identity provider tells does not grow with them."""
+    rules = LoadBalancing([rule("r", subjects=("virtualaccount:app*",))], {})
+    for number in range(MOST_CALLERS + 2):
+        assert found(rules, "a/b", caller=f"app{number}") == "r"
+    assert len(rules._of_caller) <= MOST_CALLERS
+    assert found(rules, "a/b", caller="other") is None
 
 
 def test_the_first_that_matches_counts() -> None:

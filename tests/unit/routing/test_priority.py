@@ -45,14 +45,20 @@ def test_equals_by_chance() -> None:
 @pytest.mark.parametrize(
     ("sla", "times", "is_slow"),
     [
-        pytest.param(SLA, TargetTimes(3, 501, 5), True, id="first token"),
-        pytest.param(SLA, TargetTimes(3, 100, 20.5), True, id="per output token"),
-        pytest.param(SLA, TargetTimes(3, 500, 20), False, id="just quick enough"),
-        pytest.param(SLA, TargetTimes(2, 9000, 900), False, id="too few calls to say so"),
-        pytest.param(SLA, TargetTimes(3, None, None), False, id="of calls that say nothing of it"),
-        pytest.param(SlaCutoff(first_token_ms=500), TargetTimes(3, 100, 900), False, id="no such limit"),
-        pytest.param(SlaCutoff(per_output_token_ms=20), TargetTimes(3, 900, 10), False, id="nor the other"),
-        pytest.param(None, TargetTimes(3, 9000, 900), False, id="no limits"),
+        pytest.param(SLA, TargetTimes(3, 501, 5, 3, 3), True, id="first token"),
+        pytest.param(SLA, TargetTimes(3, 100, 20.5, 3, 3), True, id="per output token"),
+        pytest.param(SLA, TargetTimes(3, 500, 20, 3, 3), False, id="just quick enough"),
+        pytest.param(SLA, TargetTimes(2, 9000, 900, 2, 2), False, id="too few calls to say so"),
+        pytest.param(SLA, TargetTimes(9, 9000, 5, 2, 9), False, id="two streams among whole replies"),
+        pytest.param(SLA, TargetTimes(9, 100, 900, 9, 2), False, id="two with usage among streams without"),
+        pytest.param(SLA, TargetTimes(3, None, None, 0, 0), False, id="of calls that say nothing of it"),
+        pytest.param(
+            SlaCutoff(first_token_ms=500), TargetTimes(3, 100, 900, 3, 3), False, id="no such limit"
+        ),
+        pytest.param(
+            SlaCutoff(per_output_token_ms=20), TargetTimes(3, 900, 10, 3, 3), False, id="nor the other"
+        ),
+        pytest.param(None, TargetTimes(3, 9000, 900, 3, 3), False, id="no limits"),
     ],
 )
 def test_slower_than_it_may_be(sla: SlaCutoff | None, times: TargetTimes, *, is_slow: bool) -> None:
@@ -67,6 +73,6 @@ def test_slow_ones_by_priority_too() -> None:
     """All that are quick enough come first, in order; then the others, in order."""
     health = FakeHealth()
     for name in ("acct/a", "acct/c"):
-        health.known[name, 180.0] = TargetTimes(5, 900, None)
+        health.known[name, 180.0] = TargetTimes(5, 900, None, 5, 0)
     candidates = [candidate(f"acct/{letter}", at, SLA) for at, letter in enumerate("abcd")]
     assert names(candidates, health) == ["acct/b", "acct/d", "acct/a", "acct/c"]

@@ -17,6 +17,7 @@ from gateway.model import Call, Caller, FallbackPolicy, Plan, Skipped, Tier
 from gateway.routing.accounts import Accounts
 from gateway.routing.complexity import Complexity, Judge
 from gateway.routing.direct import Routing
+from gateway.routing.load_balancing import LoadBalancing, Rule
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, Route
 from gateway.routing.sticking import Sticking, within_one_account
@@ -251,6 +252,33 @@ def test_virtual_model_of_one_account() -> None:
             Stage("spare/small").plan(call=call)
 
 
+def test_rule_that_leads_away_from_where_it_is() -> None:
+    """Who names a model of the account that has it goes on there; only what is new goes by the rule."""
+    stage = Stage()
+    rule = Route(
+        "away", [Candidate(make_target("spare/small"))], Priority(Random(1)), stage.health, is_rule=True
+    )
+    stage.routing = Routing(TARGETS, rules=LoadBalancing([Rule(rule, None, None, {})], {}))
+    stage.sticking = Sticking(memory(), Accounts(TARGETS), stage.routing)
+
+    def named(model: str, **members: Any) -> list[str]:
+        return [target.name for target in stage.plan(model, **members).targets]
+
+    assert named("acct/big") == ["spare/small"]
+    for members in ({"previous_response_id": "resp_1"}, {"input": [ITEM]}):
+        assert named("acct/big", **members) == ["acct/big"]
+    with pytest.raises(InvalidBody):
+        named("spare/small", previous_response_id="resp_1")
+    with pytest.raises(AccountNotAllowed):
+        named("acct/big", caller=OTHER, previous_response_id="resp_1")
+    # What is one's own opens no way to what is not, here either.
+    memory_of_both = memory()
+    memory_of_both.made("resp_2", TARGETS[0], OTHER)
+    stage.sticking = Sticking(memory_of_both, Accounts(TARGETS), stage.routing)
+    with pytest.raises(AccountNotAllowed):
+        named("acct/big", previous_response_id="resp_1", conversation="resp_2")
+
+
 def hard_or_easy(*kinds: tuple[str, Tier], judge: Judge | None = None) -> Stage:
     """A virtual model by complexity, of targets that stand in for no other."""
     stage = Stage()
@@ -288,6 +316,8 @@ def test_nobody_is_asked_how_hard_it_is() -> None:
     asked = stage.plan(call=make_call(RESPONSE, **words, previous_response_id="resp_1")).classification
     assert asked is not None
     assert {one.account for plan in asked.plans.values() for one in plan.targets} == {"acct"}
+    # Nobody there is for medium calls; it goes on there all the same.
+    assert set(asked.plans) == {"simple", "medium", "complex"}
     call = make_call(RESPONSE, **words, previous_response_id="resp_2")
     assert stage.plan(call=call).classification is None
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.retry_after import MAX_RETRY_AFTER_S, parse_retry_after, wait_in_headers
+from gateway.wire.retry_after import MAX_RETRY_AFTER_S, parse_retry_after, wait_in_headers, wish_in_headers
 
 NOW_S: Final = 1_700_000_000.0
 MOST_S: Final = 300.0
@@ -59,6 +59,13 @@ def test_any_retry_after_is_a_wait(value: str) -> None:
 def test_wait_in_headers(headers: list[tuple[bytes, bytes]], expected: float) -> None:
     """Milliseconds, where they are there, are the exacter wish."""
     assert wait_in_headers(headers, NOW_S) == expected
+
+
+def test_wish_in_headers() -> None:
+    """What says it is passed on as it came, and nothing else."""
+    headers = [(b"date", b"x"), (b"retry-after", b"1"), (b"retry-after-ms", b"250")]
+    assert wish_in_headers(headers) == (("retry-after", "1"), ("retry-after-ms", "250"))
+    assert wish_in_headers([(b"date", b"x")]) == ()
 
 
 @given(value=st.binary(max_size=40))
