@@ -227,6 +227,7 @@ async def test_error_of_an_anthropic_path() -> None:
 
 async def test_a_page_says_when_to_come_back() -> None:
     """What stands in front of a provider answers with pages; their status and their wish are kept."""
+    assert SESSION is not None
     page = FakeReply(429, {**HTML, "retry-after": "7"}, b"<html>")
     with pytest.raises(UpstreamBadReply) as caught:
         await Rig().relay(page, SESSION)
