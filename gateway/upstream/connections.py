@@ -259,7 +259,7 @@ class ProviderConnection(ResponseHandler):
         while data := await source.read_piece():
             await self._until_taken()
             transport = self.transport
-            if transport is None or self._failure is not None or self._is_decided():
+            if transport is None or self._failure is not None or self._is_refused():
                 return
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
             self.heard_s = self._loop.time()  # it is us who speak
@@ -401,10 +401,14 @@ class ProviderConnection(ResponseHandler):
         finally:
             self._happening = None
 
-    def _is_decided(self) -> bool:
-        """Whether the rest of the request can change nothing: it is refused, or nobody waits for it."""
+    def _is_refused(self) -> bool:
+        """Whether the rest of the request can change nothing: its answer is whole, or a refusal."""
         reply = self.reply
-        return reply.is_complete or self._is_held or (reply.has_head and reply.status >= _FIRST_REFUSAL)
+        return reply.is_complete or (reply.has_head and reply.status >= _FIRST_REFUSAL)
+
+    def _is_decided(self) -> bool:
+        """Also where much of an answer waits that nobody reads before the request is sent."""
+        return self._is_held or self._is_refused()
 
     async def _until_writable(self) -> None:
         while self._paused and not self._is_decided():
@@ -414,7 +418,7 @@ class ProviderConnection(ResponseHandler):
 
     async def _until_taken(self) -> None:
         """Wait until the transport takes more of a body that is sent beside the reading of the reply."""
-        while self._paused and self._failure is None and not self._is_decided():
+        while self._paused and self._failure is None and not self._is_refused():
             writable = self._writable = self._loop.create_future()
             try:
                 await writable
