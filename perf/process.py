@@ -92,14 +92,17 @@ class Program:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_TIMEOUT_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        try:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_TIMEOUT_S)
+        finally:
+            # Also for whoever presses Ctrl-C again, because ending takes long.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
 
 def _opened(pipe: IO[str] | None) -> IO[str]:
@@ -157,6 +160,17 @@ def started_executable(
         yield program
     finally:
         program.stop()
+
+
+def stop_as_on_interrupt() -> None:
+    """Let SIGTERM and a closed terminal end this program as Ctrl-C does.
+
+    Else whoever ends it so leaves all that it has started behind.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # `nohup` has one ignored: such a run is to go on.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def find_program(name: str) -> str | None:

@@ -1,0 +1,81 @@
+"""perf/process.py: what was started does not outlive whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perf.process import started_executable, stop_as_on_interrupt
+
+# Says its pid and goes on for ever, whatever it is sent.
+_STUBBORN = """
+import os, signal
+signal.signal(signal.SIGTERM, {handler})
+print(os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+_RUNNER = """
+import signal, sys
+from pathlib import Path
+from perf.process import started_executable, stop_as_on_interrupt
+
+stop_as_on_interrupt()
+command = ["sleep", "600"]
+try:
+    with started_executable("sleep", command, core=None, folder=Path(sys.argv[1])) as program:
+        print(program.pid, flush=True)
+        signal.pause()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_outlives_the_runner(tmp_path: Path, number: signal.Signals) -> None:
+    """However it is ended by somebody: Ctrl-C, `kill`, a closed terminal."""
+    command = [sys.executable, "-c", _RUNNER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None
+        pid = int(runner.stdout.readline())
+        runner.send_signal(number)
+        assert runner.wait(20) == 130
+    assert not _is_running(pid)
+
+
+def test_a_runner_under_nohup_goes_on() -> None:
+    """Its terminal may close: that is what it was started so for."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        stop_as_on_interrupt()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
+    """Who does not want to wait for a program that ends slowly leaves it behind as little."""
+    asks_again = "lambda *_: os.kill(os.getppid(), signal.SIGINT)"
+    command = [sys.executable, "-c", _STUBBORN.format(handler=asks_again)]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        started_executable("stubborn", command, core=None, folder=tmp_path, has_pipes=True) as program,
+    ):
+        pid = int(program.read_line(20))
+    assert not _is_running(pid)
