@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perf.cores import Cores, find_cores
-from perf.process import stop_as_on_interrupt
+from perf.process import ENOUGH_FILES, allow_many_files, stop_as_on_interrupt
 from perf.tools import Sink, Upstream, started_sink, started_upstream
 
 
@@ -44,6 +44,9 @@ def started_bench() -> Iterator[Bench]:
         ProgramError: One of them did not start.
     """
     stop_as_on_interrupt()
+    files = allow_many_files()
+    if files < ENOUGH_FILES:
+        say(f"only {files:,} files may be open (ulimit -Hn): scenarios with many connections may fail")
     cores = find_cores()
     if cores.note:
         say(cores.note)
