@@ -196,11 +196,15 @@ def find_program(name: str) -> str | None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would change how the programs behave."""
+    """Our environment without what would change how the programs behave.
+
+    Nor has it proxies: everything is on this machine, and the gateway would ask one for it.
+    """
     return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("GATEWAY_", "GRANIAN_", "OTEL_", "PERF_"))
+        and not name.lower().endswith("_proxy")
     }
 
 

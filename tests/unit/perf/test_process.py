@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perf.process import started_executable, stop_as_on_interrupt
+from perf.process import clean_environment, started_executable, stop_as_on_interrupt
 
 # Says its pid and goes on for ever, whatever it is sent.
 _STUBBORN = """
@@ -102,3 +102,11 @@ def test_many_files_may_be_open(soft: int, hard: int, told: str) -> None:
     command = [sys.executable, "-c", _LIMITED, str(soft), str(hard)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     assert done.stdout.split() == told.split()
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy", "no_proxy", "GATEWAY_PORT", "OTEL_SERVICE_NAME"])
+def test_what_would_change_a_program_does_not_reach_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An office's proxy knows nothing of this machine's ports."""
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    assert name not in clean_environment()
+    assert "PATH" in clean_environment()
