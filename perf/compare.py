@@ -97,8 +97,10 @@ def figures_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """Every figure of a kept run, with its scenario."""
     for scenario, data in document["scenarios"].items():
         for one in data.get("figures", ()):
-            if one["name"] in KINDS:
-                yield scenario, Figure(one["case"], one["contender"], one["name"], tuple(one["values"]))
+            # What was beyond all bounds is no number there.
+            values = tuple(value for value in one["values"] if value is not None)
+            if one["name"] in KINDS and values:
+                yield scenario, Figure(one["case"], one["contender"], one["name"], values)
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from perf.compare import NoSuchRunError, changes, find_run, read_run, to_text
 
 
 def _run(
-    figures: dict[str, list[float]], *, cpu: str = "some", scenario: str = "saturation"
+    figures: Mapping[str, Sequence[float | None]], *, cpu: str = "some", scenario: str = "saturation"
 ) -> dict[str, Any]:
     machine = {
         "date": "2026-11-23T12:00:00Z",
@@ -52,6 +53,12 @@ def test_a_change_is_one_that_turns_do_not_show_by_themselves(
 def test_only_what_both_measured_is_compared() -> None:
     """A quick run with a full one, an old one with one that has more figures."""
     assert changes(_run({"rps": [1.0]}), _run({"p50_ms": [1.0]})) == []
+
+
+def test_what_is_no_number_is_not_compared() -> None:
+    """JSON has none for a lag beyond all bounds."""
+    (change,) = changes(_run({"lag_p99_ms": [1, None], "rps": [1]}), _run({"lag_p99_ms": [5], "rps": [None]}))
+    assert (change.before.values, change.after.values) == ((1,), (5,))
 
 
 def test_text_says_what_cannot_be_compared() -> None:

@@ -158,7 +158,7 @@ async def test_early_refusal(upstream: Upstream) -> None:
 
 
 async def test_answer_that_waits_while_the_body_comes(upstream: Upstream) -> None:
-    """A provider that answers while it reads gets all of the body, also when more of its answer waits here."""
+    """A provider that answers while it reads gets all of the body, also when its answer waits here."""
     go_on, has_all = asyncio.Event(), asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
