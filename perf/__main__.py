@@ -15,7 +15,7 @@ from perf.load import Amount, UnsafeTargetError
 from perf.machine import describe_machine
 from perf.process import ProgramError
 from perf.promises import judge
-from perf.report import Run, outcome_table, save, to_markdown
+from perf.report import Run, outcome_table, save, to_markdown, unmeasured
 from perf.rounds import RoundFailedError
 from perf.scenarios import saturation
 from perf.suites import SUITES, Steps
@@ -26,14 +26,13 @@ _UNFINISHED: Final = ".unfinished.json"
 
 
 def measure(suite: str, steps: Steps, *, unfinished: Path | None = None) -> Run:
-    """Run the scenarios of a suite one after the other.
+    """Run the scenarios of a suite one after the other; one that fails takes no other along.
 
     Args:
         unfinished: Where to keep what is found, and to find what an earlier run has kept; None: nowhere.
 
     Raises:
-        RoundFailedError: A reference did not do its job.
-        ProgramError: A program of the run failed.
+        ProgramError: The tools did not start.
     """
     machine = describe_machine()
     run = (unfinished and find_unfinished(unfinished, suite, machine)) or Unfinished(suite, machine, [])
@@ -46,7 +45,12 @@ def measure(suite: str, steps: Steps, *, unfinished: Path | None = None) -> Run:
                 continue
             say(f"-- {name}")
             began_s = time.monotonic()
-            done[name] = step(bench)
+            try:
+                done[name] = step(bench)
+            except (RoundFailedError, ProgramError) as error:
+                say(f"FAILED {name}: {error}")
+                done[name] = unmeasured(name, str(error))
+                continue
             say(f"-- {name} took {time.monotonic() - began_s:.0f} s")
             run.sections.append(done[name])
             if unfinished:
@@ -54,7 +58,8 @@ def measure(suite: str, steps: Steps, *, unfinished: Path | None = None) -> Run:
     outcomes = judge(done)
     if suite not in SUITES:  # who asked for one scenario does not want to read what the others promise
         outcomes = tuple(outcome for outcome in outcomes if outcome.value is not None)
-    return Run(suite, run.machine, bench.cores, tuple(done.values()), outcomes)
+    in_order = tuple(done[name] for name in steps)
+    return Run(suite, run.machine, bench.cores, in_order, outcomes)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -106,6 +111,8 @@ def _steps(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> St
     steps = SUITES[arguments.suite]
     if arguments.only is None:
         return steps
+    if arguments.resume:
+        parser.error("--only and --resume: a run that was stopped goes on with all that it lacks")
     if unknown := set(arguments.only) - steps.keys():
         parser.error(
             f"no such scenario in {arguments.suite}: {', '.join(sorted(unknown))}; it has {', '.join(steps)}"
@@ -119,19 +126,25 @@ def main() -> int:
     unfinished = arguments.results / _UNFINISHED if arguments.resume else None
     try:
         run = measure(arguments.suite, arguments.steps, unfinished=unfinished)
-    except (RoundFailedError, ProgramError) as error:
+    except ProgramError as error:
         say(f"perf: {error}")
         return 1
     except KeyboardInterrupt:
         say("perf: stopped" + ("; the same command goes on from here" if unfinished else "; nothing is kept"))
         return 130
+    if not any(section.is_measured for section in run.sections):
+        say("perf: nothing was measured, so nothing is kept")
+        return 1
     path = save(run, arguments.results)
-    if unfinished:
+    is_whole = all(section.is_measured for section in run.sections)
+    if unfinished and is_whole:
         unfinished.unlink(missing_ok=True)
     print(to_markdown(run))
     if len(run.sections) > 1:
         print(outcome_table(run.outcomes))
     say(f"kept as {path} and .json, with charts beside it")
+    if unfinished and not is_whole:
+        say("the same command measures what could not be measured")
     has_broken = arguments.strict and any(outcome.is_broken for outcome in run.outcomes)
     return 1 if run.failed or has_broken else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perf.cores import Cores, find_cores
+from perf.process import ENOUGH_FILES, allow_many_files, stop_as_on_interrupt
 from perf.tools import Sink, Upstream, started_sink, started_upstream
 
 
@@ -43,8 +43,10 @@ def started_bench() -> Iterator[Bench]:
     Raises:
         ProgramError: One of them did not start.
     """
-    # As Ctrl-C does: without it, whoever ends the runner leaves all its programs behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_as_on_interrupt()
+    files = allow_many_files()
+    if files < ENOUGH_FILES:
+        say(f"only {files:,} files may be open (ulimit -Hn): scenarios with many connections may fail")
     cores = find_cores()
     if cores.note:
         say(cores.note)

@@ -16,7 +16,10 @@ WIDTH: Final = 760
 _LABELS: Final = 130
 _VALUES: Final = 150
 _MARGIN: Final = 24
+_GAP: Final = 10
 _ROW: Final = 26
+# Of a letter in bars' labels and values, with some air: no font is measured here.
+_LETTER: Final = 7
 _BAR: Final = 16
 _INK: Final = "#1f2328"
 _FAINT: Final = "#656d76"
@@ -86,22 +89,29 @@ def bar_chart(title: str, subtitle: str, groups: Sequence[Group], legend: Sequen
     y = 78 if legend else 62
     if legend:
         parts.append(_legend(legend))
-    span = WIDTH - _LABELS - _VALUES - 2 * _MARGIN
+    bars = [bar for group in groups for bar in group.bars]
+    left = _MARGIN + _room(_LABELS, [bar.label for bar in bars])
+    span = WIDTH - left - _room(_VALUES, [bar.text for bar in bars]) - _MARGIN
     for group in groups:
         if group.title:
             parts.append(_text(_MARGIN, y + 14, group.title, size=12, weight=600))
             y += 24
         longest = max((bar.total for bar in group.bars), default=0.0) or 1.0
         for bar in group.bars:
-            parts += _bar(bar, y, span / longest)
+            parts += _bar(bar, left, y, span / longest)
             y += _ROW
         y += 12
     return _card(title, subtitle, y + 6, parts)
 
 
-def _bar(bar: Bar, y: float, scale: float) -> list[str]:
-    x = float(_MARGIN + _LABELS)
-    parts = [_text(x - 10, y + 13, bar.label, size=12, anchor="end")]
+def _room(usual: int, texts: Sequence[str]) -> int:
+    """How wide a column of *texts* beside bars is: none may be cut off at the edge of the card."""
+    return max([usual, *(_GAP + _LETTER * len(text) for text in texts)])
+
+
+def _bar(bar: Bar, left: float, y: float, scale: float) -> list[str]:
+    x = left
+    parts = [_text(x - _GAP, y + 13, bar.label, size=12, anchor="end")]
     color = bar.color or color_of(bar.label)
     for part in bar.parts:
         width = max(0.0, part.value) * scale

@@ -76,12 +76,31 @@ def find_run(name: str, results: Path = _RESULTS) -> Path:
     return found[0]
 
 
+def read_run(name: str, results: Path = _RESULTS) -> dict[str, Any]:
+    """The kept run that *name* means.
+
+    Raises:
+        NoSuchRunError: There is not one, or it is no run with figures: a soak has none.
+        OSError: It cannot be read.
+    """
+    path = find_run(name, results)
+    try:
+        document: dict[str, Any] = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise NoSuchRunError(f"{path} is no kept run: {error}") from error
+    if not {"machine", "scenarios"} <= document.keys():
+        raise NoSuchRunError(f"{path.stem} has no figures that could be compared")
+    return document
+
+
 def figures_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """Every figure of a kept run, with its scenario."""
     for scenario, data in document["scenarios"].items():
         for one in data.get("figures", ()):
-            if one["name"] in KINDS:
-                yield scenario, Figure(one["case"], one["contender"], one["name"], tuple(one["values"]))
+            # What was beyond all bounds is no number there.
+            values = tuple(value for value in one["values"] if value is not None)
+            if one["name"] in KINDS and values:
+                yield scenario, Figure(one["case"], one["contender"], one["name"], values)
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
@@ -112,7 +131,11 @@ def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: b
         for one in shown
     ]
     lines = [f"{_name(before)} -> {_name(after)}: {len(found)} figures in both, {len(shown)} shown"]
-    differs = [what for what in _MACHINE if before["machine"][what] != after["machine"][what]]
+    # Else scenarios that were not measured would look like such without a change.
+    for only, other, words in ((before, after, "first"), (after, before, "second")):
+        if missing := only["scenarios"].keys() - other["scenarios"].keys():
+            lines.append(f"Only in the {words}: {', '.join(sorted(missing))}.")
+    differs = [what for what in _MACHINE if before["machine"].get(what) != after["machine"].get(what)]
     if differs:
         lines.append(f"Not alike in {', '.join(differs)}: only ratios to the bare stack can be compared.")
     if rows:
@@ -134,9 +157,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also what did not change beyond noise")
     arguments = parser.parse_args()
     try:
-        before, after = (
-            orjson.loads(find_run(name).read_bytes()) for name in (arguments.before, arguments.after)
-        )
+        before, after = (read_run(name) for name in (arguments.before, arguments.after))
     except (NoSuchRunError, OSError) as error:
         print(f"perf.compare: {error}", file=sys.stderr)
         return 2

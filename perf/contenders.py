@@ -17,6 +17,7 @@ from perf.load import Accept
 from perf.payloads import CHAT_PATH, UPSTREAM_MODEL, Dialect
 from perf.process import (
     Program,
+    ProgramError,
     accepts_connections,
     answers_ok,
     find_program,
@@ -328,6 +329,8 @@ def available(names: Sequence[str]) -> list[str]:
 def started_all(bench: Bench, starters: Sequence[Starter | Setup | str]) -> Iterator[list[Contender]]:
     """Run contenders inside the block, side by side; each has the core to itself while it is measured.
 
+    An nginx that does not start, beside others, takes no part: it is whatever the machine has.
+
     Args:
         starters: How to start each, or its name in `CONTENDERS`, or how to run the gateway.
     """
@@ -338,4 +341,12 @@ def started_all(bench: Bench, starters: Sequence[Starter | Setup | str]) -> Iter
         return CONTENDERS[one] if isinstance(one, str) else one
 
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(starter(one)(bench)) for one in starters]
+        running: list[Contender] = []
+        for one in starters:
+            try:
+                running.append(stack.enter_context(starter(one)(bench)))
+            except ProgramError as error:
+                if one != "nginx" or not running:
+                    raise
+                bench.say(f"without nginx: {error}")
+        yield running

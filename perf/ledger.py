@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from perf.contenders import TOKEN, Contender
+from perf.process import ProgramError
 from perf.tools import get_json
 
 _PATIENCE_S: Final = 5.0
@@ -17,13 +18,22 @@ def ledger_doubts(contender: Contender) -> tuple[str, ...]:
     """Why the figures of *contender* may be too good; nothing to say of one that is no gateway of ours."""
     if not contender.control_port:
         return ()
+    try:
+        destinations = _settled(contender)
+    except ProgramError as error:
+        # It may be the one that failed; what the others did is no worse for that.
+        return (f"{contender.name}: nobody knows whether spans were lost: {error}",)
+    return tuple(f"{contender.name}: {doubt}" for one in destinations for doubt in lost_spans(one))
+
+
+def _settled(contender: Contender) -> list[dict[str, Any]]:
     deadline_s = time.monotonic() + _PATIENCE_S
     destinations = _read(contender)
     # The last batch waits for company up to a second.
     while any(map(_waiting, destinations)) and time.monotonic() < deadline_s:
         time.sleep(_POLL_S)
         destinations = _read(contender)
-    return tuple(f"{contender.name}: {doubt}" for one in destinations for doubt in lost_spans(one))
+    return destinations
 
 
 def _read(contender: Contender) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ import orjson
 import uvloop
 
 from perf.latency import Latency, summarize
+from perf.load.amount import UnsafeTargetError
 from perf.load.connection import PATIENCE_S, Connection
 from perf.load.open import OpenLoop
 from perf.load.target import Target, http_target
@@ -234,7 +235,12 @@ def main() -> int:
     options = parser.parse_args()
     if not 1 <= options.connections <= _MAX_CONNECTIONS or not 0 < options.seconds <= _MAX_SECONDS:
         parser.error(f"at most {_MAX_CONNECTIONS} connections and {_MAX_SECONDS:g} seconds")
-    print(orjson.dumps(asdict(uvloop.run(measure(options)))).decode())
+    try:
+        found = uvloop.run(measure(options))
+    except (UnsafeTargetError, OSError) as error:
+        print(f"perf.overload: {error}", file=sys.stderr)
+        return 2
+    print(orjson.dumps(asdict(found)).decode())
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import resource
 import select
 import shutil
 import signal
@@ -23,6 +24,9 @@ START_TIMEOUT_S: Final = 30.0
 # Longer than the gateway's own drain of idle connections; after it, the whole group is killed.
 _STOP_TIMEOUT_S: Final = 15.0
 _POLL_S: Final = 0.05
+# Each connection is one. The upstream has those of every contender, the gateway under a flood two for a call.
+_MANY_FILES: Final = 65_536
+ENOUGH_FILES: Final = 10_000
 # `python -m` finds `perf` from here, wherever the run was started.
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _LOG_TAIL_BYTES: Final = 2000
@@ -92,14 +96,17 @@ class Program:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_TIMEOUT_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        try:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_TIMEOUT_S)
+        finally:
+            # Also for whoever presses Ctrl-C again, because ending takes long.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
 
 def _opened(pipe: IO[str] | None) -> IO[str]:
@@ -159,17 +166,45 @@ def started_executable(
         program.stop()
 
 
+def stop_as_on_interrupt() -> None:
+    """Let SIGTERM and a closed terminal end this program as Ctrl-C does.
+
+    Else whoever ends it so leaves all that it has started behind.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # `nohup` has one ignored: such a run is to go on.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def allow_many_files() -> int:
+    """Let us, and what we start, have as many files open as may be; how many that is.
+
+    A login shell allows 1,024, which 400 streams at once through two contenders in turn are more than.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
 def find_program(name: str) -> str | None:
     """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would change how the programs behave."""
+    """Our environment without what would change how the programs behave.
+
+    Nor has it proxies: everything is on this machine, and the gateway would ask one for it.
+    """
     return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("GATEWAY_", "GRANIAN_", "OTEL_", "PERF_"))
+        and not name.lower().endswith("_proxy")
     }
 
 

@@ -173,6 +173,9 @@ def main() -> int:
     except (InstallError, ProgramError, ProfileError) as error:
         say(f"perf: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("perf: stopped; nothing is kept")
+        return 130
     run = Run("profile", machine, bench.cores, (found,))
     path = save(run, arguments.results)
     print(to_markdown(run))

@@ -36,9 +36,15 @@ def newest(results: Path = RESULTS) -> Path:
     """
     for path, document in _newest_first(results):
         # One scenario of a suite alone may be kept too, for its own figures.
-        if path.stem.endswith(_SUITES) and "saturation" in document["scenarios"]:
+        if path.stem.endswith(_SUITES) and _has_measured(document, "saturation"):
             return path
     raise NoSuchRunError(f"{results} has no run of standard or full: make perf")
+
+
+def _has_measured(document: Mapping[str, Any], name: str) -> bool:
+    scenario = document["scenarios"].get(name)
+    # Runs of before had none that they could not measure.
+    return scenario is not None and bool(scenario.get("is_measured", True))
 
 
 def _newest_first(results: Path) -> list[tuple[Path, dict[str, Any]]]:

@@ -31,6 +31,7 @@ class Section:
         failed: A line for each contender that did not do its job.
         charts: SVG by name.
         data: Everything else, for programs.
+        is_measured: Its reference did its job, so there was something to find out.
     """
 
     name: str
@@ -42,6 +43,13 @@ class Section:
     failed: tuple[str, ...] = ()
     charts: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    is_measured: bool = True
+
+
+def unmeasured(name: str, reason: str) -> Section:
+    """A scenario that could not be measured, and why: who waited for the others gets those."""
+    body = "Not measured: its reference, or a program of the run, did not do its job."
+    return Section(name, name.capitalize(), body, "", failed=(reason,), is_measured=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ def to_markdown(run: Run) -> str:
         parts += ["## Targets", outcome_table(run.outcomes)]
     for section in run.sections:
         charts = [f"![{section.title}]({chart_name(run, name)})" for name in section.charts]
-        parts += [f"## {section.title}", *charts, section.body, section.facts]
+        parts += [f"## {section.title}", *charts, section.body, *filter(None, [section.facts])]
     if run.failed:
         parts += ["## Failed", "\n".join(f"- {line}" for line in run.failed)]
     doubts = [run.cores.note] if run.cores.note else []
@@ -149,6 +157,7 @@ def to_json(run: Run) -> bytes:
                 "figures": [asdict(one) | {"median": one.median} for one in section.figures],
                 "doubts": section.doubts,
                 "failed": section.failed,
+                "is_measured": section.is_measured,
                 **section.data,
             }
             for section in run.sections

@@ -13,7 +13,7 @@ import msgspec
 
 from perf.load import MAX_SECONDS, Accept, Amount, LoadResult
 from perf.payloads import SMALL_CHAT, STATS_PATH, Ask
-from perf.process import START_TIMEOUT_S, Program, started
+from perf.process import START_TIMEOUT_S, Program, ProgramError, started
 
 _WARMUP_S: Final = 0.3
 # What the load generator may take beyond its own bounds before we call it stuck.
@@ -73,11 +73,17 @@ class HeldLoad:
 
 
 def get_json(port: int, path: str, *, token: str = "") -> dict[str, Any]:
-    """The JSON object that a server on this port of 127.0.0.1 gives for *path*, to whoever has *token*."""
+    """The JSON object that a server on this port of 127.0.0.1 gives for *path*, to whoever has *token*.
+
+    Raises:
+        ProgramError: It gives none.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
         return msgspec.json.decode(connection.getresponse().read(), type=dict[str, Any])
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise ProgramError(f"127.0.0.1:{port}{path} cannot be read: {error!r}") from error
     finally:
         connection.close()
 

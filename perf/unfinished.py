@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from perf.machine import Machine
 from perf.report import Section
+
+_SAME: Final = ("commit", "cpu", "cpu_count", "kernel", "python", "packages")
 
 
 class Unfinished(msgspec.Struct):
@@ -28,12 +31,7 @@ def find_unfinished(path: Path, suite: str, machine: Machine) -> Unfinished | No
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     then = found.machine
-    is_same = (then.commit, then.cpu, then.kernel, then.packages) == (
-        machine.commit,
-        machine.cpu,
-        machine.kernel,
-        machine.packages,
-    )
+    is_same = all(getattr(then, what) == getattr(machine, what) for what in _SAME)
     return found if is_same and found.suite == suite else None
 
 

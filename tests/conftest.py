@@ -1,7 +1,8 @@
-"""What every test sees: options, the tools a test may require, the closing list of what was absent."""
+"""What every test sees: options, no proxies, the tools a test may require, a list of the absent ones."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse a misspelt `GATEWAY_TEST_REQUIRE` before anything runs; choose the examples of properties."""
     config.stash[_absent_tools] = {}
     demanded()
+    # Whatever tests call is on this machine, where an office's proxy does not lead.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
     hypothesis.settings.load_profile("anew" if config.getoption("--long") else "same")
 
 

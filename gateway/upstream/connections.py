@@ -175,6 +175,7 @@ class ProviderConnection(ResponseHandler):
         self._is_sent = False
         self._is_held = False
         self._has_answer = False
+        self._has_more = False
         self._begun_s = 0.0
         self.heard_s = 0.0
         self._gap_s = 0.0
@@ -207,7 +208,7 @@ class ProviderConnection(ResponseHandler):
         self._exchanges += 1
         self._is_open = True
         self._is_sent = False
-        self._has_answer = False
+        self._has_answer = self._has_more = False
         self._begun_s = self.heard_s = self._loop.time()
         self.reply.begin()
         # One timer for all exchanges of a connection, moved when it rings: a timer for each would be work.
@@ -259,7 +260,7 @@ class ProviderConnection(ResponseHandler):
         while data := await source.read_piece():
             await self._until_taken()
             transport = self.transport
-            if transport is None or self._failure is not None or self._is_decided():
+            if transport is None or self._failure is not None or self._is_refused():
                 return
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
             self.heard_s = self._loop.time()  # it is us who speak
@@ -307,6 +308,11 @@ class ProviderConnection(ResponseHandler):
             UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: It does not come to its end.
         """
         reply = self.reply
+        if self._has_more:
+            # What came at once can be a thousand events, which take tens of milliseconds to translate: others
+            # wait for a part of it, not for all. With 20 such streams /livez took up to 390 ms, now 100.
+            self._has_more = False
+            await asyncio.sleep(0)
         while not reply.pieces:
             if reply.is_complete:
                 return b""
@@ -323,6 +329,7 @@ class ProviderConnection(ResponseHandler):
             self._is_held = False
             self.heard_s = self._loop.time()  # it was us who made it silent
             self._resume_transport_reading()
+        self._has_more = bool(reply.pieces)
         return data
 
     def end(self) -> bool:
@@ -401,10 +408,14 @@ class ProviderConnection(ResponseHandler):
         finally:
             self._happening = None
 
-    def _is_decided(self) -> bool:
-        """Whether the rest of the request can change nothing: it is refused, or nobody waits for it."""
+    def _is_refused(self) -> bool:
+        """Whether the rest of the request can change nothing: its answer is whole, or a refusal."""
         reply = self.reply
-        return reply.is_complete or self._is_held or (reply.has_head and reply.status >= _FIRST_REFUSAL)
+        return reply.is_complete or (reply.has_head and reply.status >= _FIRST_REFUSAL)
+
+    def _is_decided(self) -> bool:
+        """Also where much of an answer waits that nobody reads before the request is sent."""
+        return self._is_held or self._is_refused()
 
     async def _until_writable(self) -> None:
         while self._paused and not self._is_decided():
@@ -414,7 +425,7 @@ class ProviderConnection(ResponseHandler):
 
     async def _until_taken(self) -> None:
         """Wait until the transport takes more of a body that is sent beside the reading of the reply."""
-        while self._paused and self._failure is None and not self._is_decided():
+        while self._paused and self._failure is None and not self._is_refused():
             writable = self._writable = self._loop.create_future()
             try:
                 await writable

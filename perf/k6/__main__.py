@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from perf.bench import started_bench
+from perf.bench import say, started_bench
 from perf.contenders import started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
@@ -67,8 +67,14 @@ def main() -> int:
                 k6_command(k6, arguments.script, variables), bench.cores.tools, arguments.seconds + 90
             )
     except (InstallError, ProgramError) as error:
-        print(f"perf.k6: {error}", file=sys.stderr)
+        say(f"perf.k6: {error}")
         return 1
+    except subprocess.TimeoutExpired:
+        say("perf.k6: k6 did not come to its end, and was killed")
+        return 1
+    except KeyboardInterrupt:
+        say("perf.k6: stopped")
+        return 130
 
 
 if __name__ == "__main__":

@@ -10,19 +10,20 @@
 
 import http from "k6/http";
 
-const gatewayUrl = __ENV.GATEWAY_URL || "http://127.0.0.1:8787";
+// Copied addresses often end with a slash, and `//v1` is another path.
+const addressOf = (text) => text.replace(/\/+$/, "");
 const gatewayModel = __ENV.GATEWAY_MODEL || "demo/echo";
 
 export const rate = Number(__ENV.RATE || 350);
 export const duration = __ENV.DURATION || "30s";
 export const gateway = {
-  url: gatewayUrl,
+  url: addressOf(__ENV.GATEWAY_URL || "http://127.0.0.1:8787"),
   key: __ENV.GATEWAY_KEY || "demo-key",
   model: gatewayModel,
 };
 export const upstream = __ENV.UPSTREAM_URL
   ? {
-      url: __ENV.UPSTREAM_URL,
+      url: addressOf(__ENV.UPSTREAM_URL),
       key: __ENV.UPSTREAM_KEY || "none",
       model: __ENV.UPSTREAM_MODEL || gatewayModel.replace(/^[^/]*\//, ""),
     }

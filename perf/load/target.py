@@ -47,7 +47,7 @@ def http_target(
     """The target of calls to *url*, with *headers* of the form `name: value` beside the usual ones.
 
     Raises:
-        UnsafeTargetError: *url* is not plain HTTP to a loopback address.
+        UnsafeTargetError: *url* is not plain HTTP to a loopback address, or HTTP cannot carry what is given.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
@@ -64,5 +64,8 @@ def http_target(
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     )
     more = "".join(f"{header}\r\n" for header in headers)
-    request = f"{head}{more}\r\n".encode("ascii") + body
+    try:
+        request = f"{head}{more}\r\n".encode("ascii") + body
+    except UnicodeEncodeError as error:
+        raise UnsafeTargetError("path, token and headers must be ASCII") from error
     return Target(host, port, request, ask.reply(), accept, ask.dialect)

@@ -25,6 +25,7 @@ from perf.overload import Overloaded
 from perf.payloads import Ask
 from perf.process import started
 from perf.report import Section, table
+from perf.rounds import RoundFailedError
 from perf.scenarios.pairs import PAIRS, SETUP, Pair
 from perf.tools import held_load
 
@@ -56,6 +57,7 @@ def run(bench: Bench, *, turns: int, seconds: float) -> Section:
     """Measure every part in each of *turns* turns.
 
     Raises:
+        RoundFailedError: The gateway answers nothing without overload already.
         ProgramError: A program of the run failed.
     """
     taken: dict[str, list[dict[str, float]]] = {BOUND: [], CPU: [], LONG: [], TRANSLATED: []}
@@ -101,6 +103,7 @@ def _beyond_the_bound(bench: Bench, seconds: float) -> dict[str, float]:
         usual = flood(
             bench, gateway, rps=let_through / 2, seconds=seconds, connections=300, pace_ms=_UPSTREAM_MS
         )
+        check_answered(usual.answered)
         found = flood(
             bench, gateway, rps=let_through * 3, seconds=seconds, connections=1000, pace_ms=_UPSTREAM_MS
         )
@@ -117,6 +120,7 @@ def _beyond_the_core(bench: Bench, seconds: float) -> dict[str, float]:
     setup = replace(EVERYTHING, name="busy")
     with started_gateway(bench, setup) as gateway:
         capacity = load_on(bench, gateway, Amount(64, seconds)).rps
+        check_answered(capacity)
         rps = min(_MAX_RPS, capacity * 3)
         found = flood(bench, gateway, rps=rps, seconds=seconds, connections=4000, pace_ms=0)
     return {
@@ -124,6 +128,12 @@ def _beyond_the_core(bench: Bench, seconds: float) -> dict[str, float]:
         "lost": _lost(found),
         "health_ms": found.health.slowest_ms,
     }
+
+
+def check_answered(answered: float) -> None:
+    """Refuse to compare with nothing; raises `RoundFailedError`."""
+    if not answered:
+        raise RoundFailedError(f"{GATEWAY}: no call was answered, without overload already")
 
 
 def _beside_long_bodies(bench: Bench, seconds: float, pair: Pair) -> dict[str, float]:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from perf.bench import say
 from perf.machine import describe_machine
+from perf.process import stop_as_on_interrupt
 from perf.soak.asks import ASKS, PROVIDER, documents
 from perf.soak.faults import Faults
 from perf.soak.report import Soak, charts_of, to_json, to_markdown
@@ -143,6 +144,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for Markdown, JSON and charts")
     arguments = parser.parse_args()
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    stop_as_on_interrupt()
     machine, minutes = describe_machine(), arguments.minutes
     # Half an hour: five minutes of warm-up, and at least ten to be judged by.
     warm_up_s, least_s = minutes * 10, minutes * 20

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from perf.bench import started_bench
+from perf.__main__ import measure
+from perf.bench import Bench, started_bench
 from perf.contenders import direct, started_gateway
 from perf.load import Amount
 from perf.payloads import Ask
-from perf.rounds import run_round
+from perf.report import Section, to_markdown
+from perf.rounds import RoundFailedError, run_round
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +56,31 @@ def test_a_run_is_measured_and_kept(tmp_path: Path) -> None:
     compared = _run("perf.compare", *[str(next(tmp_path.glob("*.json")))] * 2)
     assert compared.returncode == 0, compared.stderr
     assert "0 shown" in compared.stdout
+
+
+def test_a_scenario_that_fails_takes_no_other_along(tmp_path: Path) -> None:
+    """Minutes of measuring are kept, the report says what is missing, and only that is measured next time."""
+    good = Section("workers", "Workers", "| a |", "facts")
+    is_well = False
+
+    def step(_: Bench) -> Section:
+        if is_well:
+            return Section("saturation", "Saturation", "| b |", "facts")
+        raise RoundFailedError("bare stack: calls failed: 1 x status 500")
+
+    unfinished = tmp_path / "unfinished.json"
+    run = measure("full", {"saturation": step, "workers": lambda _: good}, unfinished=unfinished)
+    assert [one.is_measured for one in run.sections] == [False, True]
+    assert run.failed == ("saturation: bare stack: calls failed: 1 x status 500",)
+    assert "Not measured" in to_markdown(run)
+
+    def never(_: Bench) -> Section:
+        raise AssertionError
+
+    is_well = True
+    again = measure("full", {"saturation": step, "workers": never}, unfinished=unfinished)
+    assert [one.body for one in again.sections] == ["| b |", "| a |"]
+    assert not again.failed
 
 
 @pytest.mark.long

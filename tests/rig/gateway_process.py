@@ -289,7 +289,10 @@ class GatewayProcess:
 
     def _full_environment(self) -> dict[str, str]:
         inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith(("GATEWAY_", "OTEL_"))
+            key: value
+            for key, value in os.environ.items()
+            # Providers of the rig are on this machine; a proxy that is to be asked is given.
+            if not key.startswith(("GATEWAY_", "OTEL_")) and not key.lower().endswith("_proxy")
         }
         return {**inherited, "PYTHONUNBUFFERED": "1", **self._environment}
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from perf.charts import Bar, Group, Part, Track, bar_chart, line_chart, nice_ticks, track_chart
+from perf.charts import WIDTH, Bar, Group, Part, Track, bar_chart, line_chart, nice_ticks, track_chart
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -26,6 +26,19 @@ def test_bars_are_drawn_to_scale_and_say_their_value() -> None:
     rects = list(ET.fromstring(svg).iter(f"{_SVG}rect"))  # noqa: S314  ours
     reference, serves, rest = (float(rect.attrib["width"]) for rect in rects[-3:])
     assert reference == pytest.approx((serves + rest) / 2, abs=0.2)
+
+
+@pytest.mark.parametrize("label", ["gateway", "weight-based, two circuits open"])
+@pytest.mark.parametrize("text", ["1 us", "1,234.56 / 12,345.67 / 123,456.78"])
+def test_no_text_is_cut_off(label: str, text: str) -> None:
+    """Names of cases are longer than those of contenders, and bars give way to them."""
+    svg = bar_chart("Plan", "", (Group("", (Bar(label, (Part(1.0),), text),)),))
+    written = {one.text: one for one in ET.fromstring(svg).iter(f"{_SVG}text")}  # noqa: S314  ours
+    letter = 6.5
+    assert float(written[label].attrib["x"]) - letter * len(label) >= 0
+    assert float(written[text].attrib["x"]) + letter * len(text) <= WIDTH
+    bar = list(ET.fromstring(svg).iter(f"{_SVG}rect"))[-1]  # noqa: S314  ours
+    assert float(bar.attrib["width"]) > 50
 
 
 def test_what_is_below_nothing_has_no_bar() -> None:

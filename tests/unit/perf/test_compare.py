@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perf.compare import NoSuchRunError, changes, find_run, to_text
+from perf.compare import NoSuchRunError, changes, find_run, read_run, to_text
 
 
-def _run(figures: dict[str, list[float]], *, cpu: str = "some") -> dict[str, Any]:
+def _run(
+    figures: Mapping[str, Sequence[float | None]], *, cpu: str = "some", scenario: str = "saturation"
+) -> dict[str, Any]:
     machine = {
         "date": "2026-11-23T12:00:00Z",
         "commit": "abc",
@@ -24,7 +27,7 @@ def _run(figures: dict[str, list[float]], *, cpu: str = "some") -> dict[str, Any
         {"case": "", "contender": "gateway", "name": name, "values": values, "median": values[0]}
         for name, values in figures.items()
     ]
-    return {"suite": "quick", "machine": machine, "scenarios": {"saturation": {"figures": shown}}}
+    return {"suite": "quick", "machine": machine, "scenarios": {scenario: {"figures": shown}}}
 
 
 @pytest.mark.parametrize(
@@ -52,12 +55,35 @@ def test_only_what_both_measured_is_compared() -> None:
     assert changes(_run({"rps": [1.0]}), _run({"p50_ms": [1.0]})) == []
 
 
+def test_what_is_no_number_is_not_compared() -> None:
+    """JSON has none for a lag beyond all bounds."""
+    (change,) = changes(_run({"lag_p99_ms": [1, None], "rps": [1]}), _run({"lag_p99_ms": [5], "rps": [None]}))
+    assert (change.before.values, change.after.values) == ((1,), (5,))
+
+
 def test_text_says_what_cannot_be_compared() -> None:
     """Absolute figures of two machines mean nothing beside each other."""
     text = to_text(_run({"rps": [100.0]}), _run({"rps": [50.0]}, cpu="other"), shows_all=False)
     assert "Not alike in cpu" in text
     assert "-50%" in text
     assert "-50%" not in to_text(_run({"rps": [50.0]}), _run({"rps": [50.0]}), shows_all=True)
+
+
+def test_text_says_what_only_one_has() -> None:
+    """Nothing to show is not the same as nothing that could be compared."""
+    text = to_text(_run({"rps": [1.0]}), _run({"rps": [1.0]}, scenario="workers"), shows_all=False)
+    assert "0 figures in both" in text
+    assert "Only in the first: saturation." in text
+    assert "Only in the second: workers." in text
+    assert "Only in" not in to_text(_run({"rps": [1.0]}), _run({"rps": [1.0]}), shows_all=False)
+
+
+@pytest.mark.parametrize("content", ['{"suite": "soak", "machine": {}}', "{"], ids=["a soak", "half a file"])
+def test_what_has_no_figures_is_refused(tmp_path: Path, content: str) -> None:
+    """With a word on it instead of a traceback."""
+    (tmp_path / "2026-11-23-abc-soak.json").write_text(content)
+    with pytest.raises(NoSuchRunError, match="soak"):
+        read_run("soak", tmp_path)
 
 
 def test_a_run_is_found_by_a_part_of_its_name(tmp_path: Path) -> None:

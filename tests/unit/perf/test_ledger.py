@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from perf.ledger import lost_spans
+from perf.contenders import Contender
+from perf.ledger import ledger_doubts, lost_spans
+from perf.process import free_port
 
 
 def _destination(**counts: int) -> dict[str, Any]:
@@ -41,3 +43,11 @@ def _destination(**counts: int) -> dict[str, Any]:
 def test_spans_that_did_not_arrive_are_told(destination: dict[str, Any], expected: tuple[str, ...]) -> None:
     """A gateway that gives work up must not look fast."""
     assert lost_spans(destination) == expected
+
+
+def test_a_gateway_that_has_ended_takes_no_figures_along() -> None:
+    """What the others did is kept; that nobody knows of its spans is told."""
+    ended = Contender("gateway", "", "", cast("Any", None), control_port=free_port())
+    (doubt,) = ledger_doubts(ended)
+    assert doubt.startswith("gateway: nobody knows whether spans were lost")
+    assert ledger_doubts(Contender("nginx", "", "", cast("Any", None))) == ()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, cast
 
 import pytest
 
 from perf.load.target import Target
-from perf.overload import Flood, Health, Overloaded, _Caller
+from perf.overload import Flood, Health, Overloaded, _Caller, main
 from perf.payloads import REPLY
 
 TARGET = Target("127.0.0.1", 1, b"ask", REPLY)
@@ -84,3 +85,13 @@ async def test_calls_without_an_answer() -> None:
     """When patience ends they are counted, those that never found a connection too."""
     found = await flooded(GOOD, None, GOOD, patience_s=0.05)
     assert (found.answered, found.unanswered) == (1, 2)
+
+
+def test_another_machine_is_not_flooded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A word on it, no traceback."""
+    words = "perf.overload https://gateway.example/v1 --model m --token t --rps 1"
+    monkeypatch.setattr(sys, "argv", words.split())
+    assert main() == 2
+    assert "perf.overload: https://gateway.example/v1 is not" in capsys.readouterr().err

@@ -41,6 +41,8 @@ def test_the_newest_run_worth_showing_is_taken(tmp_path: Path) -> None:
     newer = _keep(tmp_path, "2026-11-23-abc-full", "2026-11-23T12:00:00Z")
     _keep(tmp_path, "2026-11-24-abc-quick", "2026-11-24T12:00:00Z")
     _keep(tmp_path, "2026-11-25-abc-full", "2026-11-25T12:00:00Z", scenario="memory")
+    failed = _keep(tmp_path, "2026-11-26-abc-full", "2026-11-26T12:00:00Z")
+    failed.write_bytes(failed.read_bytes().replace(b'{"title"', b'{"is_measured":false,"title"'))
     (tmp_path / "2026-11-25-abc-soak.json").write_bytes(b'{"suite": "soak"}')
     assert newest(tmp_path) == newer
 

@@ -41,6 +41,8 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
         pytest.param("standard", MACHINE, id="another suite"),
         pytest.param("full", replace(MACHINE, commit="other"), id="another commit"),
         pytest.param("full", replace(MACHINE, cpu="other"), id="another machine"),
+        pytest.param("full", replace(MACHINE, cpu_count=1), id="fewer cores"),
+        pytest.param("full", replace(MACHINE, python="3.99.0"), id="another Python"),
         pytest.param("full", replace(MACHINE, packages={"granian": "9"}), id="another version"),
     ],
 )

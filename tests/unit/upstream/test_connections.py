@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -362,6 +363,32 @@ async def test_reply_that_was_not_taken(upstream: Upstream) -> None:
         assert len(await asyncio.wait_for(again.read(100_000), 5)) == 40_000
         again.close()
         assert [len(connection.requests) for connection in server.connections] == [1, 1]
+
+
+async def test_much_at_once_lets_others_have_their_turn(upstream: Upstream) -> None:
+    """Between two parts of what has come already; a part by itself makes nobody wait for a turn."""
+    others = 0
+
+    async def work() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    async with Server(answering(CHUNKED + chunk(b"x" * 60_000) + b"0\r\n\r\n")) as server:
+        reply = await upstream.exchange(ask(server.url))
+        assert isinstance(reply, HttpReply)
+        part = reply._connection.reply
+        await until_async(lambda: part.is_complete, "all of it has come")
+        working = asyncio.create_task(work())
+        seen = []
+        while await reply.read_chunk():
+            seen.append(others)
+        assert seen[0] == 0
+        assert len(seen) > 3
+        assert all(before < after for before, after in itertools.pairwise(seen))
+        working.cancel()
+        reply.close()
 
 
 async def test_request_that_is_not_taken(upstream: Upstream) -> None:

@@ -10,9 +10,18 @@ import pytest
 from gateway.errors import BodyTooLarge, ClientDisconnected, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import Passage
 from gateway.proxies import Proxies
-from gateway.upstream.exchange import Upstream
+from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.until import until_async
-from tests.unit.upstream.small_server import OK, Connection, Server, answering, ending, hanging
+from tests.unit.upstream.small_server import (
+    CHUNKED,
+    OK,
+    Connection,
+    Server,
+    answering,
+    chunk,
+    ending,
+    hanging,
+)
 
 
 class Source:
@@ -146,6 +155,31 @@ async def test_early_refusal(upstream: Upstream) -> None:
         async with asyncio.timeout(5):
             await closed.wait()
     assert not upstream._senders or all(task.cancelling() for task in upstream._senders)
+
+
+async def test_answer_that_waits_while_the_body_comes(upstream: Upstream) -> None:
+    """A provider that answers while it reads gets all of the body, also when its answer waits here."""
+    go_on, has_all = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED + chunk(await reader.readexactly(1) * 100_000))
+        writer.write(chunk(await reader.readexactly(2)) + b"0\r\n\r\n")
+        has_all.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        reply = await upstream.pass_on(passage(url, Source(b"a", go_on, b"b", b"c", length=3)))
+        assert isinstance(reply, HttpReply)
+        await until_async(lambda: reply._connection._is_held, "the provider is made to wait")
+        go_on.set()
+        async with asyncio.timeout(5):
+            await has_all.wait()
+            assert await reply.read(200_000) == b"a" * 100_000 + b"bc"
+        reply.close()
 
 
 @pytest.mark.parametrize("error", [BodyTooLarge("x"), ClientDisconnected()])

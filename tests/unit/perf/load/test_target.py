@@ -28,6 +28,12 @@ def test_only_loopback_is_loaded(url: str) -> None:
         http_target(url, model="m", token="t")
 
 
+def test_what_http_cannot_carry_is_not_sent() -> None:
+    """A token was copied with something else."""
+    with pytest.raises(UnsafeTargetError, match="ASCII"):
+        http_target(_URL, model="m", token="\u201ct\u201d")
+
+
 def test_headers_of_a_contender_are_sent() -> None:
     """Some are told by header where to relay to."""
     target = http_target(_URL, model="m", token="t", headers=("x-a: 1", "x-b: 2"))

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from perf.promises import PROMISES, judge
-from perf.scenarios.overload import BOUND, CPU, LONG, TRANSLATED, p99_of, section
+from perf.rounds import RoundFailedError
+from perf.scenarios.overload import BOUND, CPU, LONG, TRANSLATED, check_answered, p99_of, section
 
 GOOD = {
     BOUND: [{"refusal_p99_ms": 9.0, "admitted_p99_ratio": 1.2, "lost": 0.0, "health_ms": 8.0}],
@@ -23,6 +24,13 @@ def test_every_promise_finds_its_figure() -> None:
     measured = [one for one in outcomes if one.promise.scenario == "overload"]
     assert len(measured) == len([one for one in PROMISES if one.scenario == "overload"]) > 5
     assert [one.words().verdict for one in measured] == ["reached"] * len(measured)
+
+
+def test_a_gateway_that_answers_nothing_has_failed() -> None:
+    """Nothing is no measure for what overload does."""
+    check_answered(1.0)
+    with pytest.raises(RoundFailedError, match="no call was answered"):
+        check_answered(0.0)
 
 
 def test_the_middle_of_the_turns_is_shown() -> None:

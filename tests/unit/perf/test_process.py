@@ -1,0 +1,112 @@
+"""perf/process.py: what was started does not outlive whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perf.process import clean_environment, started_executable, stop_as_on_interrupt
+
+# Says its pid and goes on for ever, whatever it is sent.
+_STUBBORN = """
+import os, signal
+signal.signal(signal.SIGTERM, {handler})
+print(os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+_RUNNER = """
+import signal, sys
+from pathlib import Path
+from perf.process import started_executable, stop_as_on_interrupt
+
+stop_as_on_interrupt()
+command = ["sleep", "600"]
+try:
+    with started_executable("sleep", command, core=None, folder=Path(sys.argv[1])) as program:
+        print(program.pid, flush=True)
+        signal.pause()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+_LIMITED = """
+import resource, sys
+from perf.process import allow_many_files
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+print(allow_many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_outlives_the_runner(tmp_path: Path, number: signal.Signals) -> None:
+    """However it is ended by somebody: Ctrl-C, `kill`, a closed terminal."""
+    command = [sys.executable, "-c", _RUNNER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None
+        pid = int(runner.stdout.readline())
+        runner.send_signal(number)
+        assert runner.wait(20) == 130
+    assert not _is_running(pid)
+
+
+def test_a_runner_under_nohup_goes_on() -> None:
+    """Its terminal may close: that is what it was started so for."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        stop_as_on_interrupt()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
+    """Who does not want to wait for a program that ends slowly leaves it behind as little."""
+    asks_again = "lambda *_: os.kill(os.getppid(), signal.SIGINT)"
+    command = [sys.executable, "-c", _STUBBORN.format(handler=asks_again)]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        started_executable("stubborn", command, core=None, folder=tmp_path, has_pipes=True) as program,
+    ):
+        pid = int(program.read_line(20))
+    assert not _is_running(pid)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "told"),
+    [
+        pytest.param(256, 900, "900 900 900", id="as many as may be"),
+        pytest.param(900, 900, "900 900 900", id="that many already"),
+    ],
+)
+def test_many_files_may_be_open(soft: int, hard: int, told: str) -> None:
+    """What a shell allows is too little for hundreds of streams; no limit is exceeded nor made harder."""
+    command = [sys.executable, "-c", _LIMITED, str(soft), str(hard)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.split() == told.split()
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy", "no_proxy", "GATEWAY_PORT", "OTEL_SERVICE_NAME"])
+def test_what_would_change_a_program_does_not_reach_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An office's proxy knows nothing of this machine's ports."""
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    assert name not in clean_environment()
+    assert "PATH" in clean_environment()
