@@ -546,6 +546,15 @@ async def test_length_of_a_form_that_is_sent_on(unreachable: int) -> None:
     assert body.length == len(rig.upstream.bodies[0])
 
 
+@pytest.mark.parametrize(("name", "verdict"), [("openai-organization", "none"), ("x-request-id", "sick")])
+async def test_health_where_a_right_is_missing(name: str, verdict: str) -> None:
+    """A caller's own organisation may be wrong, which says nothing of the target; else it is our key."""
+    health = FakeObserver()
+    rig = Rig(FakeReply(401, JSON, b'{"error":{"message":"no"}}'), health=health)
+    await rig.call(upload(sound_of(b"acct/small"), (name, "org-nobody")), account="")
+    assert health.outcomes == [("acct/small", verdict, 401)]
+
+
 async def test_health() -> None:
     """It may hold back an attempt, and learns of each at a model, not of what is an account's."""
     health = FakeObserver(closed_to={"acct/small"})
