@@ -152,8 +152,7 @@ class _Conversation:
         blocks = [block for block in list_of(message.get("thinking_blocks")) if isinstance(block, dict)]
         blocks += self._content(message.get("content"))
         refusal = text_of(message.get("refusal"))
-        if refusal:
-            blocks.append({"type": "text", "text": refusal})
+        blocks += _text(refusal)
         calls = list_of(message.get("tool_calls"))
         if isinstance(message.get("function_call"), dict):
             function = message["function_call"]
@@ -172,15 +171,14 @@ class _Conversation:
 
     def _content(self, content: object) -> list[Block]:
         if isinstance(content, str):
-            return [{"type": "text", "text": content}] if content else []
+            return _text(content)
         return [block for part in list_of(content) for block in self._blocks(part)]
 
     def _blocks(self, part: object) -> Iterator[Block]:
         found: Block | None
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-                # Anthropic refuses an empty text.
-                found = {"type": "text", "text": text} if text else None
+                found = next(iter(_text(text)), None)
             case {"type": "image_url", "image_url": {"url": str(url), **more}}:
                 if more.get("detail") == "low":
                     # Claude sees all of a picture, as it would with any other detail.
@@ -211,6 +209,11 @@ class _Conversation:
         if text_of(file.get("filename")):
             block["title"] = file["filename"]
         return block
+
+
+def _text(text: str) -> list[Block]:
+    """*text* as a block; Anthropic refuses one of blanks alone, such as other models write before a call."""
+    return [{"type": "text", "text": text}] if text.strip() else []
 
 
 def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
@@ -381,8 +384,13 @@ def _add_sampling(body: dict[str, Any], fields: dict[str, Any], target: Target, 
         else:
             body[name] = value
     stop = fields.get("stop")
-    if stop:
-        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    stops = [stop] if isinstance(stop, str) else list_of(stop)
+    # Anthropic refuses one of blanks alone, as the end of a line is.
+    kept = [word for word in stops if not isinstance(word, str) or word.strip()]
+    if len(kept) < len(stops):
+        left_out.add("stop")
+    if kept:
+        body["stop_sequences"] = kept
 
 
 def _add_rest(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:

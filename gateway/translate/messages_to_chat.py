@@ -323,7 +323,7 @@ class EventStream:
             key = next(reversed(self._calls))
         call = self._calls.get(key)
         if call is not None and _is_another(piece, call):
-            # Some servers give every call the same index. The one before stays, where it can no longer be found.
+            # Some servers give every call the same index. The one before is whole, and found no more.
             self._calls[call] = self._calls.pop(key)
             call = None
         if call is None:

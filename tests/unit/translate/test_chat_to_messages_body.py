@@ -75,6 +75,40 @@ def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
+def test_texts_of_blanks() -> None:
+    """Anthropic refuses them, and other models write line ends before their calls."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = written(
+        messages=[
+            {"role": "system", "content": " "},
+            {"role": "user", "content": [{"type": "text", "text": "\n"}, {"type": "text", "text": " ask\n"}]},
+            {"role": "assistant", "content": "\n\n", "refusal": " ", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "\n"},
+        ]
+    )
+    assert "system" not in body
+    assert body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": " ask\n"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected", "left_out"),
+    [
+        ("END", ["END"], ()),
+        ("\n", None, ("stop",)),
+        (["\n\n", "END\n"], ["END\n"], ("stop",)),
+        ([], None, ()),
+    ],
+)
+def test_stops_of_blanks(stop: object, expected: object, left_out: tuple[str, ...]) -> None:
+    """Anthropic refuses them; callers are told which field was left out."""
+    body, named = write_body(make_call(stop=stop), TARGET)
+    assert (json.loads(body).get("stop_sequences"), named) == (expected, left_out)
+
+
 def test_ids_that_anthropic_does_not_take() -> None:
     """Two calls stay two, and each result finds its call."""
     calls = [
