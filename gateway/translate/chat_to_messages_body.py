@@ -23,6 +23,7 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
+from gateway.translate.claude_schemas import fit_answer, fit_tools
 from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
@@ -79,6 +80,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     add_tools(body, fields, left_out)
+    fit_tools(body, target, left_out)
     _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
@@ -320,6 +322,7 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
         case {"type": "json_schema", "json_schema": {"schema": dict(schema), **more}}:
             schema = described(schema, more.get("description"))
             if can_shape_output(target):
+                schema = fit_answer(schema, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
             elif not can_be_a_tool(schema):
                 left_out.add("response_format")
