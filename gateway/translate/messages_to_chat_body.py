@@ -102,8 +102,11 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         if tool.get("description"):
             function["description"] = tool["description"]
         function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
-        if tool.get("strict") is True:
+        if tool.get("strict") is True and _is_strict(function["parameters"]):
             function["strict"] = True
+        elif tool.get("strict") is True:
+            # Anthropic takes arguments that may be missing, OpenAI would refuse the call.
+            left_out.add("tools.strict")
         leave_out_notes(tool, left_out)
         tools.append({"type": "function", "function": function})
     choice = object_of(fields.get("tool_choice"))

@@ -83,6 +83,18 @@ def test_thoughts_go_back(
     assert dropped == ()
 
 
+@pytest.mark.parametrize(
+    ("schema", "strict", "left_out"),
+    [(CLOSED, True, ()), ({**CLOSED, "required": []}, None, ("tools.strict",))],
+)
+def test_strict_tools(schema: dict[str, Any], strict: object, left_out: tuple[str, ...]) -> None:
+    """Anthropic takes arguments that may be missing in a strict tool, OpenAI refuses the call."""
+    body, named = written(tools=[{"name": "f", "input_schema": schema, "strict": True}])
+    (tool,) = body["tools"]
+    assert (tool["function"].get("strict"), tool["function"]["parameters"]) == (strict, schema)
+    assert named == left_out
+
+
 def test_system_messages_in_a_row() -> None:
     """Templates of many models refuse a second one; what is said later stays in its place."""
     later = {"role": "system", "content": "now briefly"}
