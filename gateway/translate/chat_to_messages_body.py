@@ -117,11 +117,15 @@ class _Conversation:
     def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
         """The system prompt and the turns.
 
+        A call that is nothing but a system prompt, which OpenAI answers, asks it as the user's.
+
         Raises:
             InvalidBody: There are no messages, or one is none.
         """
         for message in messages_of(fields):
             self._add(message)
+        if self._system and not self._turns:
+            return [], [{"role": "user", "content": self._system}]
         return self._system, self._turns
 
     def _add(self, message: dict[str, Any]) -> None:

@@ -93,7 +93,10 @@ def _write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         "messages": _messages(turns),
     }
     system = [block for turn in turns if turn.role == "system" for block in _blocks(turn.pieces, turn.at)]
-    if system:
+    if system and not body["messages"]:
+        # OpenAI answers a system prompt alone, Anthropic wants a turn of the user's.
+        body["messages"] = [{"role": "user", "content": system}]
+    elif system:
         body["system"] = system
     if call.is_stream:
         body["stream"] = True

@@ -75,6 +75,14 @@ def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
+def test_a_system_prompt_alone() -> None:
+    """OpenAI answers it, Anthropic wants a turn of the user's."""
+    body = written(messages=[{"role": "system", "content": "Write a haiku."}])
+    assert "system" not in body
+    asked = {"role": "user", "content": [{"type": "text", "text": "Write a haiku."}]}
+    assert body["messages"] == [asked]
+
+
 def test_texts_of_blanks() -> None:
     """Anthropic refuses them, and other models write line ends before their calls."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
