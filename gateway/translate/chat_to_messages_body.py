@@ -29,7 +29,7 @@ from gateway.translate.foreign_json import list_of, object_of, read_arguments, r
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.raw_predict import at_vertex
-from gateway.translate.tool_use_ids import tool_use_id
+from gateway.translate.tool_use_ids import ToolUseIds
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -113,6 +113,7 @@ class _Conversation:
         self._left_out = left_out
         self._system: list[Block] = []
         self._turns: list[dict[str, Any]] = []
+        self._ids = ToolUseIds()
 
     def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
         """The system prompt and the turns.
@@ -163,11 +164,21 @@ class _Conversation:
         if isinstance(message.get("function_call"), dict):
             function = message["function_call"]
             calls = [*calls, {"id": text_of(function.get("name")), "function": function}]
-        return blocks + [_tool_use(object_of(call)) for call in calls]
+        return blocks + [self._tool_use(object_of(call)) for call in calls]
+
+    def _tool_use(self, call: dict[str, Any]) -> Block:
+        function = object_of(call.get("function") or call.get("custom"))
+        arguments = read_arguments(function.get("arguments", function.get("input")))
+        used = {
+            "id": self._ids.of_call(text_of(call.get("id"))),
+            "name": text_of(function.get("name")),
+            "input": arguments,
+        }
+        return _marked([{"type": "tool_use", **used}], call)[0]
 
     def _result(self, message: dict[str, Any]) -> Block:
         asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
-        result: Block = {"type": "tool_result", "tool_use_id": tool_use_id(asked)}
+        result: Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(asked)}
         content = self._content(message.get("content"))
         if content:
             result["content"] = content
@@ -231,17 +242,6 @@ def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
     if not blocks or mark is None:
         return blocks
     return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
-
-
-def _tool_use(call: dict[str, Any]) -> Block:
-    function = object_of(call.get("function") or call.get("custom"))
-    arguments = read_arguments(function.get("arguments", function.get("input")))
-    used = {
-        "id": tool_use_id(text_of(call.get("id"))),
-        "name": text_of(function.get("name")),
-        "input": arguments,
-    }
-    return _marked([{"type": "tool_use", **used}], call)[0]
 
 
 def _source(url: str) -> dict[str, Any]:

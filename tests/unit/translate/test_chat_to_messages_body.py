@@ -75,6 +75,26 @@ def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
+def ids_in(messages: list[dict[str, Any]]) -> list[str]:
+    """Of calls and of results, in order."""
+    return [
+        block.get("id") or block["tool_use_id"]
+        for turn in written(messages=messages)["messages"]
+        for block in turn["content"]
+    ]
+
+
+def test_ids_that_come_twice() -> None:
+    """Anthropic refuses them; older functions have their name alone, and some servers give none."""
+    called = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
+    found = {"role": "function", "name": "f", "content": "x"}
+    assert ids_in([called, found, called, found]) == ["f", "f", "f_2", "f_2"]
+    call = {"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "", "content": "x"}
+    both = {"role": "assistant", "tool_calls": [call, call]}
+    assert ids_in([both, result, result]) == ["call", "call_2", "call", "call_2"]
+
+
 def test_a_system_prompt_alone() -> None:
     """OpenAI answers it, Anthropic wants a turn of the user's."""
     body = written(messages=[{"role": "system", "content": "Write a haiku."}])
