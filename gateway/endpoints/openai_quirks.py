@@ -51,7 +51,9 @@ def dropped_fields(fields: Mapping[str, msgspec.Raw], quirks: Quirks) -> tuple[s
     ]
     messages = fields.get("messages")
     if messages is not None and _holds(bytes(messages), quirks.refused_in_messages):
-        sent = {name for message in _split(messages) for name in message}
+        sent = {
+            name for message in _split(messages) for name, value in message.items() if bytes(value) != _NULL
+        }
         dropped += [f"messages[].{name}" for name in quirks.refused_in_messages if name in sent]
     return tuple(dropped)
 

@@ -6,6 +6,7 @@ A server that speaks OpenAI's dialect in its own way is called in that way whate
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,21 @@ from gateway.translate.foreign_json import write_json
 from gateway.translate.pair import LeftOut
 
 _AS_THEY_ARE: Final[Mapping[str, str]] = {}
+THOUGHTS: Final = "reasoning_content"
+"""Where an assistant's message has what the model thought, at servers that show it."""
+
+_OF_OPENAI: Final = re.compile(r"^(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o\d)")
+"""Models that show no reasoning in chat, and are served by those who refuse what they do not know."""
+
+
+def takes_thoughts(target: Target) -> bool:
+    """Whether what a model thought before goes back to *target*.
+
+    DeepSeek refuses a call of tools that comes back without it; others refuse it.
+    """
+    quirks = target.quirks.get(CHAT.name)
+    is_refused = quirks is not None and THOUGHTS in quirks.refused_in_messages
+    return not is_refused and _OF_OPENAI.match(target.model_id) is None
 
 
 def write_chat(

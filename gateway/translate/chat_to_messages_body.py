@@ -23,12 +23,13 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
+from gateway.translate.claude_schemas import fit_answer, fit_tools
 from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.raw_predict import at_vertex
-from gateway.translate.tool_use_ids import tool_use_id
+from gateway.translate.tool_use_ids import ToolUseIds
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -79,6 +80,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     add_tools(body, fields, left_out)
+    fit_tools(body, target, left_out)
     _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
@@ -111,15 +113,20 @@ class _Conversation:
         self._left_out = left_out
         self._system: list[Block] = []
         self._turns: list[dict[str, Any]] = []
+        self._ids = ToolUseIds()
 
     def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
         """The system prompt and the turns.
+
+        A call that is nothing but a system prompt, which OpenAI answers, asks it as the user's.
 
         Raises:
             InvalidBody: There are no messages, or one is none.
         """
         for message in messages_of(fields):
             self._add(message)
+        if self._system and not self._turns:
+            return [], [{"role": "user", "content": self._system}]
         return self._system, self._turns
 
     def _add(self, message: dict[str, Any]) -> None:
@@ -152,17 +159,26 @@ class _Conversation:
         blocks = [block for block in list_of(message.get("thinking_blocks")) if isinstance(block, dict)]
         blocks += self._content(message.get("content"))
         refusal = text_of(message.get("refusal"))
-        if refusal:
-            blocks.append({"type": "text", "text": refusal})
+        blocks += _text(refusal)
         calls = list_of(message.get("tool_calls"))
         if isinstance(message.get("function_call"), dict):
             function = message["function_call"]
             calls = [*calls, {"id": text_of(function.get("name")), "function": function}]
-        return blocks + [_tool_use(object_of(call)) for call in calls]
+        return blocks + [self._tool_use(object_of(call)) for call in calls]
+
+    def _tool_use(self, call: dict[str, Any]) -> Block:
+        function = object_of(call.get("function") or call.get("custom"))
+        arguments = read_arguments(function.get("arguments", function.get("input")))
+        used = {
+            "id": self._ids.of_call(text_of(call.get("id"))),
+            "name": text_of(function.get("name")),
+            "input": arguments,
+        }
+        return _marked([{"type": "tool_use", **used}], call)[0]
 
     def _result(self, message: dict[str, Any]) -> Block:
         asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
-        result: Block = {"type": "tool_result", "tool_use_id": tool_use_id(asked)}
+        result: Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(asked)}
         content = self._content(message.get("content"))
         if content:
             result["content"] = content
@@ -172,15 +188,14 @@ class _Conversation:
 
     def _content(self, content: object) -> list[Block]:
         if isinstance(content, str):
-            return [{"type": "text", "text": content}] if content else []
+            return _text(content)
         return [block for part in list_of(content) for block in self._blocks(part)]
 
     def _blocks(self, part: object) -> Iterator[Block]:
         found: Block | None
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-                # Anthropic refuses an empty text.
-                found = {"type": "text", "text": text} if text else None
+                found = next(iter(_text(text)), None)
             case {"type": "image_url", "image_url": {"url": str(url), **more}}:
                 if more.get("detail") == "low":
                     # Claude sees all of a picture, as it would with any other detail.
@@ -213,6 +228,11 @@ class _Conversation:
         return block
 
 
+def _text(text: str) -> list[Block]:
+    """*text* as a block; Anthropic refuses one of blanks alone, such as other models write before a call."""
+    return [{"type": "text", "text": text}] if text.strip() else []
+
+
 def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
     """*blocks* with the cache mark of what they were made from, which is the last one's."""
     mark = marked.get("cache_control")
@@ -222,17 +242,6 @@ def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
     if not blocks or mark is None:
         return blocks
     return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
-
-
-def _tool_use(call: dict[str, Any]) -> Block:
-    function = object_of(call.get("function") or call.get("custom"))
-    arguments = read_arguments(function.get("arguments", function.get("input")))
-    used = {
-        "id": tool_use_id(text_of(call.get("id"))),
-        "name": text_of(function.get("name")),
-        "input": arguments,
-    }
-    return _marked([{"type": "tool_use", **used}], call)[0]
 
 
 def _source(url: str) -> dict[str, Any]:
@@ -317,6 +326,7 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
         case {"type": "json_schema", "json_schema": {"schema": dict(schema), **more}}:
             schema = described(schema, more.get("description"))
             if can_shape_output(target):
+                schema = fit_answer(schema, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
             elif not can_be_a_tool(schema):
                 left_out.add("response_format")
@@ -381,8 +391,13 @@ def _add_sampling(body: dict[str, Any], fields: dict[str, Any], target: Target, 
         else:
             body[name] = value
     stop = fields.get("stop")
-    if stop:
-        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    stops = [stop] if isinstance(stop, str) else list_of(stop)
+    # Anthropic refuses one of blanks alone, as the end of a line is.
+    kept = [word for word in stops if not isinstance(word, str) or word.strip()]
+    if len(kept) < len(stops):
+        left_out.add("stop")
+    if kept:
+        body["stop_sequences"] = kept
 
 
 def _add_rest(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:

@@ -25,6 +25,7 @@ from gateway.translate.foreign_json import (
     read_arguments,
     read_object,
     write_reply,
+    write_text,
 )
 from gateway.translate.message_blocks import MessageBlocks, message_start
 from gateway.translate.messages_to_chat_body import write_body
@@ -321,11 +322,17 @@ class EventStream:
         if key not in self._calls and not isinstance(key, str) and index is None and self._calls:
             key = next(reversed(self._calls))
         call = self._calls.get(key)
+        if call is not None and _is_another(piece, call):
+            # Some servers give every call the same index. The one before is whole, and found no more.
+            self._calls[call] = self._calls.pop(key)
+            call = None
         if call is None:
             call = self._calls[key] = _ToolCall(
                 _tool_use(piece, f"{self._id}_{len(self._calls)}", self._names)
             )
-        call.add(text_of(object_of(piece.get("function")).get("arguments")))
+        arguments = object_of(piece.get("function")).get("arguments")
+        # Some servers write the object itself.
+        call.add(write_text(arguments) if isinstance(arguments, dict) else text_of(arguments))
         return self._advance()
 
     def _advance(self) -> bytes:
@@ -408,6 +415,12 @@ class _ToolCall:
         text = "".join(self._unsaid)
         self._unsaid.clear()
         return text
+
+
+def _is_another(piece: dict[str, Any], call: _ToolCall) -> bool:
+    """Whether *piece* begins a call of its own, though it is numbered as *call* is."""
+    call_id, name = text_of(piece.get("id")), text_of(object_of(piece.get("function")).get("name"))
+    return bool(call_id and name) and call_id != call.block["id"]
 
 
 def _is_json(text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call, Target
 from gateway.translate.caller_tools import forces_one_of, leave_out_notes
-from gateway.translate.chat_body import write_chat
+from gateway.translate.chat_body import THOUGHTS, takes_thoughts, write_chat
 from gateway.translate.claude_models import effort_of
 from gateway.translate.conversation import blocks_of, turns_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_text
@@ -62,7 +62,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         left_out.add("service_tier")
     body: dict[str, Any] = {
         "model": target.model_id,
-        "messages": _Conversation(left_out).read(fields),
+        "messages": _Conversation(left_out, takes_thoughts=takes_thoughts(target)).read(fields),
     }
     if call.is_stream:
         body["stream"] = True
@@ -102,8 +102,11 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         if tool.get("description"):
             function["description"] = tool["description"]
         function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
-        if tool.get("strict") is True:
+        if tool.get("strict") is True and _is_strict(function["parameters"]):
             function["strict"] = True
+        elif tool.get("strict") is True:
+            # Anthropic takes arguments that may be missing, OpenAI would refuse the call.
+            left_out.add("tools.strict")
         leave_out_notes(tool, left_out)
         tools.append({"type": "function", "function": function})
     choice = object_of(fields.get("tool_choice"))
@@ -172,8 +175,9 @@ def _is_strict(schema: object) -> bool:
 class _Conversation:
     """The messages of one call on their way to OpenAI: results of tools apart from what the user says."""
 
-    def __init__(self, left_out: LeftOut) -> None:
+    def __init__(self, left_out: LeftOut, *, takes_thoughts: bool) -> None:
         self._left_out = left_out
+        self._takes_thoughts = takes_thoughts
         self._messages: list[dict[str, Any]] = []
 
     def read(self, fields: dict[str, Any]) -> list[dict[str, Any]]:
@@ -197,8 +201,12 @@ class _Conversation:
 
     def _add_system(self, content: object) -> None:
         texts = [text_of(block.get("text")) for block in self._texts(content)]
-        if any(texts):
-            self._messages.append({"role": "system", "content": "\n\n".join(filter(None, texts))})
+        if not any(texts):
+            return
+        if self._messages and self._messages[-1]["role"] == "system":
+            # Templates of many models refuse a second one, or take no notice of it.
+            texts.insert(0, self._messages.pop()["content"])
+        self._messages.append({"role": "system", "content": "\n\n".join(filter(None, texts))})
 
     def _texts(self, content: object) -> Iterator[Part]:
         """What a message of the system says; it may also change the tools that there are."""
@@ -224,13 +232,16 @@ class _Conversation:
                     if block.get("tool_changes"):
                         self._left_out.add("messages.content.compaction.tool_changes")
                 case "thinking" | "redacted_thinking":
-                    # Another model's thoughts, under its signature.
+                    # Read below; or another model's, under its signature.
                     pass
                 case kind:
                     self._left_out.add(f"messages.content.{text_of(kind) or 'unknown'}")
         if not texts and not calls:
             return
         message: dict[str, Any] = {"role": "assistant", "content": "".join(texts) if texts else None}
+        thoughts = _unsigned_thoughts(blocks) if self._takes_thoughts else ""
+        if thoughts:
+            message[THOUGHTS] = thoughts
         if calls:
             message["tool_calls"] = calls
         self._messages.append(message)
@@ -301,6 +312,15 @@ class _Conversation:
             case {"type": "content", "content": content}:
                 return self._all(content)
         raise self._left_out.refusal(f"messages.content.document.{text_of(source.get('type')) or 'unknown'}")
+
+
+def _unsigned_thoughts(blocks: list[Part]) -> str:
+    """What a model of chat thought, whose thoughts nobody signs."""
+    return "".join(
+        text_of(block.get("thinking"))
+        for block in blocks
+        if block.get("type") == "thinking" and not block.get("signature")
+    )
 
 
 def _call_id(value: object) -> str:

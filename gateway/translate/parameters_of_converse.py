@@ -17,8 +17,8 @@ from gateway.translate.body_members import Members, object_in, put, put_object, 
 from gateway.translate.claude_models import BUDGETS
 from gateway.translate.converse_draft import ADDITIONAL, OF_BEDROCK
 from gateway.translate.converse_models import BedrockModel, effort_fields, model_of, top_k_fields
-from gateway.translate.converse_schema import fit_schema
 from gateway.translate.foreign_json import object_of, write_text
+from gateway.translate.held_schema import BEDROCK, fit_schema
 from gateway.translate.parameters_of_messages import (
     NO_EFFORT,
     OPENAIS,
@@ -133,7 +133,7 @@ def _put_format(fields: Members, asked: object, model: BedrockModel) -> None:
         case None | {"type": "text"}:
             output.pop("textFormat", None)
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}} if model.shapes_output:
-            shown = {"schema": write_text(fit_schema(schema)[0])}
+            shown = {"schema": write_text(fit_schema(schema, BEDROCK)[0])}
             output["textFormat"] = raw({"type": "json_schema", "structure": {"jsonSchema": shown}})
         case _:
             return

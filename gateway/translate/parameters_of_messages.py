@@ -22,6 +22,7 @@ from gateway.translate.claude_models import (
 )
 from gateway.translate.converse_models import model_of
 from gateway.translate.foreign_json import object_of
+from gateway.translate.held_schema import ANTHROPIC, fit_schema
 
 MAX_TEMPERATURE: Final = 1
 THINKING: Final = ("enabled", "adaptive")
@@ -179,6 +180,8 @@ def _put_format(fields: Members, value: bytes, target: Target) -> None:
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}} if (
             target.dialect != "anthropic" or can_shape_output(target)
         ):
+            if target.dialect == "anthropic":
+                schema = fit_schema(schema, ANTHROPIC)[0]
             output["format"] = raw({"type": "json_schema", "schema": schema})
         case _:
             return

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.chat_body import write_chat
+from gateway.translate.chat_body import THOUGHTS, takes_thoughts, write_chat
 from gateway.translate.foreign_json import DepthLimit, list_of, write_reply, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.raw_predict import path_at
@@ -58,7 +58,8 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """
     left_out = LeftOut(target)
     fields = read_fields(call)
-    body: dict[str, Any] = {"model": target.model_id, "messages": _messages(read_turns(fields))}
+    messages = _messages(read_turns(fields), takes_thoughts=takes_thoughts(target))
+    body: dict[str, Any] = {"model": target.model_id, "messages": messages}
     for name in (*_SAME, *_ALSO_SAME):
         if name in fields:
             body[name] = fields[name]
@@ -93,19 +94,32 @@ def open_stream(call: Call, *, started_at_ns: int) -> ChatToResponses:
     return ChatToResponses(open_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
 
 
-def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
+def _messages(turns: list[Turn], *, takes_thoughts: bool) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     for turn in turns:
         if turn.role == "tool":
             messages += _tool_messages(turn)
         elif turn.role == "assistant":
-            messages += _assistant_messages(turn)
+            messages += _assistant_messages(turn, takes_thoughts=takes_thoughts)
+        elif turn.role == "system" and messages and messages[-1]["role"] == "system":
+            # Templates of many models refuse a second one, or take no notice of it.
+            messages[-1]["content"] = _joined(messages[-1]["content"], _content(turn.pieces, turn.at))
         else:
             messages.append({"role": turn.role, "content": _content(turn.pieces, turn.at)})
     return messages
 
 
-def _assistant_messages(turn: Turn) -> list[dict[str, Any]]:
+def _joined(content: str | list[dict[str, Any]], more: str | list[dict[str, Any]]) -> Any:
+    """Both as the content of one message: as plain text where both are."""
+    if isinstance(content, str) and isinstance(more, str):
+        return "\n\n".join(filter(None, (content, more)))
+    first, second = (
+        [{"type": "text", "text": part}] if isinstance(part, str) else part for part in (content, more)
+    )
+    return [*first, *second]
+
+
+def _assistant_messages(turn: Turn, *, takes_thoughts: bool) -> list[dict[str, Any]]:
     """All that was answered at a time is one message: tool results must follow their calls.
 
     None where all that is left is reasoning that only its own provider can read.
@@ -119,7 +133,7 @@ def _assistant_messages(turn: Turn) -> list[dict[str, Any]]:
         if kind == "call":
             calls.append(_tool_call(piece))
         elif kind == "reasoning":
-            thoughts += _shown_reasoning(piece)
+            thoughts += _shown_reasoning(piece) if takes_thoughts else ()
         elif kind == "refusal":
             refusals.append(read_text(piece, "refusal", turn.at))
         elif kind in _TEXTS:
@@ -133,7 +147,7 @@ def _assistant_messages(turn: Turn) -> list[dict[str, Any]]:
     if refusals:
         message["refusal"] = "".join(refusals)
     if thoughts:
-        message["reasoning_content"] = "".join(thoughts)
+        message[THOUGHTS] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
     return [message] if texts or refusals or thoughts or calls else []

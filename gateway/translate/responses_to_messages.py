@@ -24,6 +24,7 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
+from gateway.translate.claude_schemas import fit_answer, fit_tools
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
@@ -77,6 +78,11 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         InvalidBody: A field has a wrong shape.
         UnsupportedParameter: It wants stored state, or a tool that the target has no equal of.
     """
+    with DepthLimit():
+        return _write_body(call, target)
+
+
+def _write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     left_out = LeftOut(target)
     fields = read_fields(call)
     turns = read_turns(fields)
@@ -87,12 +93,16 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         "messages": _messages(turns),
     }
     system = [block for turn in turns if turn.role == "system" for block in _blocks(turn.pieces, turn.at)]
-    if system:
+    if system and not body["messages"]:
+        # OpenAI answers a system prompt alone, Anthropic wants a turn of the user's.
+        body["messages"] = [{"role": "user", "content": system}]
+    elif system:
         body["system"] = system
     if call.is_stream:
         body["stream"] = True
     tools = read_tools(fields, left_out, serves=_SERVES)
     add_tools(body, tools, fields)
+    fit_tools(body, target, left_out)
     _name_what_is_lost(fields, turns, tools, left_out)
     _add_text(body, fields.get("text", {}), target, left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
@@ -103,8 +113,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if fields.get(name):
             left_out.add(name)
-    with DepthLimit():
-        return write_json(at_vertex(body, target, left_out)), tuple(left_out.names)
+    return write_json(at_vertex(body, target, left_out)), tuple(left_out.names)
 
 
 def _name_what_is_lost(fields: dict[str, Any], turns: list[Turn], tools: Tools, left_out: LeftOut) -> None:
@@ -313,6 +322,7 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_o
             raise wrong_type("text.format.schema")
         schema = described(schema, shape.get("description"))
         if can_shape_output(target):
+            schema = fit_answer(schema, "text.format", left_out)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif not can_be_a_tool(schema):
             left_out.add("text.format")

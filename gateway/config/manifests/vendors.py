@@ -94,6 +94,7 @@ VENDORS: Final = (
                     "parallel_tool_calls",
                     "service_tier",
                 ),
+                refused_in_messages=("reasoning_content",),
                 roles={"developer": "system"},
             )
         },
@@ -123,7 +124,10 @@ VENDORS: Final = (
         base_url="https://api.groq.com/openai/v1",
         has_responses=True,
         quirks={
-            "chat": Quirks(refused=("logprobs", "logit_bias", "top_logprobs"), refused_in_messages=("name",))
+            "chat": Quirks(
+                refused=("logprobs", "logit_bias", "top_logprobs"),
+                refused_in_messages=("name", "reasoning_content"),
+            )
         },
     ),
     # https://docs.mistral.ai/api ; unknown fields are answered with 422, and usage comes unasked:
@@ -145,6 +149,7 @@ VENDORS: Final = (
                     "store",
                     "user",
                 ),
+                refused_in_messages=("reasoning_content",),
                 roles={"developer": "system"},
             ),
             "embedding": Quirks(renamed={"dimensions": "output_dimension"}, refused=("user",)),

@@ -119,6 +119,7 @@ def test_messages_without_a_quirk_stay_the_bytes_they_were() -> None:
             id="of a message",
         ),
         pytest.param({"messages": [{"role": "user", "content": '"name"'}]}, (), id="the word as text"),
+        pytest.param({"messages": [{"role": "user", "name": None, "content": "a"}]}, (), id="null there too"),
     ],
 )
 def test_what_is_lost_is_told(members: dict[str, Any], expected: tuple[str, ...]) -> None:

@@ -75,6 +75,68 @@ def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
+def ids_in(messages: list[dict[str, Any]]) -> list[str]:
+    """Of calls and of results, in order."""
+    return [
+        block.get("id") or block["tool_use_id"]
+        for turn in written(messages=messages)["messages"]
+        for block in turn["content"]
+    ]
+
+
+def test_ids_that_come_twice() -> None:
+    """Anthropic refuses them; older functions have their name alone, and some servers give none."""
+    called = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
+    found = {"role": "function", "name": "f", "content": "x"}
+    assert ids_in([called, found, called, found]) == ["f", "f", "f_2", "f_2"]
+    call = {"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "", "content": "x"}
+    both = {"role": "assistant", "tool_calls": [call, call]}
+    assert ids_in([both, result, result]) == ["call", "call_2", "call", "call_2"]
+
+
+def test_a_system_prompt_alone() -> None:
+    """OpenAI answers it, Anthropic wants a turn of the user's."""
+    body = written(messages=[{"role": "system", "content": "Write a haiku."}])
+    assert "system" not in body
+    asked = {"role": "user", "content": [{"type": "text", "text": "Write a haiku."}]}
+    assert body["messages"] == [asked]
+
+
+def test_texts_of_blanks() -> None:
+    """Anthropic refuses them, and other models write line ends before their calls."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = written(
+        messages=[
+            {"role": "system", "content": " "},
+            {"role": "user", "content": [{"type": "text", "text": "\n"}, {"type": "text", "text": " ask\n"}]},
+            {"role": "assistant", "content": "\n\n", "refusal": " ", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "\n"},
+        ]
+    )
+    assert "system" not in body
+    assert body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": " ask\n"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected", "left_out"),
+    [
+        ("END", ["END"], ()),
+        ("\n", None, ("stop",)),
+        (["\n\n", "END\n"], ["END\n"], ("stop",)),
+        ([], None, ()),
+    ],
+)
+def test_stops_of_blanks(stop: object, expected: object, left_out: tuple[str, ...]) -> None:
+    """Anthropic refuses them; callers are told which field was left out."""
+    body, named = write_body(make_call(stop=stop), TARGET)
+    assert (json.loads(body).get("stop_sequences"), named) == (expected, left_out)
+
+
 def test_ids_that_anthropic_does_not_take() -> None:
     """Two calls stay two, and each result finds its call."""
     calls = [

@@ -110,6 +110,24 @@ def test_calls_without_numbers() -> None:
     assert said["stop_reason"] == "tool_use"
 
 
+def test_calls_of_one_number() -> None:
+    """Some servers give every call the same: a piece with a name and another id is another call."""
+    pieces = [
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x":'}}]}),
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "1}"}}]}),
+        chunk({"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g", "arguments": '{"y":'}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "2}"}}]}),
+        chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "h", "arguments": {"z": 3}}}]}),
+        LAST,
+    ]
+    said = message(relay([*pieces, DONE])[0])
+    assert [(block["id"], block["name"], block["input"]) for block in said["content"]] == [
+        ("a", "f", {"x": 1}),
+        ("b", "g", {"y": 2}),
+        ("c", "h", {"z": 3}),
+    ]
+
+
 def test_words_between_the_pieces_of_a_call() -> None:
     """They wait: the block of the call must not be closed before its arguments are whole."""
     pieces = [

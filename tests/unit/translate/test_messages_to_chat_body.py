@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.model import EndpointQuirks, Quirks
 from gateway.translate.messages_to_chat_body import FAILED, _is_strict, write_body
 from tests.unit.makers import make_target
 from tests.unit.translate.test_messages_to_chat import make_messages_call
@@ -55,6 +56,54 @@ def test_failed_tools(members: dict[str, Any], expected: str) -> None:
     body, dropped = written(messages=user(result))
     assert body["messages"] == [{"role": "tool", "tool_call_id": "t1", "content": expected}]
     assert dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("model_id", "signature", "quirks", "expected"),
+    [
+        ("deepseek-v4-pro", {"signature": ""}, {}, "hm, so"),
+        ("openai/gpt-oss-120b", {}, {}, "hm, so"),
+        ("deepseek-v4-pro", {"signature": "of Claude"}, {}, None),
+        ("gpt-5", {"signature": ""}, {}, None),
+        ("openai/o3", {"signature": ""}, {}, None),
+        ("deepseek-v4-pro", {}, {"chat": Quirks(refused_in_messages=("reasoning_content",))}, None),
+    ],
+)
+def test_thoughts_go_back(
+    model_id: str, signature: dict[str, str], quirks: EndpointQuirks, expected: str | None
+) -> None:
+    """DeepSeek refuses calls of tools without them; those who sign, show none or refuse them get none."""
+    thoughts = [{"type": "thinking", "thinking": text, **signature} for text in ("hm", ", so")]
+    call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    asked = make_messages_call(messages=[{"role": "assistant", "content": [*thoughts, call]}])
+    body, dropped = write_body(asked, make_target(model_id=model_id, quirks=quirks))
+    (message,) = json.loads(body)["messages"]
+    assert message.get("reasoning_content") == expected
+    assert message["tool_calls"][0]["id"] == "c"
+    assert dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict", "left_out"),
+    [(CLOSED, True, ()), ({**CLOSED, "required": []}, None, ("tools.strict",))],
+)
+def test_strict_tools(schema: dict[str, Any], strict: object, left_out: tuple[str, ...]) -> None:
+    """Anthropic takes arguments that may be missing in a strict tool, OpenAI refuses the call."""
+    body, named = written(tools=[{"name": "f", "input_schema": schema, "strict": True}])
+    (tool,) = body["tools"]
+    assert (tool["function"].get("strict"), tool["function"]["parameters"]) == (strict, schema)
+    assert named == left_out
+
+
+def test_system_messages_in_a_row() -> None:
+    """Templates of many models refuse a second one; what is said later stays in its place."""
+    later = {"role": "system", "content": "now briefly"}
+    body, _ = written(system="be", messages=[{"role": "system", "content": "kind"}, *user("hi"), later])
+    assert body["messages"] == [
+        {"role": "system", "content": "be\n\nkind"},
+        {"role": "user", "content": "hi"},
+        {"role": "system", "content": "now briefly"},
+    ]
 
 
 def test_context_of_documents() -> None:

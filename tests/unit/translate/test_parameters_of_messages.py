@@ -22,6 +22,7 @@ GPT: Final = {"model_id": "gpt-5"}
 ENABLED: Final = {"type": "enabled", "budget_tokens": 2048}
 ADAPTIVE: Final = {"type": "adaptive"}
 _ASKED: Final = frozenset({"model", "messages", "contents"})
+CLOSED: Final = {"additionalProperties": False}
 CLAUDES_FORMAT: Final = {"type": "json_schema", "schema": SCHEMA}
 
 
@@ -100,7 +101,11 @@ def sent(body: dict[str, Any], parameters: dict[str, Any], target: dict[str, Any
         pytest.param(UNKNOWN, {}, {"reasoning_effort": "low"}, {}, id="nor where nobody knows"),
         pytest.param(SONNET, {}, {"reasoning_effort": 1}, {}, id="what is no word says nothing"),
         pytest.param(
-            OPUS, {}, {"response_format": FORMAT}, {"output_config": {"format": CLAUDES_FORMAT}}, id="format"
+            OPUS,
+            {},
+            {"response_format": FORMAT},
+            {"output_config": {"format": {**CLAUDES_FORMAT, "schema": {**SCHEMA, **CLOSED}}}},
+            id="format, as Anthropic takes it",
         ),
         pytest.param(OLD, {}, {"response_format": FORMAT}, {}, id="no format where none is taken"),
         pytest.param(

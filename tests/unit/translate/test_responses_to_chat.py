@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
+from gateway.model import Quirks, Target
 from gateway.translate import responses_to_chat
 from gateway.translate.pair import Refusal
 from tests.golden.responses_cases import all_cases, make_responses_call
@@ -168,3 +169,49 @@ def test_errors_pass() -> None:
     """They have one shape in both APIs."""
     body = b'{"error": {"message": "x"}}'
     assert responses_to_chat.read_error(429, body) == Refusal(429, body)
+
+
+SYSTEM: Final = {"role": "developer", "content": "kind"}
+PARTS: Final = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]
+
+
+def messages_of(target: Target = TARGET, **members: Any) -> list[dict[str, Any]]:
+    body, _ = responses_to_chat.write(make_responses_call(model="a/b", **members), target)
+    written: list[dict[str, Any]] = json.loads(body)["messages"]
+    return written
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("kind", "be\n\nkind"),
+        ("", "be"),
+        (PARTS, [{"type": "text", "text": text} for text in ("be", "a", "b")]),
+    ],
+)
+def test_instructions_and_a_developer(content: Any, expected: Any) -> None:
+    """They are one message, as Codex sends both and many templates refuse a second; a later one stays."""
+    first, hello, later = messages_of(
+        instructions="be",
+        input=[{"role": "developer", "content": content}, {"role": "user", "content": "hi"}, SYSTEM],
+    )
+    assert first == {"role": "system", "content": expected}
+    assert hello["role"] == "user"
+    assert later == {"role": "system", "content": "kind"}
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (make_target(model_id="deepseek-v4-pro"), "hm"),
+        (make_target(model_id="gpt-5"), None),
+        (make_target(quirks={"chat": Quirks(refused_in_messages=("reasoning_content",))}), None),
+    ],
+)
+def test_thoughts_go_back(target: Target, expected: str | None) -> None:
+    """To those who want them with calls of tools, not to those who refuse them."""
+    thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    (said,) = messages_of(target, input=[thought, call])
+    assert said.get("reasoning_content") == expected
+    assert said["tool_calls"][0]["id"] == "c"

@@ -163,3 +163,18 @@ def test_named_when_left_out(members: dict[str, Any], expected: str) -> None:
     call = make_responses_call(model="a/b", **{"input": "hi", **members})
     _, dropped = responses_to_messages.write(call, make_target(model_id="claude-sonnet-4-6"))
     assert dropped == (expected,)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"instructions": "Write a haiku.", "input": []},
+        {"input": [{"role": "developer", "content": "Write a haiku."}]},
+    ],
+)
+def test_a_system_prompt_alone(members: dict[str, Any]) -> None:
+    """OpenAI answers it, Anthropic wants a turn of the user's."""
+    body = write(**members)
+    assert "system" not in body
+    asked = {"role": "user", "content": [{"type": "text", "text": "Write a haiku."}]}
+    assert body["messages"] == [asked]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gateway.translate.tool_use_ids import tool_use_id
+from gateway.translate.tool_use_ids import ToolUseIds, tool_use_id
 
 
 @pytest.mark.parametrize("kept", ["call_1", "toolu-A_9", ""])
@@ -22,3 +22,21 @@ def test_calls_stay_apart() -> None:
     assert len(set(ids)) == len(asked)
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", found) for found in ids)
     assert [tool_use_id(call_id) for call_id in asked] == ids
+
+
+def test_each_call_has_its_own() -> None:
+    """One that comes again gets a number, also beside one that looks like it; results find theirs in turn."""
+    ids = ToolUseIds()
+    assert [ids.of_call(call_id) for call_id in ("f_2", "f", "f", "", "")] == [
+        "f_2",
+        "f",
+        "f_3",
+        "call",
+        "call_2",
+    ]
+    assert [ids.of_result(call_id) for call_id in ("f", "f", "f_2", "")] == ["f", "f_3", "f_2", "call"]
+
+
+def test_a_result_of_no_call() -> None:
+    """It keeps its id, so that Anthropic says what is wrong."""
+    assert ToolUseIds().of_result("f") == "f"

@@ -1,0 +1,102 @@
+"""JSON schemas as those take them who hold a model to one: Bedrock, and Anthropic.
+
+Both refuse an object that is open, and bounds of numbers and of lists; Anthropic also bounds of texts and of
+objects, and formats that it does not know. Objects are closed; what is refused is told to the model in the
+description of what it bounds, and to the caller by its name.
+
+Facts: https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html ,
+https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+
+class Rules(NamedTuple):
+    """What one of them refuses.
+
+    Attributes:
+        bounds: By the type that they bound.
+        formats: Those of texts that it knows, None where it takes any.
+    """
+
+    bounds: Mapping[str, tuple[str, ...]]
+    formats: frozenset[str] | None = None
+
+
+_OF_NUMBERS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+BEDROCK: Final = Rules({"number": _OF_NUMBERS, "integer": _OF_NUMBERS, "array": ("maxItems",)})
+ANTHROPIC: Final = Rules(
+    {
+        **BEDROCK.bounds,
+        "array": ("maxItems", "uniqueItems"),
+        "object": ("minProperties", "maxProperties"),
+        "string": ("minLength", "maxLength"),
+    },
+    frozenset(
+        ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"),
+    ),
+)
+_MOST_LEAST_ITEMS: Final = 1
+_OF_NAMES: Final = frozenset({"properties", "$defs", "definitions", "patternProperties"})
+_VALUES: Final = frozenset({"enum", "const", "default", "examples"})
+
+
+def fit_schema(schema: dict[str, Any], rules: Rules) -> tuple[dict[str, Any], list[str]]:
+    """*schema* as it is taken under *rules*, and the names of what the model cannot be held to.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+    """
+    lost: list[str] = []
+    return _fit(schema, rules, lost), list(dict.fromkeys(lost))
+
+
+def _fit(schema: dict[str, Any], rules: Rules, lost: list[str]) -> dict[str, Any]:
+    kinds = schema.get("type")
+    listed = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
+    bounds = _bounds_of(schema, listed, rules)
+    lost += bounds
+    fitted: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in bounds:
+            continue
+        fitted[name] = value if name in _VALUES else _fit_member(name, value, rules, lost)
+    if "object" in listed:
+        fitted["additionalProperties"] = False
+    if bounds:
+        told = ", ".join(f"{name}: {schema[name]}" for name in bounds)
+        words = schema.get("description")
+        fitted["description"] = f"{words} ({told})" if isinstance(words, str) and words else told
+    return fitted
+
+
+def _fit_member(name: str, value: Any, rules: Rules, lost: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_fit(item, rules, lost) if isinstance(item, dict) else item for item in value]
+    if not isinstance(value, dict):
+        return value
+    if name in _OF_NAMES:
+        return {
+            key: _fit(item, rules, lost) if isinstance(item, dict) else item for key, item in value.items()
+        }
+    return _fit(value, rules, lost)
+
+
+def _bounds_of(schema: dict[str, Any], listed: list[Any], rules: Rules) -> list[str]:
+    bounds = [
+        name
+        for kind in listed
+        if isinstance(kind, str)
+        for name in rules.bounds.get(kind, ())
+        if schema.get(name) is not None
+    ]
+    least = schema.get("minItems")
+    if "array" in listed and isinstance(least, int) and least > _MOST_LEAST_ITEMS:
+        bounds.append("minItems")
+    shape = schema.get("format")
+    if "string" in listed and isinstance(shape, str) and shape not in (rules.formats or (shape,)):
+        bounds.append("format")
+    return list(dict.fromkeys(bounds))

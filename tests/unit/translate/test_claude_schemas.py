@@ -1,0 +1,73 @@
+"""Schemas of calls of chat and of Responses, as Claude is held to them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from gateway.errors import UnsupportedParameter
+from gateway.model import Call, Target
+from gateway.translate import chat_to_messages, responses_to_messages
+from tests.golden.responses_cases import make_responses_call
+from tests.unit.makers import make_call, make_target
+
+BOUNDED: Final = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
+FITTED: Final = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "description": "minimum: 1"}},
+    "additionalProperties": False,
+}
+
+
+def target_of(model_id: str, **members: Any) -> Target:
+    return make_target(dialect="anthropic", model_id=model_id, **members)
+
+
+def chat_for(schema: Any, *, is_strict: bool) -> Call:
+    function = {"name": "f", "parameters": schema, "strict": is_strict}
+    shape = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    return make_call(tools=[{"type": "function", "function": function}], response_format=shape)
+
+
+def response_for(schema: Any, *, is_strict: bool) -> Call:
+    tool = {"type": "function", "name": "f", "parameters": schema, "strict": is_strict}
+    shape = {"type": "json_schema", "name": "a", "schema": schema}
+    return make_responses_call(model="a/b", input="hi", tools=[tool], text={"format": shape})
+
+
+CALLS: Final = [
+    pytest.param(chat_to_messages.write, chat_for, "response_format", id="chat"),
+    pytest.param(responses_to_messages.write, response_for, "text.format", id="responses"),
+]
+
+
+@pytest.mark.parametrize(("write", "call_for", "field"), CALLS)
+def test_bounds_are_told(write: Any, call_for: Any, field: str) -> None:
+    """Anthropic refuses them where it holds a model to a schema, and only there."""
+    body, left_out = write(call_for(BOUNDED, is_strict=True), target_of("claude-sonnet-4-5"))
+    sent = json.loads(body)
+    assert sent["output_config"]["format"]["schema"] == FITTED
+    assert sent["tools"][0] == {"name": "f", "input_schema": FITTED, "strict": True}
+    assert set(left_out) == {"tools.minimum", f"{field}.minimum"}
+    body, left_out = write(call_for(BOUNDED, is_strict=False), target_of("claude-sonnet-4-5"))
+    assert json.loads(body)["tools"][0] == {"name": "f", "input_schema": BOUNDED}
+    assert left_out == (f"{field}.minimum",)
+
+
+@pytest.mark.parametrize(("write", "call_for", "field"), CALLS)
+def test_older_models(write: Any, call_for: Any, field: str) -> None:
+    """They have no strict tools and take any schema."""
+    body, left_out = write(call_for(BOUNDED, is_strict=True), target_of("claude-sonnet-4-20250514"))
+    assert [tool.get("strict") for tool in json.loads(body)["tools"]] == [None, None]
+    assert json.loads(body)["tools"][0]["input_schema"] == BOUNDED
+    assert left_out == ("tools.strict",)
+
+
+@pytest.mark.parametrize(("write", "call_for", "field"), CALLS)
+def test_where_calls_are_refused(write: Any, call_for: Any, field: str) -> None:
+    """By the first name that would be lost."""
+    with pytest.raises(UnsupportedParameter) as caught:
+        write(call_for(BOUNDED, is_strict=True), target_of("claude-sonnet-4-5", unsupported="reject"))
+    assert caught.value.param == "tools.minimum"
