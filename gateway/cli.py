@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
+from gateway.process import discard_output, open_standard_streams
 from gateway.settings import (
     OPTIONS,
     SettingsError,
@@ -29,6 +30,8 @@ from gateway.settings import (
 OK: Final = 0
 INVALID: Final = 1
 USAGE: Final = 2
+# As a shell tells the end by SIGPIPE.
+_READER_GONE: Final = 141
 _PLACE_FLAGS: Final = {
     "state-dir": "DIR",
     "control-host": "HOST",
@@ -50,8 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The arguments are not usable (2), or only asked for help or the version (0).
     """
+    open_standard_streams()
     parsed = make_parser().parse_args(arguments)
-    return int(parsed.run(parsed))
+    try:
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has had enough, as `head` has; nothing is wrong here.
+        discard_output()
+        return _READER_GONE
+    return code
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -106,7 +117,7 @@ def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentPars
         help="check manifests and print everything that is wrong with them",
         description="Check manifests. Exit code 0: they can be run; 1: they cannot.",
     )
-    check.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    check.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
     check.add_argument(
         "--strict",
         action="store_true",
@@ -127,7 +138,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Check manifests, put them into Redis and print the name of the new set.",
         allow_abbrev=False,
     )
-    push.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    push.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
     push.add_argument(
         "--expect", metavar="SET", help="only if this set is in force now, as push prints it (0-: none is)"
     )
@@ -460,6 +471,14 @@ def _days(text: str) -> int:
         msg = "expected a whole number from 1 to 3650"
         raise argparse.ArgumentTypeError(msg)
     return days
+
+
+def _path(text: str) -> Path:
+    # Of a variable that is not set, say: as a path it would be the folder we are in.
+    if not text:
+        msg = "expected a path"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _port(text: str) -> int:
