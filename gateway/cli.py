@@ -146,7 +146,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listing = actions.add_parser("list", help="list the last sets, the one in force first")
     show = actions.add_parser("show", help="print the manifests of a set")
     show.add_argument("set", type=_set_number, nargs="?", metavar="SET", help="default: the one in force")
-    show.add_argument("--into", type=Path, metavar="DIR", help="write its files there instead")
+    show.add_argument("--into", type=_path, metavar="DIR", help="write its files there instead")
     rollback = actions.add_parser("rollback", help="put an earlier set in force again, as a new one")
     rollback.add_argument("set", type=_set_number, metavar="SET", help="as in the list")
     for action in (push, rollback):
@@ -187,10 +187,10 @@ def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         allow_abbrev=False,
     )
     test.add_argument(
-        "--config", type=Path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
+        "--config", type=_path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
     )
     test.add_argument(
-        "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+        "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
     )
     test.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
@@ -358,15 +358,15 @@ def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for action in (create, listing, rotate, revoke):
         action.add_argument(
             "--config",
-            type=Path,
+            type=_path,
             metavar="PATH",
             help="file or folder of manifests (default: $GATEWAY_CONFIG)",
         )
         action.add_argument(
-            "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+            "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
         )
         action.add_argument(
-            "--state-dir", type=Path, metavar="DIR", help="as of serve: where the key is that signs tokens"
+            "--state-dir", type=_path, metavar="DIR", help="as of serve: where the key is that signs tokens"
         )
         if action is not revoke:
             action.add_argument(

@@ -72,13 +72,24 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert "usage: gateway" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["check-config", "config push"])
-def test_no_path(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("check-config", "PATH"),
+        ("config push", "PATH"),
+        ("config show --into", "--into"),
+        ("otel test --config", "--config"),
+        ("otel test --secrets-dir", "--secrets-dir"),
+        ("token list --config", "--config"),
+        ("token list --state-dir", "--state-dir"),
+    ],
+)
+def test_no_path(command: str, argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A variable that is not set is not the folder we are in."""
     with pytest.raises(SystemExit) as caught:
         cli.main([*command.split(), ""])
     assert caught.value.code == cli.USAGE
-    assert "argument PATH: expected a path" in capsys.readouterr().err
+    assert f"argument {argument}: expected a path" in capsys.readouterr().err
 
 
 def test_who_reads_may_leave() -> None:
