@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
+from gateway.process import discard_output, open_standard_streams
 from gateway.settings import (
     OPTIONS,
     SettingsError,
@@ -29,6 +30,8 @@ from gateway.settings import (
 OK: Final = 0
 INVALID: Final = 1
 USAGE: Final = 2
+# As a shell tells the end by SIGPIPE.
+_READER_GONE: Final = 141
 _PLACE_FLAGS: Final = {
     "state-dir": "DIR",
     "control-host": "HOST",
@@ -50,8 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The arguments are not usable (2), or only asked for help or the version (0).
     """
+    open_standard_streams()
     parsed = make_parser().parse_args(arguments)
-    return int(parsed.run(parsed))
+    try:
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has had enough, as `head` has; nothing is wrong here.
+        discard_output()
+        return _READER_GONE
+    return code
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -106,7 +117,7 @@ def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentPars
         help="check manifests and print everything that is wrong with them",
         description="Check manifests. Exit code 0: they can be run; 1: they cannot.",
     )
-    check.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    check.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
     check.add_argument(
         "--strict",
         action="store_true",
@@ -127,7 +138,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Check manifests, put them into Redis and print the name of the new set.",
         allow_abbrev=False,
     )
-    push.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    push.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
     push.add_argument(
         "--expect", metavar="SET", help="only if this set is in force now, as push prints it (0-: none is)"
     )
@@ -135,7 +146,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listing = actions.add_parser("list", help="list the last sets, the one in force first")
     show = actions.add_parser("show", help="print the manifests of a set")
     show.add_argument("set", type=_set_number, nargs="?", metavar="SET", help="default: the one in force")
-    show.add_argument("--into", type=Path, metavar="DIR", help="write its files there instead")
+    show.add_argument("--into", type=_path, metavar="DIR", help="write its files there instead")
     rollback = actions.add_parser("rollback", help="put an earlier set in force again, as a new one")
     rollback.add_argument("set", type=_set_number, metavar="SET", help="as in the list")
     for action in (push, rollback):
@@ -176,10 +187,10 @@ def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         allow_abbrev=False,
     )
     test.add_argument(
-        "--config", type=Path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
+        "--config", type=_path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
     )
     test.add_argument(
-        "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+        "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
     )
     test.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
@@ -347,15 +358,15 @@ def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for action in (create, listing, rotate, revoke):
         action.add_argument(
             "--config",
-            type=Path,
+            type=_path,
             metavar="PATH",
             help="file or folder of manifests (default: $GATEWAY_CONFIG)",
         )
         action.add_argument(
-            "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+            "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
         )
         action.add_argument(
-            "--state-dir", type=Path, metavar="DIR", help="as of serve: where the key is that signs tokens"
+            "--state-dir", type=_path, metavar="DIR", help="as of serve: where the key is that signs tokens"
         )
         if action is not revoke:
             action.add_argument(
@@ -460,6 +471,14 @@ def _days(text: str) -> int:
         msg = "expected a whole number from 1 to 3650"
         raise argparse.ArgumentTypeError(msg)
     return days
+
+
+def _path(text: str) -> Path:
+    # Of a variable that is not set, say: as a path it would be the folder we are in.
+    if not text:
+        msg = "expected a path"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _port(text: str) -> int:

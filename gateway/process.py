@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import io
 import os
 import resource
 import signal
@@ -57,6 +58,32 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
     # The parent may have ended before the kernel was told; then no signal will ever come.
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), by)
+
+
+def open_standard_streams() -> None:
+    """Open the standard streams that this process was started without: what is written there goes nowhere.
+
+    Otherwise the next socket gets the number of one, and whatever is printed fails.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest number that is free: this one. Children are to have it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - they stay open
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where a terminal cannot show a letter of a name, as stderr does.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """Give up what is to be printed yet: nobody takes it, and the end of the process would try once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def keep_no_core() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +23,9 @@ _PREFIX: Final = "GATEWAY_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 _MAX_PORT: Final = 65_535
+_MAX_DIGITS: Final = 18
+# Two of them are added up, and a wait in milliseconds has 31 bits.
+_MAX_SECONDS: Final = 1_000_000
 # Control takes 256 connections, and a worker has two while a new one begins before the old one has ended.
 _MAX_WORKERS: Final = 128
 _REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
@@ -214,12 +216,7 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
         raise SettingsError(msg)
-    for name in _TLS_SETTINGS:
-        certificate = name.partition("tls_")[0] + "tls_cert"
-        if getattr(settings, name) is not None and getattr(settings, certificate) is None:
-            flag, wanted = name.replace("_", "-"), certificate.replace("_", "-")
-            msg = f"--{flag} is of use only with --{wanted}, the certificate of that server: name it too"
-            raise SettingsError(msg)
+    _check_files(settings)
     if settings.redis_url is not None:
         _need_redis()
     return settings
@@ -305,6 +302,34 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def _check_files(settings: Settings) -> None:
+    """Whether the files and folders go together.
+
+    Raises:
+        SettingsError: One is of no use, or in the way.
+    """
+    if not settings.config_in_redis and _would_be_read(settings.state_dir, settings.config):
+        msg = (
+            f"--state-dir {settings.state_dir} lies within the folder of --config, where what is kept would "
+            "be read as manifests: choose another"
+        )
+        raise SettingsError(msg)
+    for name in _TLS_SETTINGS:
+        certificate = name.partition("tls_")[0] + "tls_cert"
+        if getattr(settings, name) is not None and getattr(settings, certificate) is None:
+            flag, wanted = name.replace("_", "-"), certificate.replace("_", "-")
+            msg = f"--{flag} is of use only with --{wanted}, the certificate of that server: name it too"
+            raise SettingsError(msg)
+
+
+def _would_be_read(state_dir: Path, config: Path) -> bool:
+    """Whether files of *state_dir* are manifests of *config*: unless a name with a leading dot is between."""
+    state, manifests = state_dir.resolve(), config.resolve()
+    if not state.is_relative_to(manifests):
+        return False
+    return not any(part.startswith(".") for part in state.relative_to(manifests).parts)
+
+
 def _admin_token(environ: Mapping[str, str]) -> str | None:
     return environ.get(f"{_PREFIX}ADMIN_TOKEN") or None
 
@@ -332,8 +357,9 @@ def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     )
 
     def parse(text: str) -> int:
+        # Python refuses to read thousands of digits, in words of its own.
         if (
-            not (text.isascii() and text.isdigit())
+            not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS)
             or int(text) < least
             or (most is not None and int(text) > most)
         ):
@@ -344,12 +370,13 @@ def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _seconds(text: str) -> float:
-    wanted = "a number of seconds, 0 or more"
+    wanted = f"a number of seconds from 0 to {_MAX_SECONDS}"
     try:
         seconds = float(text)
     except ValueError:
         raise ValueError(wanted) from None
-    if not math.isfinite(seconds) or seconds < 0:
+    # Not a number is in no range.
+    if not 0 <= seconds <= _MAX_SECONDS:
         raise ValueError(wanted)
     return seconds
 
@@ -379,10 +406,20 @@ def _host(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    if not text or "\x00" in text:
-        msg = "a path"
+    # Paths are told in JSON, which has no bytes that are no text.
+    if not text or "\x00" in text or not _is_utf8(text):
+        msg = "a path in UTF-8"
         raise ValueError(msg)
     return Path(text).expanduser()
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether *text*, as the system gave it, was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _absolute_path(text: str) -> Path:

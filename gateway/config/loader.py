@@ -7,6 +7,7 @@ them; symbolic links are followed, each real file and folder once; the same type
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,6 +88,11 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
         if name.startswith("."):
             continue
         path = folder / name
+        if not _is_utf8(name):
+            if path.suffix in _SUFFIXES or path.is_dir():
+                shown = folder / os.fsencode(name).decode(errors="backslashreplace")
+                problems.append(_file_problem(shown, "its name is not UTF-8", "Give it another name"))
+            continue
         try:
             status = path.stat()
         except OSError as error:
@@ -105,6 +111,15 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
             yield from _walk(path, seen, problems)
         else:
             yield path
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether *name* can be told: in JSON, on a terminal."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:

@@ -61,6 +61,12 @@ def _resolve(host: str, port: int, flag: str) -> tuple[int, tuple[object, ...]]:
         raise HostUnusable(
             f"cannot listen on {host}: {error.strerror}; give an address with {option}"
         ) from error
+    except UnicodeError as error:
+        # An empty or a long part of it, before the system is asked.
+        option = flag.replace("port", "host")
+        raise HostUnusable(
+            f"cannot listen on {host}: this is no name of a host; give an address with {option}"
+        ) from error
     family, _, _, _, address = found[0]
     return family, address
 

@@ -22,7 +22,7 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
 from gateway.control.sign_in.command import first_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
-from gateway.process import keep_no_core
+from gateway.process import discard_output, keep_no_core
 from gateway.server_tls import HeldTls
 from gateway.settings import Settings, environment, is_loopback, origin_of
 from gateway.supervisor.cannot_start import (
@@ -217,7 +217,12 @@ def _say_ready(settings: Settings, config: Config) -> None:
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
     )
-    print("\n".join(lines), flush=True)  # noqa: T201, this is what the command prints
+    try:
+        print("\n".join(lines), flush=True)  # noqa: T201, this is what the command prints
+    except OSError as error:
+        # Whoever read it is gone, or the disk is full: no reason to end what serves.
+        discard_output()
+        _log.warning("standard output cannot be written: %s", error.strerror)
 
 
 def _way_in(settings: Settings, control: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,58 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
         cli.main(arguments)
     assert caught.value.code == cli.USAGE
     assert "usage: gateway" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("check-config", "PATH"),
+        ("config push", "PATH"),
+        ("config show --into", "--into"),
+        ("otel test --config", "--config"),
+        ("otel test --secrets-dir", "--secrets-dir"),
+        ("token list --config", "--config"),
+        ("token list --state-dir", "--state-dir"),
+    ],
+)
+def test_no_path(command: str, argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable that is not set is not the folder we are in."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command.split(), ""])
+    assert caught.value.code == cli.USAGE
+    assert f"argument {argument}: expected a path" in capsys.readouterr().err
+
+
+def test_who_reads_may_leave() -> None:
+    """No traceback into the terminal when `head` has had enough."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "schema"], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_no_standard_streams(manifests: Path) -> None:
+    """The exit code is the answer to who closed them."""
+    command = ["sh", "-c", 'exec "$0" -m gateway check-config "$1" <&- >&-', sys.executable, str(manifests)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_terminal_that_lacks_letters(manifests: Path) -> None:
+    """What cannot be shown is spelled out, as on stderr."""
+    (manifests / "m.yaml").rename(manifests / "\u00e9.yaml")
+    (manifests / "\u00e9.yaml").write_text("type: nope\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "check-config", str(manifests)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert rb"\xe9.yaml:1: type: unknown type 'nope'" in done.stdout
 
 
 def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,23 @@ def _run(code: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+def test_standard_streams_that_were_closed() -> None:
+    """The next file gets no number of theirs; what is printed goes nowhere, and children have them too."""
+    code = """
+import os, subprocess, sys
+from gateway.process import open_standard_streams
+before = (sys.stdin, sys.stdout)
+open_standard_streams()
+print("nobody reads this")
+child = "import os; [os.fstat(number) for number in range(3)]"
+code = subprocess.run([sys.executable, "-c", child]).returncode
+sys.stderr.write(f"{before} {os.open('/dev/null', os.O_RDONLY) > 2} {sys.stdin.read()!r} {code}")
+"""
+    command = ["sh", "-c", 'exec "$0" -c "$1" <&- >&-', sys.executable, code]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, b"(None, None) True '' 0")
+
+
 def test_ends_when_the_parent_was_gone_already() -> None:
     """A parent that died before the kernel was told still takes its child along."""
     done = _run("from gateway.process import die_with_parent; die_with_parent(1 << 21); print('alive')")

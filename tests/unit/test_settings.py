@@ -136,9 +136,12 @@ def test_variables_are_named_after_flags() -> None:
         ("control-port", "٣", "--control-port: expected a whole number"),
         ("workers", "0", "--workers: expected a whole number from 1 to 128"),
         ("workers", "many", "--workers: expected a whole number"),
-        ("drain-delay", "-1", "--drain-delay: expected a number of seconds, 0 or more"),
+        ("drain-delay", "-1", "--drain-delay: expected a number of seconds from 0 to 1000000"),
         ("drain-timeout", "inf", "--drain-timeout: expected a number of seconds"),
         ("drain-timeout", "nan", "--drain-timeout: expected a number of seconds"),
+        ("drain-timeout", "1e7", "--drain-timeout: expected a number of seconds"),
+        ("port", "9" * 5000, "--port: expected a whole number from 0 to 65535"),
+        ("state-dir", "a\udcff", "--state-dir: expected a path in UTF-8"),
         ("drain-timeout", "1m", "--drain-timeout: expected a number of seconds"),
         ("max-body-bytes", "32MB", "--max-body-bytes: expected a whole number of at least 1"),
         ("strict", "maybe", "--strict: expected true or false"),
@@ -264,6 +267,31 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_home_folder_is_understood() -> None:
     """Variables are not expanded by a shell."""
     assert read({"config": "~/c"}).config == Path("~/c").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_refused"),
+    [
+        ("manifests/state", True),
+        ("manifests", True),
+        ("manifests/.state", False),
+        ("state", False),
+        ("link", True),
+    ],
+)
+def test_no_state_among_manifests(tmp_path: Path, state: str, *, is_refused: bool) -> None:
+    """What is kept there would be read as manifests, and refused at the next start or change."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "link").symlink_to("manifests/state")
+    flags: dict[str, str | None] = {
+        "config": str(tmp_path / "manifests"),
+        "state-dir": str(tmp_path / state),
+    }
+    if is_refused:
+        with pytest.raises(SettingsError, match=r"--state-dir .* lies within the folder of --config"):
+            read(flags)
+    else:
+        assert read(flags).state_dir == tmp_path / state
 
 
 def test_an_open_control_plane_needs_a_token() -> None:

@@ -192,6 +192,18 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     ]
 
 
+def test_names_that_cannot_be_told(tmp_path: Path) -> None:
+    """Of manifests and folders: the control API, which tells where they are, could not say it in JSON."""
+    for name in (b"a\xff.yaml", b"b\xff.md", b"c\xff/d.yaml"):
+        write(tmp_path, os.fsdecode(name))
+    (tmp_path / os.fsdecode(b"link\xff.yaml")).symlink_to("nowhere")
+    assert problems(tmp_path) == [
+        r"a\xff.yaml:1: (file): its name is not UTF-8",
+        r"c\xff:1: (file): its name is not UTF-8",
+        r"link\xff.yaml:1: (file): its name is not UTF-8",
+    ]
+
+
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     """Editors on Windows write one."""
     file = tmp_path / "m.yaml"

@@ -88,7 +88,11 @@ def test_old_connections_of_a_program_that_does_not_share_are_no_hindrance() -> 
     reservation.close()
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"], ids=["not ours", "unknown"])
+@pytest.mark.parametrize(
+    "host",
+    ["192.0.2.1", "no-such-host.invalid", "a..b", "x" * 300, "\udcff"],
+    ids=["not ours", "unknown", "empty part", "long", "no text"],
+)
 def test_a_host_that_is_not_ours_is_a_usage_error(host: str) -> None:
     """The message names the host option."""
     with pytest.raises(HostUnusable, match="--control-host") as caught:

@@ -145,6 +145,24 @@ AWAY = "redis://:canary-start-password@127.0.0.1:1/0"
 KEYLESS = "---\ntype: virtual-account\nname: other\ntokens: [env:NO_SUCH_START_KEY]\nmodels: ['*']\n"
 
 
+def test_nobody_reads_what_it_says(config: Path) -> None:
+    """What serves goes on, and its end is a clean one."""
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
+    options = ["--workers", "1", "--state-dir", str(config.parent / "state"), "--control-port", "0"]
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(
+            [*command, *options], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        ) as serving,
+    ):
+        assert serving.stderr is not None
+        said = next((line for line in serving.stderr if "standard output" in line), "")
+        serving.terminate()
+        serving.stderr.read()
+    assert "standard output cannot be written: No space left on device" in said
+    assert serving.returncode == 0
+
+
 def _serve_from_redis(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return _serve(config, "--redis-url", AWAY, "--config", "redis:", *options)
 
