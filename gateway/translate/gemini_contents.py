@@ -29,6 +29,7 @@ class Contents:
         self._turns: list[Content] = []
         self._names: dict[str, str] = {}
         self._places: dict[str, int] = {}
+        self._calls = 0
         self._results: list[tuple[int, list[Part]]] = []
 
     def say(self, role: str, parts: list[Part]) -> None:
@@ -53,7 +54,9 @@ class Contents:
         """
         call = {"name": name, "args": args, **self._id(call_id)}
         self.say("model", [signed({"functionCall": call}, signature)])
-        self._places[call_id] = len(self._places)
+        # Counted by itself: some callers begin their ids anew in each turn.
+        self._places[call_id] = self._calls
+        self._calls += 1
         self._names[call_id] = name
 
     def name_of(self, call_id: str) -> str:

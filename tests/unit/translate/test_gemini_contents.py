@@ -52,6 +52,24 @@ def test_results_stand_in_the_order_of_their_calls() -> None:
     assert asked == {"role": "user", "parts": [{"text": "and?"}]}
 
 
+def test_ids_that_begin_anew_in_each_turn() -> None:
+    """The results of the second turn stand in the order of its calls too."""
+    contents = Contents(OLD)
+    for turn in ("first", "second"):
+        for call_id in ("0", "1"):
+            contents.call(call_id, "look", {})
+        for call_id in ("1", "0"):
+            contents.result(call_id, contents.name_of(call_id), {"output": f"{turn} {call_id}"})
+        contents.say("user", [text_part("more?")])
+    given = [
+        part["functionResponse"]["response"]["output"]
+        for turn in contents.whole()
+        for part in turn["parts"]
+        if "functionResponse" in part
+    ]
+    assert given == ["first 0", "first 1", "second 0", "second 1"]
+
+
 def test_results_of_each_turn_stand_behind_it() -> None:
     """A second round of calls is another turn."""
     contents = Contents(OLD)
