@@ -147,9 +147,15 @@ class _Writer:
         if not isinstance(parts, list):
             return schema
         merged = {word: value for word, value in schema.items() if word != "allOf"}
-        if len(parts) == 1 and not merged.keys() & _RULING:
-            only = object_of(parts[0])
+        only = object_of(parts[0]) if len(parts) == 1 else {}
+        rules = merged.keys() & _RULING
+        if len(parts) == 1 and not rules:
             return only if "$ref" in only else {**merged, **only}
+        if "$ref" in only and rules == {"nullable"}:
+            # As generators for OpenAPI write what may be missing. Written out, a schema that leads back to
+            # itself would have no end.
+            nothing = [{"type": "null"}] if merged.pop("nullable") is True else []
+            return {**merged, "anyOf": [only, *nothing]}
         for part in parts[:_MAX_REFERENCES]:
             found = self._followed(object_of(part))
             if found is None or "allOf" in found:

@@ -119,6 +119,21 @@ def test_googles_schemas(schema: dict[str, Any], expected: dict[str, Any], lost:
     assert as_google_schema(schema) == (expected, lost)
 
 
+def test_what_may_be_missing_and_leads_back_to_itself() -> None:
+    """As OpenAPI has it: kept as a reference where there are any, else lost where it would have no end."""
+    inner = {"allOf": [{"$ref": "#/$defs/A"}], "nullable": True, "description": "x"}
+    own = {"type": "object", "properties": {"a": inner}}
+    schema = {"allOf": [{"$ref": "#/$defs/A"}], "nullable": False, "$defs": {"A": own}}
+    kept = {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}], "description": "x"}
+    assert as_json_schema(schema) == (
+        {"$defs": {"A": {"type": "object", "properties": {"a": kept}}}, "anyOf": [{"$ref": "#/$defs/A"}]},
+        (),
+    )
+    google = as_google_schema(schema)
+    assert google.schema["properties"]["a"] == {"description": "x", "type": "OBJECT", "nullable": True}
+    assert google.lost == ("$ref",)
+
+
 def test_by_generation() -> None:
     """Each gets the words it knows."""
     assert shape_of_answer(TEXT, "gemini-2.5-flash") == ({"responseJsonSchema": TEXT}, ())
