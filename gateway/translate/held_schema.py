@@ -1,8 +1,9 @@
 """JSON schemas as those take them who hold a model to one: Bedrock, and Anthropic.
 
-Both refuse an object that is open, and bounds of numbers and of lists; Anthropic also bounds of texts and of
-objects, and formats that it does not know. Objects are closed; what is refused is told to the model in the
-description of what it bounds, and to the caller by its name.
+Both refuse an object that is open, and bounds of numbers, of lists and of the length of texts; Anthropic also
+those of objects, and formats that it does not know. Objects are closed, and a rule for whatever else they may
+have is named; what is refused is told to the model in the description of what it bounds, and to the caller by
+its name.
 
 Facts: https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html ,
 https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations
@@ -27,18 +28,25 @@ class Rules(NamedTuple):
 
 
 _OF_NUMBERS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-BEDROCK: Final = Rules({"number": _OF_NUMBERS, "integer": _OF_NUMBERS, "array": ("maxItems",)})
+BEDROCK: Final = Rules(
+    {
+        "number": _OF_NUMBERS,
+        "integer": _OF_NUMBERS,
+        "array": ("maxItems",),
+        "string": ("minLength", "maxLength"),
+    }
+)
 ANTHROPIC: Final = Rules(
     {
         **BEDROCK.bounds,
         "array": ("maxItems", "uniqueItems"),
         "object": ("minProperties", "maxProperties"),
-        "string": ("minLength", "maxLength"),
     },
     frozenset(
         ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"),
     ),
 )
+_CLOSED: Final = "additionalProperties"
 _MOST_LEAST_ITEMS: Final = 1
 _OF_NAMES: Final = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 _VALUES: Final = frozenset({"enum", "const", "default", "examples"})
@@ -65,7 +73,10 @@ def _fit(schema: dict[str, Any], rules: Rules, lost: list[str]) -> dict[str, Any
             continue
         fitted[name] = value if name in _VALUES else _fit_member(name, value, rules, lost)
     if "object" in listed:
-        fitted["additionalProperties"] = False
+        if isinstance(schema.get(_CLOSED), dict):
+            # A map: what it may hold cannot be said.
+            lost.append(_CLOSED)
+        fitted[_CLOSED] = False
     if bounds:
         told = ", ".join(f"{name}: {schema[name]}" for name in bounds)
         words = schema.get("description")

@@ -28,8 +28,14 @@ from tests.unit.translate.foreign_streams import json_of
         pytest.param(
             {"type": "object", "additionalProperties": {"type": "string"}},
             {"type": "object", "additionalProperties": False},
+            ["additionalProperties"],
+            id="maps too, and that is told",
+        ),
+        pytest.param(
+            {"type": ["object", "null"], "additionalProperties": True},
+            {"type": ["object", "null"], "additionalProperties": False},
             [],
-            id="open ones too",
+            id="what may be none too",
         ),
         pytest.param(
             {"type": "number", "minimum": 1, "description": "x"},
@@ -69,7 +75,18 @@ from tests.unit.translate.foreign_streams import json_of
             [],
             id="objects or nothing",
         ),
-        pytest.param({"type": "string", "maxLength": 5}, {"type": "string", "maxLength": 5}, [], id="texts"),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            {"type": "object", "additionalProperties": False},
+            ["additionalProperties"],
+            id="a map",
+        ),
+        pytest.param(
+            {"type": "string", "maxLength": 5, "minLength": 1, "pattern": "a"},
+            {"type": "string", "pattern": "a", "description": "minLength: 1, maxLength: 5"},
+            ["minLength", "maxLength"],
+            id="texts",
+        ),
     ],
 )
 def test_fitted(schema: dict[str, Any], expected: dict[str, Any], lost: list[str]) -> None:
