@@ -161,17 +161,18 @@ def read_usage(usage: object) -> Usage | None:
         asked = get("input_tokens_details") or get("input_token_details")
         answered = get("output_tokens_details") or get("output_token_details")
     if asked is None and answered is None:
-        return Usage(input_tokens, output_tokens, "provider")
+        return Usage(input_tokens, output_tokens, "provider", _cached_beside(usage))
     details = asked if isinstance(asked, dict) else _NOTHING_MORE
     more = answered if isinstance(answered, dict) else _NOTHING_MORE
     reasoning_tokens = count_of(more.get("reasoning_tokens"))
     if reasoning_tokens:
         output_tokens = _with_reasoning(input_tokens, output_tokens, reasoning_tokens, get("total_tokens"))
+    cached_tokens = count_of(details.get("cached_tokens"))
     read = Usage(
         input_tokens,
         output_tokens,
         "provider",
-        count_of(details.get("cached_tokens")),
+        _cached_beside(usage) if cached_tokens is None else cached_tokens,
         reasoning_tokens,
         # Of OpenAI's newer models, and of OpenRouter.
         count_of(details.get("cache_write_tokens")),
@@ -180,6 +181,12 @@ def read_usage(usage: object) -> Usage | None:
         if group.get("audio_tokens") or group.get("image_tokens"):
             return _with_media(read, details, more)
     return read
+
+
+def _cached_beside(usage: dict[str, Any]) -> int | None:
+    """Cached input where Moonshot and Together AI, and where DeepSeek has it, beside OpenAI's details."""
+    cached_tokens = count_of(usage.get("cached_tokens"))
+    return count_of(usage.get("prompt_cache_hit_tokens")) if cached_tokens is None else cached_tokens
 
 
 def _with_media(usage: Usage, asked: dict[str, Any], answered: dict[str, Any]) -> Usage:

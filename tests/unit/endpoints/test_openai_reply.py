@@ -158,6 +158,27 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
         ),
         pytest.param({"prompt_tokens": 5}, Usage(5, None, "provider"), id="input only"),
         pytest.param({"completion_tokens": 5}, Usage(None, 5, "provider"), id="output only"),
+        pytest.param(
+            {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4},
+            Usage(9, 2, "provider", 4),
+            id="cached beside, as Moonshot and Together AI tell it",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 2,
+                "prompt_cache_hit_tokens": 4,
+                "prompt_cache_miss_tokens": 5,
+                "completion_tokens_details": {"reasoning_tokens": 1},
+            },
+            Usage(9, 2, "provider", 4, 1),
+            id="and DeepSeek",
+        ),
+        pytest.param(
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 3}, "cached_tokens": 4},
+            Usage(9, None, "provider", 3),
+            id="OpenAI's own place first",
+        ),
         pytest.param({"total_tokens": 5}, None, id="total only"),
         pytest.param({"prompt_tokens": -1}, None, id="negative"),
         pytest.param({"prompt_tokens": True}, None, id="boolean"),

@@ -429,7 +429,7 @@ def _usage_in(body: bytes) -> Usage | None:
         found["prompt_tokens"],
         found["completion_tokens"],
         "provider",
-        asked.get("cached_tokens"),
+        asked.get("cached_tokens", found.get("cached_tokens")),
         answered.get("reasoning_tokens"),
         asked.get("cache_write_tokens"),
     )
