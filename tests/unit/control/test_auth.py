@@ -294,7 +294,7 @@ def test_use_keeps_a_session(
     def fail(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(private_json, "write_whole", fail)
+    monkeypatch.setattr(private_json, "replace_whole", fail)
     assert client.get("/api/me").status_code == 200
     assert "cannot be noted: No space left" in caplog.text
 
