@@ -13,6 +13,8 @@ from gateway.config.document import FieldPath
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_VALUES: Final = 200_000
 MAX_DEPTH: Final = 64
+_INTEGERS: Final = range(-(2**63), 2**64)
+"""What the encoder of the API's answers and of the kept configuration can write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def check_plain(value: Any, path: FieldPath, line: int, lines: dict[FieldPath, i
     """Refuse what JSON could not carry, so that a manifest means the same wherever it is kept.
 
     Raises:
-        UnreadableText: A number that is not finite, broken Unicode, a type of YAML's own.
+        UnreadableText: A number that is not finite or beyond 64 bits, broken Unicode, a type of YAML's own.
     """
     if isinstance(value, dict):
         for key, item in value.items():
@@ -82,6 +84,8 @@ def check_plain(value: Any, path: FieldPath, line: int, lines: dict[FieldPath, i
 def _check_scalar(value: object, path: FieldPath, line: int) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise UnreadableText(line, "not a finite number", "Write an ordinary number", path)
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise UnreadableText(line, "a whole number beyond 64 bits", "Quote it, or write a smaller one", path)
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise UnreadableText(
             line, "broken Unicode (half of a surrogate pair)", "Write the character itself", path

@@ -6,7 +6,7 @@ has a foreign `Origin`, and cannot have a JSON content type without a CORS prefl
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ from gateway.control.replies import error_reply
 
 JSON: Final = "application/json"
 _MAX_BYTES: Final = 256 * 1024
+_MAX_DEPTH: Final = 100
+"""Far above what is meant, and below where our own code, or the encoder of an answer, runs out of stack."""
 
 
 class BodyRefused(Exception):
@@ -72,7 +74,7 @@ def to_object(body: bytes) -> dict[str, Any]:
     """*body* as the JSON object that it is; {} when it is empty.
 
     Raises:
-        BodyRefused: It is none.
+        BodyRefused: It is none, or nested too deep.
     """
     if not body.strip():
         return {}
@@ -83,7 +85,26 @@ def to_object(body: bytes) -> dict[str, Any]:
         raise BodyRefused(400, "invalid_json", "the body is not JSON") from None
     if not isinstance(value, dict):
         raise BodyRefused(400, "invalid_json", "the body is not a JSON object")
+    # So few brackets cannot nest deeper: most bodies need not be walked through.
+    if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_too_deep(value):
+        raise BodyRefused(400, "invalid_json", f"the body is nested deeper than {_MAX_DEPTH} levels")
     return value
+
+
+def _is_too_deep(value: object) -> bool:
+    # Level by level: a function that calls itself would fail on the very bodies that this is about.
+    level = [value]
+    for _depth in range(_MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def check_origin(scope: Scope) -> None:
@@ -94,9 +115,16 @@ def check_origin(scope: Scope) -> None:
     """
     headers = Headers(scope=scope)
     host = headers.get("host", "").lower()
-    is_foreign = any(urlsplit(origin).netloc.lower() != host for origin in headers.getlist("origin"))
+    is_foreign = any(_host_in(origin) != host for origin in headers.getlist("origin"))
     if is_foreign or headers.getlist("sec-fetch-site") in (["cross-site"], ["same-site"]):
         raise BodyRefused(403, "foreign_origin", "a page of another site may not change anything here")
+
+
+def _host_in(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as half an address of IPv6; no browser sends it
+        return None
 
 
 async def _read(request: Request) -> bytes:

@@ -113,6 +113,25 @@ async def test_a_model_without_its_key_is_not_called_healthy(plane: Plane, page:
     assert page.complaints == []
 
 
+async def test_what_was_typed_last_is_saved(plane: Plane, page: Page) -> None:
+    """Also when the YAML does not follow the form yet."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await page.fill("#f-rules-0-limit_to", "12")
+    await page.wait("!document.getElementById('save').disabled")
+    await page.run(
+        "(() => { const field = document.getElementById('f-rules-0-limit_to'); field.value = '13';"
+        " field.dispatchEvent(new Event('input', {bubbles: true}));"
+        " document.getElementById('save').click(); })()"
+    )
+    await verdict(page, "In force")
+    assert file.read_text() == LIMITS.replace("10", "13")
+    assert await page.run("document.getElementById('f-rules-0-limit_to').value") == "13"
+    assert page.complaints == []
+
+
 async def test_what_is_wrong_is_said_as_it_is_typed(plane: Plane, page: Page) -> None:
     """At the line and at the field, in the server's words; comments survive the form."""
     file = add(plane.folder, "limits.yaml", LIMITS)

@@ -29,7 +29,9 @@ _MAX_USERS: Final = 1000
 _MAX_TOKENS: Final = 1000
 _MAX_LINKS: Final = 100
 _TOKEN_BYTES: Final = 32
-_NAME: Final = re.compile(r"[\w.@+-][\w.@+ -]{0,127}")
+# A path ends with a name, and of one of dots alone every client makes another path before it asks.
+_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[\w.@+-][\w.@+ -]{0,127}")
+_NO_NAME: Final = "a name has 1 to 128 letters, digits, spaces or . @ + - _, and is not . or .."
 TOKEN_PREFIX: Final = "gwa_"  # noqa: S105 - so that scanners for leaked secrets can know one
 """Of admin tokens."""
 
@@ -112,7 +114,7 @@ class Accounts:
             AccountRefused: The name is taken or cannot be one, or there are too many.
         """
         if not _NAME.fullmatch(name):
-            raise AccountRefused("a name has 1 to 128 letters, digits, spaces or . @ + - _")
+            raise AccountRefused(_NO_NAME)
         with self._file.change() as content:
             users = content.setdefault("users", [])
             if any(one["name"] == name for one in users):
@@ -204,7 +206,7 @@ class Accounts:
             AccountRefused: The name cannot be one, or there are too many.
         """
         if not _NAME.fullmatch(name):
-            raise AccountRefused("a name has 1 to 128 letters, digits, spaces or . @ + - _")
+            raise AccountRefused(_NO_NAME)
         secret = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
         now_s = self._now_s()
         entry = {

@@ -177,10 +177,10 @@ class Entrance:
                     raise TooManyTries(wait_s)
                 found = await asyncio.to_thread(check)
                 if found is None:
-                    self._guesses.failed(address)
+                    self._guesses.failed(address, name)
                     self.refusals.note("sign_in.failed", address, known)
                     raise WrongSecret
-                self._guesses.succeeded(address)
+                self._guesses.succeeded(address, name)
                 return found
         finally:
             self._waiting -= 1

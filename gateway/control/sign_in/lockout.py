@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 _MAX_ADDRESSES: Final = 4096
@@ -16,11 +16,16 @@ _FORGET_S: Final = 3600.0
 _ALL: Final = "all"
 _ALL_TIMES: Final = 10
 _ALL_MOST_S: Final = 5.0
+_MAX_NAMES: Final = 32
+"""Names that are told apart of one address; failures at others stay until they are forgotten."""
 
 
 @dataclass(slots=True)
 class _Record:
+    """Failures: all, and those at each name, None for the names that are too many."""
+
     count: int = 0
+    at: dict[str | None, int] = field(default_factory=dict)
     last_s: float = 0.0
     until_s: float = 0.0
 
@@ -42,21 +47,29 @@ class Lockout:
         records = (self._records.get(key) for key in (_network(address), _ALL))
         return max(0.0, *(record.until_s - now_s for record in records if record is not None), 0.0)
 
-    def failed(self, address: str) -> None:
-        """A guess from *address* was wrong."""
-        self._count(_network(address), self._free, self._most_s)
-        self._count(_ALL, self._free * _ALL_TIMES, _ALL_MOST_S)
+    def failed(self, address: str, name: str = "") -> None:
+        """A guess from *address* at the secret of *name* was wrong."""
+        self._count(_network(address), name, self._free, self._most_s)
+        self._count(_ALL, "", self._free * _ALL_TIMES, _ALL_MOST_S)
 
-    def succeeded(self, address: str) -> None:
-        """Somebody at *address* knew it."""
-        self._records.pop(_network(address), None)
+    def succeeded(self, address: str, name: str = "") -> None:
+        """Somebody at *address* knew the secret of *name*: what failed at that were slips.
 
-    def _count(self, key: str, free: int, most_s: float) -> None:
+        Not what failed at other names, or whoever has an account could guess at an admin's without end,
+        signing in as themselves before each wait.
+        """
+        record = self._records.get(_network(address))
+        if record is not None:
+            record.count -= record.at.pop(name, 0)
+
+    def _count(self, key: str, name: str, free: int, most_s: float) -> None:
         now_s = self._now_s()
         record = self._records.pop(key, None)
         if record is None or now_s - record.last_s > _FORGET_S:
             record = _Record()
         record.count += 1
+        at = name if name in record.at or len(record.at) < _MAX_NAMES else None
+        record.at[at] = record.at.get(at, 0) + 1
         record.last_s = now_s
         if record.count > free:
             doubled = self._first_s * 2.0 ** min(record.count - free - 1, 32)

@@ -13,7 +13,11 @@ from gateway.config.json_text import read_json
 from gateway.config.plain_data import PlainDocument, UnreadableText
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -54,6 +58,7 @@ def test_an_empty_file_has_no_document(text: str) -> None:
         pytest.param("{'a': 1}", 1, "expected a name in double quotes", id="single quotes"),
         pytest.param('{"a": NaN}', 1, "not valid JSON", id="not a number"),
         pytest.param('{"a": 1e999}', 1, "not a finite number", id="infinite"),
+        pytest.param('{"a": 18446744073709551616}', 1, "beyond 64 bits", id="large number"),
         pytest.param('{"a": "\\ud800"}', 1, "broken Unicode", id="half a character"),
         pytest.param('{"a": ', 1, "not valid JSON", id="cut off"),
         pytest.param('{"a": 1}\n{"b": 1}', 2, "text after the end", id="two objects"),

@@ -96,6 +96,9 @@ def test_documents_come_in_order_and_empty_ones_are_left_out() -> None:
         pytest.param("a: !!set {x, y}", 1, "a value of YAML type set", id="set"),
         pytest.param("a: !!timestamp 2027-01-31", 1, "a value of YAML type date", id="explicit date"),
         pytest.param("a: " + "9" * 5000, 1, "a number cannot be read", id="endless number"),
+        pytest.param("a: 1\nb: [18446744073709551616]", 2, "beyond 64 bits", id="large number"),
+        pytest.param("a: -9223372036854775809", 1, "beyond 64 bits", id="large negative number"),
+        pytest.param("a: 0x1" + "f" * 5000, 1, "beyond 64 bits", id="endless hexadecimal number"),
         pytest.param("a: &x [*x]", 1, "nested deeper", id="alias inside its anchor"),
     ],
 )
@@ -149,7 +152,11 @@ def test_the_depth_that_is_allowed_is_read() -> None:
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )

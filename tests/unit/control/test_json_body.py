@@ -17,6 +17,8 @@ JSON = {"content-type": "application/json"}
         (JSON | {"origin": "http://evil.example"}, 403, "foreign_origin"),
         (JSON | {"origin": "null"}, 403, "foreign_origin"),
         (JSON | {"origin": "http://127.0.0.1:3000"}, 403, "foreign_origin"),
+        (JSON | {"origin": "http://["}, 403, "foreign_origin"),
+        (JSON | {"origin": "http://[::1"}, 403, "foreign_origin"),
         (JSON | {"sec-fetch-site": "cross-site"}, 403, "foreign_origin"),
         ({"content-type": "text/plain"}, 415, "unsupported_media_type"),
         ({"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
@@ -48,6 +50,8 @@ def test_what_programs_and_our_pages_send(headers: dict[str, str]) -> None:
         (b"{", 400, "invalid_json"),
         (b"[]", 400, "invalid_json"),
         (b"\xff", 400, "invalid_json"),
+        (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", 400, "invalid_json"),
+        (b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "invalid_json"),
         (b'{"destination": 7}', 400, "invalid_parameter"),
         (b'{"a": "' + b"x" * 300_000 + b'"}', 413, "body_too_large"),
     ],
@@ -56,3 +60,29 @@ def test_bodies(content: bytes, status: int, code: str) -> None:
     """An object of moderate size."""
     reply = Rooms().client().post(PATH, content=content, headers=JSON)
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
+
+
+def test_a_body_with_many_brackets_need_not_be_deep() -> None:
+    """Only what lies inside each other counts, and that up to the bound is taken."""
+    for content in (b"[" * 99 + b"]" * 99, b"[" + b"{}," * 500 + b"{}]"):
+        reply = Rooms().client().post("/api/playground/chat", headers=JSON, content=b'{"x": %s}' % content)
+        assert reply.json()["error"]["message"] == "'request' is the body of a chat completion"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/manifests/validate"),
+        ("PUT", "/api/manifests/team/a"),
+        ("PUT", "/api/config/otel"),
+        ("POST", "/api/playground/chat"),
+        ("POST", "/api/limits/simulate"),
+    ],
+)
+@pytest.mark.parametrize("depth", [62, 97])
+def test_what_is_just_not_too_deep_fails_nowhere(method: str, path: str, depth: int) -> None:
+    """A room that cannot do with it says so."""
+    nested = b"[" * depth + b"]" * depth
+    content = b'{"type": "team", "name": "a", "manifest": {"type": "team", "x": %s}, "request": {"x": %s}}'
+    reply = Rooms().client().request(method, path, headers=JSON, content=content % (nested, nested))
+    assert reply.status_code < 500

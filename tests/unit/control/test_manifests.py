@@ -116,6 +116,16 @@ async def test_validating_is_done_one_at_a_time(client: TestClient) -> None:
     assert validated(client, **asked)["is_valid"]
 
 
+@pytest.mark.parametrize("name", ["99999999999999999999999", "-9223372036854775809", "0x1ffffffffffffffff"])
+def test_a_number_that_no_answer_can_carry_is_a_fault_of_the_text(client: TestClient, name: str) -> None:
+    """And not one of ours: the page shows what is wrong with it while it is typed."""
+    found = validated(client, type="team", name=None, yaml=f"type: team\nname: {name}\n")
+    assert not found["is_valid"]
+    assert [(one["line"], one["message"]) for one in found["problems"]] == [
+        (2, "a whole number beyond 64 bits")
+    ]
+
+
 def test_validating_a_text(client: TestClient, folder: Path) -> None:
     """Line and column of each problem; nothing is written."""
     before = (folder / "m.yaml").read_bytes()

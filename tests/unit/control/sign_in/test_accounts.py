@@ -107,7 +107,7 @@ def test_nothing_secret_is_in_the_file_or_a_repr(accounts: Accounts, tmp_path: P
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", ["", " x", "a/b", "x" * 129, "<b>", "a\nb"])
+@pytest.mark.parametrize("name", ["", " x", "a/b", "x" * 129, "<b>", "a\nb", ".", ".."])
 def test_a_name_is_a_name(accounts: Accounts, name: str) -> None:
     """It is shown, and stands in addresses."""
     with pytest.raises(AccountRefused, match="a name has"):

@@ -91,6 +91,20 @@ async def test_who_guesses_has_to_wait(tmp_path: Path) -> None:
     await entrance.with_token("of-the-environment", ADDRESS)
 
 
+async def test_a_viewer_does_not_guess_faster_than_others(tmp_path: Path) -> None:
+    """Nor by signing in as themselves before they would have to wait."""
+    entrance = Entrance(tmp_path, "of-the-environment", tick_s=lambda: 0.0)
+    entrance.accounts.make_link("admin")
+    _, own = entrance.accounts.make_token("eve", Role.VIEWER)
+    for _ in range(6):
+        with pytest.raises(WrongSecret):
+            await entrance.with_password("admin", "guess", ADDRESS)
+        if entrance._guesses.wait_s(ADDRESS) == 0:
+            await entrance.with_token(own, ADDRESS)
+    with pytest.raises(TooManyTries):
+        await entrance.with_password("admin", "guess", ADDRESS)
+
+
 async def test_few_passwords_are_tried_at_once(entrance: Entrance) -> None:
     """Each takes memory and a core: the rest is refused at once."""
     tries = [entrance.with_password("admin", "guess", f"10.0.0.{number}") for number in range(40)]

@@ -46,6 +46,34 @@ def test_who_knows_it_begins_anew(lockout: Lockout) -> None:
     assert lockout.wait_s("a") == 0.0
 
 
+def test_who_knows_their_own_may_not_guess_at_another(lockout: Lockout) -> None:
+    """Signing in as oneself between guesses gives no more of them."""
+    for _ in range(4):
+        lockout.failed("a", "admin")
+        lockout.succeeded("a", "eve")
+        lockout.succeeded("a")
+    assert lockout.wait_s("a") == 2.0
+
+
+def test_slips_of_many_at_one_address_are_forgiven_each(lockout: Lockout) -> None:
+    """Behind a proxy all have one address."""
+    for number in range(20):
+        lockout.failed("a", f"user {number}")
+        lockout.succeeded("a", f"user {number}")
+    assert lockout.wait_s("a") == 0.0
+
+
+def test_names_have_a_bound(lockout: Lockout, clock: Clock) -> None:
+    """What failed at more of them counts, and is not taken for anybody's slip."""
+    for number in range(100):
+        lockout.failed("a", f"user {number}")
+    assert len(lockout._records["a"].at) <= 33
+    clock.now_s += 60.0
+    lockout.succeeded("a", "user 99")
+    lockout.failed("a", "user 99")
+    assert lockout.wait_s("a") == 60.0
+
+
 def test_what_is_long_ago_is_forgotten(lockout: Lockout, clock: Clock) -> None:
     """A slip each day locks nobody out."""
     for _ in range(10):

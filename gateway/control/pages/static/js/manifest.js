@@ -35,24 +35,43 @@ function touch() {
   at("undo").hidden = !isChanged() || !state.name;
 }
 
-const checkSoon = debounce(async (asked) => {
+// What was asked and has no answer yet. While it is of the form, the YAML does not say what was typed there.
+let pending = null;
+
+async function checkNow() {
+  const asked = pending;
+  if (!asked) return;
+  state.check?.abort();
   state.check = new AbortController();
   try {
     const { data: found } = await ask("POST", "/api/manifests/validate", { type: data.type, name: state.name, ...asked }, { signal: state.check.signal });
+    if (pending !== asked) return;
+    pending = null;
     show(found, asked.manifest === undefined);
   } catch (error) {
     // Many check at once: what was asked last is asked again.
-    if (error.code === "busy") checkSoon(asked);
+    if (error.code === "busy") checkSoon();
     else if (error.name !== "AbortError") toastError(error);
   }
-}, CHECK_MS);
+}
+
+const checkSoon = debounce(checkNow, CHECK_MS);
 
 /** Ask what the server says of the text, or of the fields of the form with the text that it changes. */
 function check(asked) {
   // An answer that is under way is about what was there before, and would be written over what was typed.
   state.check?.abort();
   at("verdict").textContent = "Checking ...";
-  checkSoon(asked);
+  pending = asked;
+  checkSoon();
+}
+
+/** Whether the YAML says what the form does; asks now where that is still to come. */
+async function followed() {
+  if (pending?.manifest) await checkNow();
+  if (!pending?.manifest) return true;
+  toast("warn", "Not yet", "The YAML does not follow the form yet: try again in a moment.");
+  return false;
 }
 
 function show(found, isOfText) {
@@ -113,6 +132,7 @@ function notWritable(why) {
 }
 
 async function save({ over = false } = {}) {
+  if (!await followed()) return;
   const headers = { "Content-Type": "application/yaml" };
   if (state.etag && !over) headers["If-Match"] = `"${state.etag}"`;
   if (!state.etag) headers["If-None-Match"] = "*";
@@ -170,7 +190,7 @@ async function look() {
   at("others").replaceChildren(...(found.others.length ? [icon("users", "small"), `${found.others.join(", ")} ${found.others.length === 1 ? "has" : "have"} it open too`] : []));
   if (!state.name || state.isStale || found.etag === state.etag) return;
   state.isStale = true;
-  if (found.etag && !isChanged()) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
+  if (found.etag && !isChanged() && !pending) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
   at("notes").replaceChildren(note("warn", found.etag ? "It was changed meanwhile" : "It was deleted meanwhile", `${found.changed ? `It was ${who(found.changed)}. ` : ""}What you typed is still here.`),
     make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
 }
@@ -203,6 +223,7 @@ function showModels(manifest) {
 }
 
 async function test() {
+  if (!await followed()) return;
   const model = at("test-model").value;
   at("tested").replaceChildren(note("", `Calling ${model} ...`));
   at("tested").scrollIntoView({ block: "nearest" });
@@ -270,5 +291,5 @@ at("delete").addEventListener("click", remove);
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); if (!at("save").disabled) at("save").click(); }
 });
-addEventListener("beforeunload", (event) => { if (state.isTouched && isChanged() && !isReadOnly) event.preventDefault(); });
+addEventListener("beforeunload", (event) => { if (state.isTouched && (isChanged() || pending?.manifest) && !isReadOnly) event.preventDefault(); });
 start().catch(toastError);
