@@ -106,7 +106,11 @@ class _Conversation:
         """
         for message in messages_of(fields):
             self._add(message)
-        return system_message(self._system) + self._messages
+        system = system_message(self._system)
+        if not self._messages:
+            # A call that is nothing but a system prompt, which OpenAI answers, asks it as the user's.
+            return [{**message, "role": "user"} for message in system]
+        return system + self._messages
 
     def _add(self, message: Part) -> None:
         if isinstance(message.get("name"), str) and message.get("role") not in ("function", "tool"):

@@ -28,6 +28,7 @@ from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
+from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex
 from gateway.translate.tool_use_ids import ToolUseIds
 
@@ -248,7 +249,8 @@ def _source(url: str) -> dict[str, Any]:
     found = _PICTURES.match(url[:256])
     if found is None:
         return {"type": "url", "url": url}
-    return {"type": "base64", "media_type": found[1] or "image/png", "data": url[found.end() :]}
+    data = url[found.end() :]
+    return {"type": "base64", "media_type": picture_type(found[1] or "image/png", data), "data": data}
 
 
 def _document_source(data: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.translate.picture_types import picture_format
 
 Block = dict[str, Any]
 
@@ -77,8 +78,6 @@ _DOCUMENTS: Final = {
 }
 """By the second half of a media type, or by how a name ends."""
 
-# What base64 begins with, of each format.
-_BEGINNINGS: Final = (("iVBORw0KGgo", "png"), ("/9j/", "jpeg"), ("R0lGOD", "gif"), ("UklGR", "webp"))
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9()\[\]-]+")
 _ENDING: Final = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _MAX_NAME_CHARACTERS: Final = 150
@@ -131,7 +130,7 @@ def read_url(url: str, at: str) -> Source:
 def picture(source: Source, at: str) -> Block:
     """A picture; raises `UnsupportedParameter` for a format that Converse does not take."""
     # What it is counts, whatever it is called: Bedrock refuses a picture that is another than it says.
-    form = _form_of(source.where) or _form(source.kind, _PICTURES)
+    form = picture_format(text_of(source.where.get("bytes"))) or _form(source.kind, _PICTURES)
     if not form:
         raise _unknown_format(source.kind, at, "PNG, JPEG, GIF or WebP")
     return {"image": {"format": form, "source": source.where}}
@@ -206,12 +205,6 @@ class Documents:
 
 def _form(kind: str, known: dict[str, str]) -> str:
     return known.get(kind.rpartition("/")[2], "")
-
-
-def _form_of(where: Block) -> str:
-    """The format that the data of a picture shows, "" for none."""
-    data = text_of(where.get("bytes"))[:16]
-    return next((form for beginning, form in _BEGINNINGS if data.startswith(beginning)), "")
 
 
 def _unknown_format(kind: str, at: str, formats: str) -> UnsupportedParameter:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.endpoints.openai_reply import text_of
 from gateway.translate.foreign_json import object_of
+from gateway.translate.picture_types import usual_type
 
 Part = dict[str, Any]
 
@@ -89,13 +90,13 @@ def file_part(url: str, *, kind: str, mime_type: str = "") -> Part | None:
     """
     found = _DATA_URL.match(url[:_DATA_URL_HEAD])
     if found is not None:
-        return inline_part(mime_type or found[1] or _KINDS[kind], url[found.end() :])
+        return inline_part(usual_type(mime_type or found[1] or _KINDS[kind]), url[found.end() :])
     if url.startswith("files/"):
         named = {"mimeType": mime_type} if mime_type else {}
         return {"fileData": {**named, "fileUri": f"https://generativelanguage.googleapis.com/v1beta/{url}"}}
     if not url.lower().startswith(_ADDRESSES):
         return None
-    guessed = mime_type or type_by_name(url) or _KINDS[kind]
+    guessed = usual_type(mime_type or type_by_name(url) or _KINDS[kind])
     return {"fileData": {"mimeType": guessed, "fileUri": url}}
 
 

@@ -98,7 +98,10 @@ def _write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     turns = read_turns(fields)
     body: dict[str, Any] = {"contents": _contents(turns, target)}
     system = [part for turn in turns if turn.role == "system" for part in _parts(turn.pieces, turn.at)]
-    if system:
+    if system and not body["contents"]:
+        # A call that is nothing but a system prompt, which OpenAI answers, asks it as the user's.
+        body["contents"] = [{"role": "user", "parts": system}]
+    elif system:
         body["systemInstruction"] = {"parts": system}
     config = {theirs: fields[name] for name, theirs in _SETTINGS.items() if name in fields}
     _add_tools(body, read_tools(fields, left_out, serves=_SERVES), fields, target, left_out)

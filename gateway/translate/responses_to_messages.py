@@ -28,6 +28,7 @@ from gateway.translate.claude_schemas import fit_answer, fit_tools
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
+from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex, path_at
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
@@ -232,7 +233,7 @@ def _image_source(part: dict[str, Any], at: str) -> dict[str, Any]:
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
     media_type, data = _inline(url, f"{at}.image_url")
-    return {"type": "base64", "media_type": media_type, "data": data}
+    return {"type": "base64", "media_type": picture_type(media_type, data), "data": data}
 
 
 def _document(part: dict[str, Any], at: str) -> dict[str, Any]:

@@ -128,23 +128,26 @@ _OF_CHAT: Final = (
     r"tool_choice\(allowed_tools\)\.allowed_tools.*",
     "verbosity=medium",
 )
+# The system's words, where nobody says anything else, are asked as the user's.
+_SAID_ALONE: Final = r"messages\[\]\(user\)"
+_SAID_ALONE_IN_RESPONSES: Final = r"input\[\]\(message\)\.role=(user|system|developer)"
 _CACHE_HINTS: Final = r".*\.prompt_cache_breakpoint\b.*"
 _HOW_LONG_TO_CACHE: Final = r".*\.prompt_cache_breakpoint\.(mode|ttl).*"
 _AS_IT_LIKES: Final = "(function_call|tool_choice)=auto"
 CHAT_TO_MESSAGES: Final = (
     *_OF_CHAT,
+    _SAID_ALONE,
     _HOW_LONG_TO_CACHE,
     # Claude sees all of a picture.
     r".*\.detail=(auto|high|original)",
     "reasoning_effort=none",
 )
-CHAT_TO_COHERE: Final = (*_OF_CHAT, _CACHE_HINTS, _AS_IT_LIKES, "service_tier=auto")
+CHAT_TO_COHERE: Final = (*_OF_CHAT, _SAID_ALONE, _CACHE_HINTS, _AS_IT_LIKES, "service_tier=auto")
 CHAT_TO_GEMINI: Final = (
     *_OF_CHAT,
     _CACHE_HINTS,
     _OF_MAPS,
-    # The system's words, where nobody says anything else.
-    r"messages\[\]\(user\)",
+    _SAID_ALONE,
     # Nothing without `logprobs`.
     "top_logprobs",
     # A promise that nothing can be told of.
@@ -192,6 +195,7 @@ _OF_RESPONSES: Final = (
 )
 RESPONSES_TO_GEMINI: Final = (
     *_OF_RESPONSES,
+    _SAID_ALONE_IN_RESPONSES,
     _OF_MAPS,
     r".*\.prompt_cache_breakpoint\b.*",
     r"text\.format\(json_schema\)\.(name|strict)",
@@ -204,6 +208,7 @@ RESPONSES_TO_GEMINI: Final = (
 RESPONSES_TO_CHAT: Final = (*_OF_RESPONSES, r".*\.prompt_cache_breakpoint\b.*")
 RESPONSES_TO_MESSAGES: Final = (
     *_OF_RESPONSES,
+    _SAID_ALONE_IN_RESPONSES,
     r".*\.prompt_cache_breakpoint\.(mode|ttl).*",
     r"reasoning\.(context=auto|mode=standard|effort=none)",
     r"text\.format\(json_schema\)\.(name|strict)",

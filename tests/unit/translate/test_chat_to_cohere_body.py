@@ -39,6 +39,12 @@ def test_a_long_conversation_of_nothing() -> None:
     assert json.loads(body)["messages"] == [{"role": "user", "content": "hi"}]
 
 
+def test_nothing_but_a_system_prompt() -> None:
+    """OpenAI answers it; here it is asked as the user's."""
+    body, _ = write_body(make_call(messages=[{"role": "system", "content": "Say hi."}]), TARGET)
+    assert json.loads(body)["messages"] == [{"role": "user", "content": "Say hi."}]
+
+
 @given(st.dictionaries(st.sampled_from(FIELDS), ANY), st.lists(ANY, max_size=3))
 def test_any_call(fields: dict[str, Any], messages: list[Any]) -> None:
     """Whatever a body holds is written or refused."""

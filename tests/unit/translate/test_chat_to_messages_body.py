@@ -45,6 +45,15 @@ def test_sampling(model_id: str, asked: dict[str, Any], expected: dict[str, Any]
     assert set(left_out) == {name for name in asked if name not in expected and asked[name] != 1}
 
 
+def test_a_picture_under_another_name() -> None:
+    """Anthropic knows no `image/jpg`, and refuses what is another than it says."""
+    url = {"url": "data:image/jpg;base64,iVBORw0KGgo="}
+    (turn,) = written(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": url}]}])[
+        "messages"
+    ]
+    assert turn["content"][0]["source"]["media_type"] == "image/png"
+
+
 def test_fields_of_anthropic() -> None:
     """A chat caller who knows the model may use what only it has."""
     assert written(cache_control={"type": "ephemeral"})["cache_control"] == {"type": "ephemeral"}

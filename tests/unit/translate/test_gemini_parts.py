@@ -24,6 +24,7 @@ from gateway.translate.gemini_parts import (
     [
         ("data:image/png;base64,AAAA", "image", "", inline_part("image/png", "AAAA")),
         ("DATA:;charset=utf-8;BASE64,AAAA", "image", "", inline_part("image/jpeg", "AAAA")),
+        ("data:image/jpg;base64,AAAA", "image", "", inline_part("image/jpeg", "AAAA")),
         ("data:;base64,AAAA", "document", "text/csv", inline_part("text/csv", "AAAA")),
         (
             "https://x.test/a.PNG?b=c.d",

@@ -74,6 +74,13 @@ def test_no_search() -> None:
     assert "tools" not in write(tools=[SEARCH], tool_choice="none")
 
 
+def test_nothing_but_a_system_prompt() -> None:
+    """OpenAI answers it, and Gemini wants something of the user's."""
+    found = write(input=[{"role": "developer", "content": "Say hi."}])
+    assert found["contents"] == [{"role": "user", "parts": [{"text": "Say hi."}]}]
+    assert "systemInstruction" not in found
+
+
 def test_text_is_no_shape() -> None:
     """It is what an answer is anyway."""
     assert "generationConfig" not in write(text={"format": {"type": "text"}})

@@ -178,3 +178,19 @@ def test_a_system_prompt_alone(members: dict[str, Any]) -> None:
     assert "system" not in body
     asked = {"role": "user", "content": [{"type": "text", "text": "Write a haiku."}]}
     assert body["messages"] == [asked]
+
+
+def test_a_picture_under_another_name() -> None:
+    """Anthropic knows no `image/jpg`, and refuses what is another than it says."""
+    picture = {"type": "input_image", "image_url": "data:image/jpg;base64,/9j/4AAQ"}
+    (turn,) = write(input=user(picture))["messages"]
+    assert turn["content"][0]["source"]["media_type"] == "image/jpeg"
+
+
+def test_a_strict_schema_that_is_too_deep() -> None:
+    """It is the caller's mistake."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(600):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(InvalidBody):
+        write(tools=[{"type": "function", "name": "f", "strict": True, "parameters": schema}])
