@@ -25,6 +25,9 @@ import signal, sys
 from pathlib import Path
 from perf.process import started_executable, stop_as_on_interrupt
 
+# Whoever runs the tests may ignore these, as a shell does for what it starts in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 stop_as_on_interrupt()
 command = ["sleep", "600"]
 try:
@@ -61,7 +64,10 @@ def test_nothing_outlives_the_runner(tmp_path: Path, number: signal.Signals) -> 
         assert runner.stdout is not None
         pid = int(runner.stdout.readline())
         runner.send_signal(number)
-        assert runner.wait(20) == 130
+        try:
+            assert runner.wait(20) == 130
+        finally:
+            runner.kill()
     assert not _is_running(pid)
 
 
@@ -82,11 +88,15 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
     """Who does not want to wait for a program that ends slowly leaves it behind as little."""
     asks_again = "lambda *_: os.kill(os.getppid(), signal.SIGINT)"
     command = [sys.executable, "-c", _STUBBORN.format(handler=asks_again)]
-    with (
-        pytest.raises(KeyboardInterrupt),
-        started_executable("stubborn", command, core=None, folder=tmp_path, has_pipes=True) as program,
-    ):
-        pid = int(program.read_line(20))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            started_executable("stubborn", command, core=None, folder=tmp_path, has_pipes=True) as program,
+        ):
+            pid = int(program.read_line(20))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not _is_running(pid)
 
 
