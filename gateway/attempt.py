@@ -41,9 +41,10 @@ from gateway.errors import (
 )
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
-from gateway.providers.headers import CALLERS_ACCOUNT, forwarded_headers, response_headers
+from gateway.providers.headers import forwarded_headers, names_an_account, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
+    no_error,
     note_failure,
     relay_reply,
     take_error,
@@ -55,7 +56,7 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.parameters import with_parameters
-from gateway.wire.retry_after import wait_in_headers, wish_in_headers
+from gateway.wire.retry_after import wait_in_headers
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 """Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
@@ -213,7 +214,7 @@ def _open_written(
     target, endpoint = attempt.target, call.endpoint
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
-    if headers and not CALLERS_ACCOUNT.isdisjoint([name for name, _ in headers]):
+    if headers and names_an_account(headers):
         attempt.is_callers_to_refuse = True
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
@@ -433,10 +434,7 @@ def _refused(
     """The provider's own error as the caller gets it; raises as `_take_whole`."""
     refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
     if refusal is None:
-        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        error = UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish_in_headers(headers))
-        error.own_status = reply.status
-        raise error
+        raise no_error(reply.status, headers, body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))

@@ -54,7 +54,7 @@ from gateway.model import (
 )
 from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldJson, PassedBody, StreamedBody, too_large
 from gateway.pipeline import Pipeline
-from gateway.providers.headers import CALLERS_ACCOUNT
+from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
 from gateway.responder import Answer, Responder
@@ -496,7 +496,7 @@ class _Attempts:
         rename = partial(self._naming.name_at, target)
         pairs = [(name, client.headers.get(name) or "") for name in client.headers.starting_with("")]
         callers = unlisted_headers(pairs) if asked.dialect is None else listed_headers(pairs, asked.dialect)
-        attempt.is_callers_to_refuse = not CALLERS_ACCOUNT.isdisjoint([name for name, _ in callers])
+        attempt.is_callers_to_refuse = names_an_account(callers)
         traced = self._responder.trace.propagation(attempt).items() if target.propagate_trace else ()
         return Passage(
             method=client.method,

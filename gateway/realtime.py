@@ -38,7 +38,7 @@ from gateway.errors import (
 from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline, spent_by
-from gateway.providers.headers import CALLERS_ACCOUNT, FORWARDED_UP
+from gateway.providers.headers import FORWARDED_UP, names_an_account
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import note_failure, without_credentials
 from gateway.responder import Answer, Responder
@@ -276,7 +276,7 @@ class _Dialing:
     def _passage(self, attempt: AttemptTrace) -> Passage:
         target, headers = attempt.target, self._socket.headers
         callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
-        attempt.is_callers_to_refuse = not CALLERS_ACCOUNT.isdisjoint([name for name, _ in callers])
+        attempt.is_callers_to_refuse = names_an_account(callers)
         traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
         sent = passage_headers(target, callers, traced)
         if self._socket.subprotocols:

@@ -19,13 +19,13 @@ from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
-from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, excerpt, is_json_object
-from gateway.endpoints.passing_stream import (
+from gateway.endpoints.openai_reply import (
+    BYTES_PER_TOKEN,
     MEDIA_BYTES_PER_TOKEN,
-    PASSING,
-    BeginPassing,
-    PassingStream,
+    excerpt,
+    is_json_object,
 )
+from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
 from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
@@ -157,6 +157,14 @@ def _sent(attempt: AttemptTrace) -> Iterator[str]:
         yield attempt.token
 
 
+def no_error(status: int, headers: HeaderPairs, body: bytes) -> UpstreamBadReply:
+    """What becomes of a *body* in place of an error, such as a balancer's page: its status and wish count."""
+    message = f"The provider answered with status {status} and a body that is not a JSON error."
+    error = UpstreamBadReply(message, excerpt=excerpt(body), headers=wish_in_headers(headers))
+    error.own_status = status
+    return error
+
+
 async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     """The provider's own error, of a known API, as the caller gets it.
 
@@ -165,11 +173,7 @@ async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     """
     body = await reply.read(MAX_ERROR_BYTES)
     if not is_json_object(body):
-        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        wish = wish_in_headers(passage_response_headers(reply.headers))
-        error = UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish)
-        error.own_status = reply.status
-        raise error
+        raise no_error(reply.status, passage_response_headers(reply.headers), body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     headers = [pair for pair in passage_response_headers(reply.headers) if pair[0] != b"content-type"]
     return Answer(reply.status, headers, without_credentials(body, attempt))

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.cpus import usable_cpus
+from gateway.file_names import is_utf8
 from gateway.tls_files import NO_FILES, TlsFiles
 
 _PREFIX: Final = "GATEWAY_"
@@ -407,19 +408,10 @@ def _host(text: str) -> str:
 
 def _path(text: str) -> Path:
     # Paths are told in JSON, which has no bytes that are no text.
-    if not text or "\x00" in text or not _is_utf8(text):
+    if not text or "\x00" in text or not is_utf8(text):
         msg = "a path in UTF-8"
         raise ValueError(msg)
     return Path(text).expanduser()
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether *text*, as the system gave it, was UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _absolute_path(text: str) -> Path:

@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "proxies",
         "redaction",
         "socket_path",
+        "file_names",
         "cpus",
         "elastic",
         "tally",

@@ -19,6 +19,7 @@ from gateway.config.json_text import read_json
 from gateway.config.plain_data import MAX_FILE_BYTES, PlainDocument, UnreadableText
 from gateway.config.problem import Problem, Severity, dotted
 from gateway.config.yaml_text import read_yaml
+from gateway.file_names import is_utf8
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 # A configuration is some hundred files; a number like this means that the wrong folder was named.
@@ -88,7 +89,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
         if name.startswith("."):
             continue
         path = folder / name
-        if not _is_utf8(name):
+        if not is_utf8(name):
             if path.suffix in _SUFFIXES or path.is_dir():
                 shown = folder / os.fsencode(name).decode(errors="backslashreplace")
                 problems.append(_file_problem(shown, "its name is not UTF-8", "Give it another name"))
@@ -111,15 +112,6 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
             yield from _walk(path, seen, problems)
         else:
             yield path
-
-
-def _is_utf8(name: str) -> bool:
-    """Whether *name* can be told: in JSON, on a terminal."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:

@@ -24,6 +24,7 @@ from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, find_reply, object_facts
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
+    MEDIA_BYTES_PER_TOKEN,
     ReplyFacts,
     estimate_usage,
     text_of,
@@ -36,9 +37,6 @@ from gateway.wire.sse import DATA_LINE, DONE, MAX_EVENT_BYTES, count_data_lines,
 
 _NAMING_EVENTS: Final = 16
 """Events that are read for the model's name; whoever tells it does so in the first."""
-
-MEDIA_BYTES_PER_TOKEN: Final = 500
-"""Of what is no text, as `limits.estimate` has it: an event that is too long, a call of another kind."""
 
 _INVOKED: Final = "chunk"
 """What messages are called of what `InvokeModel` streams; those of Converse have names of their own."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
 from gateway.model import Call, LimitKind, Target
@@ -29,9 +30,6 @@ _MOST_AS_READ: Final = float(_MOST)
 _IMAGE_TOKENS: Final = {"anthropic": 1_600, "gemini": 1_120, "vertex_ai": 1_120}
 _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
 """OpenAI's of the biggest picture at high detail: 85 and 170 for each of 8 tiles."""
-
-_BYTES_PER_MEDIA_TOKEN: Final = 500
-"""Of sound and film: 32 tokens a second at 128 kbit/s."""
 
 _MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 
@@ -230,7 +228,7 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     if others is None:
         return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0, most
     text = -(-(text_bytes + others.text_bytes) // _BYTES_PER_TOKEN)
-    media = others.media_bytes // _BYTES_PER_MEDIA_TOKEN
+    media = others.media_bytes // MEDIA_BYTES_PER_TOKEN
     tokens = text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media
     return tokens, others.images, most
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -29,7 +29,7 @@ FORWARDED_UP: Final = (
 )
 """Request headers that OpenAI and servers of its API act on."""
 
-CALLERS_ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
+_CALLERS_ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
 """Those that say in whose name a provider is to take the call: a wrong one is refused as a wrong key is."""
 
 ANTHROPIC_FORWARDED_UP: Final = (
@@ -187,6 +187,11 @@ def _reworded(listed: str, words: Mapping[str, str]) -> str:
     """A header's list with other *words*, each once."""
     sent = [words.get(word, word) for word in map(str.strip, listed.split(","))]
     return ",".join(dict.fromkeys(word for word in sent if word))
+
+
+def names_an_account(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a caller says by *headers* that go on to a provider in whose name that is to take the call."""
+    return not _CALLERS_ACCOUNT.isdisjoint([name for name, _ in headers])
 
 
 def response_headers(headers: HeaderPairs) -> HeaderPairs:

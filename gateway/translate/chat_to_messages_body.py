@@ -23,9 +23,10 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_answer, fit_tools
+from gateway.translate.claude_schemas import fit_tools
 from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
+from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
@@ -328,7 +329,7 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
         case {"type": "json_schema", "json_schema": {"schema": dict(schema), **more}}:
             schema = described(schema, more.get("description"))
             if can_shape_output(target):
-                schema = fit_answer(schema, "response_format", left_out)
+                schema = fit_and_tell(schema, ANTHROPIC, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
             elif not can_be_a_tool(schema):
                 left_out.add("response_format")

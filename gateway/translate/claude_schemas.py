@@ -1,4 +1,4 @@
-"""The JSON schemas of a call that another dialect's was put into, as Claude is held to them. Pure."""
+"""The strict tools of a call that was in another dialect, as Claude is held to them. Pure."""
 
 from __future__ import annotations
 
@@ -7,30 +7,12 @@ from typing import Any
 from gateway.model import Target
 from gateway.translate.claude_models import can_shape_output
 from gateway.translate.foreign_json import list_of, object_of
-from gateway.translate.held_schema import ANTHROPIC, fit_schema
+from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.pair import LeftOut
 
 
-def fit_answer(schema: dict[str, Any], field: str, left_out: LeftOut) -> dict[str, Any]:
-    """The *schema* of an answer as Anthropic takes it.
-
-    Args:
-        schema: As the caller sent it.
-        field: What the caller calls it.
-        left_out: Takes what the model cannot be held to.
-
-    Raises:
-        RecursionError: It is nested too deeply.
-        UnsupportedParameter: The operator wants calls refused that the target cannot do.
-    """
-    fitted, lost = fit_schema(schema, ANTHROPIC)
-    for name in lost:
-        left_out.add(f"{field}.{name}")
-    return fitted
-
-
 def fit_tools(body: dict[str, Any], target: Target, left_out: LeftOut) -> None:
-    """Make the strict tools of *body* such as *target* takes; raises as `fit_answer`.
+    """Make the strict tools of *body* such as *target* takes; raises as `fit_and_tell`.
 
     OpenAI's SDKs make every tool a strict one. A model that cannot be held to the schema of its answer cannot
     be to that of a tool either: there it is a tool like any other, which takes any schema.
@@ -40,7 +22,7 @@ def fit_tools(body: dict[str, Any], target: Target, left_out: LeftOut) -> None:
         if tool.get("strict") is not True or not isinstance(schema, dict):
             continue
         if can_shape_output(target):
-            tool["input_schema"] = fit_answer(schema, "tools", left_out)
+            tool["input_schema"] = fit_and_tell(schema, ANTHROPIC, "tools", left_out)
         else:
             del tool["strict"]
             left_out.add("tools.strict")

@@ -25,7 +25,7 @@ from gateway.translate.converse_models import effort_fields, model_of, top_k_fie
 from gateway.translate.converse_tools import tool_config_of
 from gateway.translate.converse_turns import Turns
 from gateway.translate.foreign_json import object_of, read_fields, write_json, write_text
-from gateway.translate.held_schema import BEDROCK, fit_schema
+from gateway.translate.held_schema import BEDROCK, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut
 
@@ -105,10 +105,7 @@ class Draft:
             words: `name` and `description` of it, if it has them.
         """
         if self.model.shapes_output:
-            fitted, lost = fit_schema(schema, BEDROCK)
-            for bound in lost:
-                self.left_out.add(f"{field}.{bound}")
-            shown = {"schema": write_text(fitted)}
+            shown = {"schema": write_text(fit_and_tell(schema, BEDROCK, field, self.left_out))}
             name, description = text_of(words.get("name")), text_of(words.get("description"))
             if _SCHEMA_NAME.fullmatch(name):
                 shown["name"] = name

@@ -16,7 +16,7 @@ from gateway.translate.caller_tools import forces_one_of, leave_out_notes
 from gateway.translate.converse_models import NOVA, BedrockModel
 from gateway.translate.converse_turns import Turns, point
 from gateway.translate.foreign_json import list_of, object_of
-from gateway.translate.held_schema import BEDROCK, fit_schema
+from gateway.translate.held_schema import BEDROCK, fit_and_tell
 from gateway.translate.pair import LeftOut
 from gateway.translate.tool_names import short_name
 from gateway.translate.tool_use_ids import tool_use_id
@@ -144,9 +144,7 @@ def _tool_blocks(tool: dict[str, Any], model: BedrockModel, left_out: LeftOut) -
     schema = tool.get("input_schema")
     schema = schema if isinstance(schema, dict) and schema else _EMPTY
     if tool.get("strict") is True and model.shapes_output:
-        schema, lost = fit_schema(schema, BEDROCK)
-        for name in lost:
-            left_out.add(f"tools.{name}")
+        schema = fit_and_tell(schema, BEDROCK, "tools", left_out)
         spec["strict"] = True
     elif tool.get("strict") is True:
         left_out.add("tools.strict")

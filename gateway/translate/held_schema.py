@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from gateway.translate.pair import LeftOut
+
 
 class Rules(NamedTuple):
     """What one of them refuses.
@@ -60,6 +62,25 @@ def fit_schema(schema: dict[str, Any], rules: Rules) -> tuple[dict[str, Any], li
     """
     lost: list[str] = []
     return _fit(schema, rules, lost), list(dict.fromkeys(lost))
+
+
+def fit_and_tell(schema: dict[str, Any], rules: Rules, field: str, left_out: LeftOut) -> dict[str, Any]:
+    """*schema* as it is taken under *rules*.
+
+    Args:
+        schema: As the caller sent it.
+        rules: Those of who holds the model to it.
+        field: What the caller calls it.
+        left_out: Takes what the model cannot be held to.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+        UnsupportedParameter: The operator wants calls refused that the target cannot do.
+    """
+    fitted, lost = fit_schema(schema, rules)
+    for name in lost:
+        left_out.add(f"{field}.{name}")
+    return fitted
 
 
 def _fit(schema: dict[str, Any], rules: Rules, lost: list[str]) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_answer, fit_tools
+from gateway.translate.claude_schemas import fit_tools
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
+from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
@@ -323,7 +324,7 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_o
             raise wrong_type("text.format.schema")
         schema = described(schema, shape.get("description"))
         if can_shape_output(target):
-            schema = fit_answer(schema, "text.format", left_out)
+            schema = fit_and_tell(schema, ANTHROPIC, "text.format", left_out)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif not can_be_a_tool(schema):
             left_out.add("text.format")
