@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -117,8 +118,11 @@ def _check_untouched(path: str, said: bytes) -> None:
     assert said.endswith((b"\n\n", b"\n\r\n", b"\r\r")), said[-100:]
     if path == "/v1/chat/completions" and not said.rstrip().endswith(b"[DONE]"):
         # One whose choice has been said to have finished is whole without that mark.
-        has_finished = any(b'"finish_reason"' in data for data in events)
-        assert has_finished or b"error" in events[-1], said[-300:]
+        assert any(map(_FINISHED.search, events)) or b"error" in events[-1], said[-300:]
+
+
+_FINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*"')
+"""Chunks before the last say null."""
 
 
 def _scope(path: str) -> dict[str, Any]:
