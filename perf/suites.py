@@ -33,7 +33,7 @@ _QUICK: Final[Steps] = {
 _STANDARD: Final[Steps] = {
     "saturation": partial(saturation.run, turns=5, seconds=2),
     "open-loop": partial(open_loop.run, rates=(350, 1000, 2000), turns=5, calls=1000),
-    "streams": partial(streams.run, at_once=(50, 100, 200, 400), turns=3, seconds=2),
+    "streams": partial(streams.run, at_once=(50, 100, 200, 400), turns=2, seconds=3),
     "prompts": partial(prompts.run, turns=3, seconds=1.5),
     "features": partial(features.run, turns=3, seconds=1.5, rates=(350, 1000), down_requests=10_000),
     "workers": partial(workers.run, turns=3, seconds=2),
