@@ -196,6 +196,14 @@ def make(gateway: GatewayProcess, model: str, **more: Any) -> str:
     return str(reply.json["id"])
 
 
+def until_known(gateway: GatewayProcess, object_id: str) -> None:
+    """Wait until a replica finds what another made: it is told off the way of the call that made it."""
+    until(
+        lambda: ask(gateway, "GET", f"/v1/responses/{object_id}").status == 200,
+        what=f"{object_id} to be known at another replica",
+    )
+
+
 def account_of(object_id: str) -> str:
     return object_id.split("_")[1]
 
@@ -217,7 +225,7 @@ def test_objects_are_found_at_another_replica(
     for here, there in (replicas, replicas[::-1]):
         for account in ACCOUNTS:
             made = make(here, f"{account}/small")
-            assert ask(there, "GET", f"/v1/responses/{made}").status == 200
+            until_known(there, made)
             assert provider.last == f"/{account}/v1/responses/{made}"
             after = make(there, "vm/even", previous_response_id=made)
             assert account_of(after) == account
@@ -252,7 +260,7 @@ def test_without_valkey_nothing_waits(
     """Each goes by what it knows, calls are answered; what was made meanwhile is known to all afterwards."""
     first, second = replicas
     known = make(first, "two/small")
-    assert ask(second, "GET", f"/v1/responses/{known}").status == 200
+    until_known(second, known)
     unknown = make(first, "one/small")
     getattr(fleet.valkey, fault)()
     try:
@@ -275,10 +283,7 @@ def test_without_valkey_nothing_waits(
     if fault == "kill":
         # It has forgotten all, so it is told anew what to begin with.
         fleet.push(documents(fleet.server))
-    until(
-        lambda: ask(second, "GET", f"/v1/responses/{meanwhile}").status == 200,
-        what="what was made meanwhile to be known",
-    )
+    until_known(second, meanwhile)
     assert provider.last == f"/one/v1/responses/{meanwhile}"
 
 
