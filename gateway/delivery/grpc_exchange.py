@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import importlib
+import re
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
@@ -51,6 +52,14 @@ _TOO_LARGE_TEXTS: Final = ("larger than max", "too large")
 _UNSENDABLE: Final = "Invalid metadata"
 # And for a call that found no connection to go out on.
 _UNCONNECTED: Final = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# What stands between, and speaks no gRPC, answered with a status of HTTP; grpcio makes codes of them that say
+# less (of 413 UNKNOWN).
+_HTTP_ANSWER: Final = re.compile(r"Received http2 header with status: ([3-5]\d\d)")
+# A stream that was broken off, of which these codes say no more than that.
+_BROKEN_OFF: Final = "RST_STREAM"
+_SAY_NOTHING: Final = frozenset({"CANCELLED", "UNKNOWN", "INTERNAL"})
+# The endpoint has the batch, and grpcio does not take its answer.
+_ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger than max"
 _BINARY: Final = "-bin"
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
@@ -180,12 +189,15 @@ async def _ended(call: Any) -> None:
 def _outcome(call: Any) -> Outcome:
     code = call.code().name
     if code == "OK":
-        answer = Answer(_OK, "application/x-protobuf", call.result(), "")
-        return judge(answer, 0.0)
+        # None: a success without a message, as of an endpoint that ends the call with its first headers.
+        return judge(Answer(_OK, "application/x-protobuf", call.result() or b"", ""), 0.0)
     said = plain_text(call.details() or "")
     message = f"gRPC {code}: {said}" if said else f"gRPC {code}"
     if said == _UNSENDABLE:
         return Outcome(Verdict.RETRY, None, message, is_unsent=True)
+    other = _outcome_without_code(code, said)
+    if other is not None:
+        return replace(other, message=other.message or message)
     status = _HTTP_STATUS.get(code, 500)
     if status == 429 and any(text in said.lower() for text in _TOO_LARGE_TEXTS):  # noqa: PLR2004 - as above
         return Outcome(Verdict.TOO_LARGE, 413, message)
@@ -199,6 +211,18 @@ def _outcome(call: Any) -> Outcome:
         retry_after_s=_retry_after_s(call.trailing_metadata() or ()),
         is_unsent=is_unsent,
     )
+
+
+def _outcome_without_code(code: str, said: str) -> Outcome | None:
+    """The outcome where the code is not the endpoint's, but what grpcio made of something else."""
+    if _ANSWER_TOO_LARGE in said:
+        return judge(Answer(_OK, "", b"", "", is_unread=True), 0.0)
+    if (answered := _HTTP_ANSWER.search(said)) is not None:
+        return replace(judge(Answer(int(answered[1]), "", b"", ""), 0.0), message="")
+    if code in _SAY_NOTHING and _BROKEN_OFF in said:
+        # Nobody knows whether the endpoint has it, as after a lost connection.
+        return Outcome(Verdict.RETRY, None)
+    return None
 
 
 def _retry_after_s(metadata: Any) -> float:

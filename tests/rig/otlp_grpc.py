@@ -37,6 +37,7 @@ class GrpcAnswer:
     details: str = ""
     retry_delay_s: float | None = None
     rejected_spans: int = 0
+    error_message: str = ""
     delay_s: float = 0.0
 
 
@@ -109,6 +110,7 @@ class GrpcSink:
             context.abort(code, answer.details)
         response = ExportTraceServiceResponse()
         response.partial_success.rejected_spans = answer.rejected_spans
+        response.partial_success.error_message = answer.error_message
         return response.SerializeToString()
 
 

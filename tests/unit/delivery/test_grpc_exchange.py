@@ -15,7 +15,9 @@ from gateway.delivery.destination import Destination
 from gateway.delivery.grpc_exchange import MISSING, GrpcExchange, target_of
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.egress import EgressRules
+from tests.rig import http2_answers as http2
 from tests.rig.frame_maker import make_frame, names_of
+from tests.rig.http2_answers import Http2Answers
 from tests.rig.requires import requires
 
 if TYPE_CHECKING:
@@ -108,6 +110,69 @@ async def test_a_partial_success_is_counted(sink: GrpcSink, exchange: GrpcExchan
 
     sink.answer(GrpcAnswer(rejected_spans=1))
     assert (await exchange.post(to(sink), body())).rejected == 1
+
+
+def at(server: Http2Answers) -> Destination:
+    endpoint = f"http://127.0.0.1:{server.port}"
+    return Destination("x", endpoint, {}, {}, 0, protocol="grpc", timeout_s=10.0)
+
+
+@requires("grpc")
+@pytest.mark.parametrize(
+    ("answer", "verdict", "status"),
+    [
+        pytest.param(http2.status(204), Verdict.REFUSED, 500, id="http 204"),
+        pytest.param(http2.status(301), Verdict.REFUSED, 301, id="http 301"),
+        pytest.param(http2.status(401), Verdict.DENIED, 401, id="http 401"),
+        pytest.param(http2.status(413), Verdict.TOO_LARGE, 413, id="http 413"),
+        pytest.param(http2.status(429), Verdict.RETRY, 429, id="http 429"),
+        pytest.param(http2.status(500), Verdict.REFUSED, 500, id="http 500"),
+        pytest.param(http2.status(503), Verdict.RETRY, 503, id="http 503"),
+        pytest.param(http2.trailers_only(8, "busy"), Verdict.RETRY, 429, id="trailers only"),
+        pytest.param(http2.trailers_only(99, "odd"), Verdict.REFUSED, 500, id="a code that is none"),
+        pytest.param(http2.reset(0), Verdict.RETRY, None, id="reset"),
+        pytest.param(http2.reset(2), Verdict.RETRY, None, id="reset for an error"),
+        pytest.param(http2.reset(8), Verdict.RETRY, None, id="reset as if cancelled"),
+        pytest.param(http2.reset(11), Verdict.RETRY, 429, id="reset for calm"),
+    ],
+)
+async def test_what_stands_between_is_judged_by_what_it_says(
+    exchange: GrpcExchange, answer: http2.Frame, verdict: Verdict, status: int | None
+) -> None:
+    """A proxy's status is HTTP's; a stream that breaks off is a lost connection, so spans may repeat."""
+    with Http2Answers(answer) as server:
+        outcome = await exchange.post(at(server), body())
+    assert (outcome.verdict, outcome.status, outcome.is_unsent) == (verdict, status, False)
+
+
+@requires("grpc")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (http2.trailers_only(0),),
+        (
+            http2.headers((":status", "200"), ("content-type", "application/grpc"), ends=False),
+            http2.headers(("grpc-status", "0")),
+        ),
+    ],
+    ids=["trailers only", "headers and trailers"],
+)
+async def test_a_success_without_a_message_is_one(
+    exchange: GrpcExchange, answer: tuple[http2.Frame, ...]
+) -> None:
+    """It ended the sender, which began anew each half minute with the same batch."""
+    with Http2Answers(*answer) as server:
+        assert await exchange.post(at(server), body()) == Outcome(Verdict.DELIVERED, 200)
+
+
+@requires("grpc")
+async def test_a_success_in_too_many_words_is_one(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """It is the answer that is too large for grpcio, and not what was sent."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(GrpcAnswer(rejected_spans=1, error_message="x" * 5_000_000))
+    outcome = await exchange.post(to(sink), body())
+    assert (outcome.verdict, outcome.message) == (Verdict.DELIVERED, "the rest of the answer cannot be read")
 
 
 @requires("grpc")
