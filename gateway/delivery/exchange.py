@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -27,7 +26,6 @@ from gateway.delivery.grpc_exchange import GrpcExchange
 from gateway.delivery.otlp_json import to_json
 from gateway.delivery.outcome import Answer, Outcome, Verdict, clock_ahead_s, judge, plain_text
 from gateway.delivery.tls import TlsContexts
-from gateway.tls_files import TlsFileError
 from gateway.wire.frames import FrameError
 
 _EXPORTER_VERSION: Final = version("opentelemetry-exporter-otlp-proto-http")
@@ -75,8 +73,10 @@ class HttpExchange:
         self._encoder = Encoder(make_json)
         self._contexts = TlsContexts()
         self._connector = CheckedConnector()
+        self._is_connected = False
         self._session = aiohttp.ClientSession(
             connector=self._connector,
+            trace_configs=[self._watch_connections()],
             # Unpacked by us, as aiohttp takes one that it cannot unpack for no answer.
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
@@ -103,18 +103,32 @@ class HttpExchange:
     async def _try(self, destination: Destination, data: bytes) -> Outcome:
         timeout_s = destination.timeout_s if self._timeout_s is None else self._timeout_s
         deadline_s = asyncio.get_running_loop().time() + timeout_s
+        self._is_connected = False
         try:
             answer = await self._exchange(destination, data, deadline_s)
         except TimeoutError:
-            return Outcome(Verdict.RETRY, None, f"no answer within {timeout_s:g} s")
-        except (aiohttp.ClientConnectorError, ssl.SSLError, TlsFileError) as error:
-            return Outcome(Verdict.RETRY, None, _message(error), is_unsent=True)
+            message = f"no answer within {timeout_s:g} s"
+            return Outcome(Verdict.RETRY, None, message, is_unsent=not self._is_connected)
         # ValueError: aiohttp's for a header or URL that cannot be sent; the batch waits for a better
         # configuration.
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(Verdict.RETRY, None, _message(error))
+            return Outcome(Verdict.RETRY, None, _message(error), is_unsent=not self._is_connected)
         now_s = self._now_s()
         return replace(judge(answer, now_s), clock_ahead_s=clock_ahead_s(answer, now_s))
+
+    def _watch_connections(self) -> aiohttp.TraceConfig:
+        """Notes that the way to the endpoint is there, through a proxy and TLS too.
+
+        From then on the endpoint may have the batch; before, it has nothing for certain.
+        """
+
+        async def note(*_: object) -> None:
+            self._is_connected = True
+
+        watching = aiohttp.TraceConfig()
+        watching.on_connection_create_end.append(note)
+        watching.on_connection_reuseconn.append(note)
+        return watching
 
     async def _exchange(self, destination: Destination, data: bytes, deadline_s: float) -> Answer:
         # A redirect would carry the body and its key elsewhere; it is an answer like any other that is no
@@ -140,6 +154,7 @@ class HttpExchange:
                 headers.get("Retry-After", ""),
                 headers.get("Date", ""),
                 is_unread=said is None,
+                location=headers.get("Location", ""),
             )
 
 
@@ -166,6 +181,9 @@ class AnyExchange:
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str):
+        # It broke off within its head, of which aiohttp would show what had come.
+        return f"{type(error).__name__}: Server disconnected"
     return plain_text(f"{type(error).__name__}: {error}")
 
 
@@ -188,8 +206,9 @@ def _own(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _read(response: aiohttp.ClientResponse, deadline_s: float) -> bytes | None:
-    """What the endpoint said; None when that did not come whole, or is packed as nobody had asked for.
+    """What the endpoint said; None when that cannot be known.
 
+    It did not come whole, is longer than OTLP has a client read, or is packed as nobody had asked for.
     Its status is an answer all the same: the endpoint has taken the batch or not, and where a proxy garbles
     each of its answers, the same batch would go out for ever.
     """
@@ -206,12 +225,10 @@ async def _read(response: aiohttp.ClientResponse, deadline_s: float) -> bytes | 
         unpacked = unpacker.decompress(said, _MAX_ANSWER_BYTES)
     except zlib.error:
         return None
-    if unpacker.unconsumed_tail:
-        return b""  # as of one that is so long without
     return unpacked if unpacker.eof else None
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
     parts = []
     size = 0
     async for part in response.content.iter_chunked(65536):
@@ -219,7 +236,7 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
         size += len(part)
         if size > _MAX_ANSWER_BYTES:
             response.close()  # what follows is not read; the connection cannot be used again
-            return b""
+            return None
     return b"".join(parts)
 
 

@@ -8,6 +8,7 @@ a request that is too large may go in parts. https://opentelemetry.io/docs/specs
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -33,8 +34,18 @@ MAX_RETRY_AFTER_S: Final = 300.0
 # Far more than is shown, as secrets are masked before the rest is cut away.
 _MAX_READ_CHARACTERS: Final = 8_000
 _PROTOBUF: Final = "application/x-protobuf"
+# The other types that a success is found under; the last one stands for none.
+_PROTOBUFS: Final = frozenset(
+    {
+        _PROTOBUF,
+        "application/protobuf",
+        "application/vnd.google.protobuf",
+        "application/octet-stream",
+    }
+)
 _JSON: Final = "application/json"
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+_USER_IN_PLACE: Final = re.compile(r"//[^/]*@")
 WEB_PAGE: Final = "a web page"
 """The message about a success that an OTLP endpoint does not give."""
 
@@ -80,7 +91,8 @@ class Answer:
         content_type: Without parameters, lower case.
         retry_after: The header's value, "" without one.
         date: Likewise.
-        is_unread: The body, b"" here, did not come whole or cannot be unpacked.
+        is_unread: The body, b"" here, did not come whole, is far too long, or cannot be unpacked.
+        location: Where a redirect leads, "" when it does not say.
     """
 
     status: int
@@ -89,6 +101,7 @@ class Answer:
     retry_after: str
     date: str = ""
     is_unread: bool = False
+    location: str = ""
 
 
 def judge(answer: Answer, now_s: float) -> Outcome:
@@ -100,7 +113,7 @@ def judge(answer: Answer, now_s: float) -> Outcome:
     """
     if 200 <= answer.status < 300:  # noqa: PLR2004 - the success class
         return _delivered(answer)
-    said = _error_message(answer)
+    said = _led_away(answer) or _error_message(answer)
     message = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
     if answer.status in RETRYABLE:
         # A date is by the endpoint's clock, and ours may have jumped.
@@ -157,7 +170,7 @@ def _delivered(answer: Answer) -> Outcome:
     # By its own type, whatever was sent: a proxy's empty 200 or `{}` is common.
     if answer.body and answer.content_type == _JSON:
         rejected, message = _json_partial_success(answer.body)
-    elif answer.body and answer.content_type == _PROTOBUF:
+    elif answer.body and answer.content_type in _PROTOBUFS:
         try:
             partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
         except DecodeError:
@@ -166,7 +179,17 @@ def _delivered(answer: Answer) -> Outcome:
             rejected, message = max(0, partial.rejected_spans), plain_text(partial.error_message)
     elif answer.body:
         message = plain_text(f"an answer of type {answer.content_type or 'unknown'}, which is not OTLP's")
+    if rejected and not message:
+        message = "it does not say why"
     return Outcome(Verdict.DELIVERED, answer.status, message, rejected=rejected)
+
+
+def _led_away(answer: Answer) -> str:
+    """Where a redirect leads: without a query, which may hold a secret, and without a user."""
+    if not 300 <= answer.status < 400:  # noqa: PLR2004 - the class
+        return ""
+    place = _USER_IN_PLACE.sub("//", re.split(r"[?#]", answer.location, maxsplit=1)[0])
+    return plain_text(f"it leads to {place}") if place else ""
 
 
 def _error_message(answer: Answer) -> str:
@@ -189,19 +212,27 @@ def _json_message(body: bytes) -> str:
 
 
 def _json_partial_success(body: bytes) -> tuple[int, str]:
-    partial = _json_object(body).get("partialSuccess")
+    # Readers of protobuf's JSON take both spellings of each name, and some endpoints write the other one.
+    partial = _member(_json_object(body), "partialSuccess", "partial_success")
     if not isinstance(partial, dict):
         return 0, ""
-    message = partial.get("errorMessage")
-    return _json_int64(partial.get("rejectedSpans", partial.get("rejectedDataPoints"))), plain_text(
-        message
-    ) if isinstance(message, str) else ""
+    rejected = _member(
+        partial, "rejectedSpans", "rejected_spans", "rejectedDataPoints", "rejected_data_points"
+    )
+    message = _member(partial, "errorMessage", "error_message")
+    return _json_int64(rejected), plain_text(message) if isinstance(message, str) else ""
+
+
+def _member(document: dict[str, Any], *names: str) -> Any:
+    return next((document[name] for name in names if name in document), None)
 
 
 def _json_int64(value: Any) -> int:
     """An int64 of protobuf's JSON, which is a string, though many write a number."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value[:20])
+    if isinstance(value, float) and value.is_integer():
+        return max(0, int(value))
     return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 

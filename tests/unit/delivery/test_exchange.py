@@ -33,6 +33,9 @@ async def exchange() -> AsyncIterator[HttpExchange]:
     await exchange.close()
 
 
+UNREAD = "the rest of the answer cannot be read"
+
+
 def body() -> bytes:
     batches = Batcher("1", BatchLimits(), {}, 0)
     batches.add(1, make_frame(1))
@@ -77,12 +80,12 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
             (Verdict.DENIED, 401, "HTTP 401: bad key"),
         ),
         (Answer(429, {"Retry-After": "7"}), (Verdict.RETRY, 429, "HTTP 429")),
-        (Answer(302, {"Location": "/elsewhere"}), (Verdict.REFUSED, 302, "HTTP 302")),
+        (Answer(302, {"Location": "/elsewhere"}), (Verdict.REFUSED, 302, "HTTP 302: it leads to /elsewhere")),
         (partial_success(1, "too old"), (Verdict.DELIVERED, 200, "too old")),
-        (Answer(200, body=b"x" * 5_000_000), (Verdict.DELIVERED, 200, "")),
+        (Answer(200, body=b"x" * 5_000_000), (Verdict.DELIVERED, 200, UNREAD)),
         (
             Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(b"\xff" * 5_000_000)),
-            (Verdict.DELIVERED, 200, ""),
+            (Verdict.DELIVERED, 200, UNREAD),
         ),
         (
             Answer(401, {"Content-Encoding": "gzip"}, gzip.compress(b"bad key"), "text/plain"),
@@ -100,9 +103,6 @@ async def test_an_answer_is_judged(
     assert (outcome.verdict, outcome.status, outcome.message) == expected
     assert outcome.retry_after_s == (7.0 if answer.status == 429 else 0.0)
     assert len(sink.requests()) == 1
-
-
-UNREAD = "the rest of the answer cannot be read"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,57 @@ async def test_a_cut_connection_is_tried_again(sink: OtlpSink, exchange: HttpExc
     sink.answer(RESET)
     outcome = await exchange.post(destination(sink.traces_url), body())
     assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+
+
+async def test_an_answer_that_breaks_off_within_its_head_is_none(exchange: HttpExchange) -> None:
+    """Of what had come by then nothing is told: it may be anything."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Word: canary\r\nContent-")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await exchange.post(destination(f"http://127.0.0.1:{port}/v1/traces"), body())
+    expected = (Verdict.RETRY, "ServerDisconnectedError: Server disconnected", False)
+    assert (outcome.verdict, outcome.message, outcome.is_unsent) == expected
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 403 No\r\n\r\n", b"", None], ids=["refuses", "closes", "hangs"]
+)
+async def test_a_proxy_that_leads_nowhere_has_passed_nothing_on(answer: bytes | None) -> None:
+    """The endpoint has nothing of it, so the next try repeats nothing."""
+    is_done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await is_done.wait()
+        else:
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        exchange = HttpExchange(lambda _: f"http://127.0.0.1:{port}", timeout_s=0.2)
+        outcome = await exchange.post(destination("https://collector.invalid/v1/traces"), body())
+        is_done.set()
+        await exchange.close()
+    assert (outcome.verdict, outcome.status, outcome.is_unsent) == (Verdict.RETRY, None, True)
+
+
+async def test_a_connection_that_is_used_again_leads_to_the_endpoint(sink: OtlpSink) -> None:
+    """What is lost on it may have been taken."""
+    sink.answer(Answer(), RESET)
+    exchange = HttpExchange()
+    assert (await exchange.post(destination(sink.traces_url), body())).verdict is Verdict.DELIVERED
+    outcome = await exchange.post(destination(sink.traces_url), body())
+    await exchange.close()
+    assert (outcome.verdict, outcome.is_unsent) == (Verdict.RETRY, False)
 
 
 async def test_an_endpoint_that_hangs_is_given_up(sink: OtlpSink) -> None:

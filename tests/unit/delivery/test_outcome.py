@@ -141,6 +141,7 @@ def test_an_error_is_told_in_words(body: bytes, content_type: str, expected: str
 @pytest.mark.parametrize(
     ("rejected", "message", "expected"),
     [(3, "too old", 3), (0, "a warning", 0), (-1, "", 0), (0, "", 0)],
+    ids=["some", "a warning", "less than none", "none"],
 )
 def test_partial_success_is_read(rejected: int, message: str, expected: int) -> None:
     """Spans that the endpoint did not take are told, and the batch is not tried again."""
@@ -149,6 +150,52 @@ def test_partial_success_is_read(rejected: int, message: str, expected: int) -> 
     response.partial_success.error_message = message
     outcome = judge(answer(200, response.SerializeToString()), NOW_S)
     assert (outcome.verdict, outcome.rejected, outcome.message) == (Verdict.DELIVERED, expected, message)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [PROTOBUF, "application/protobuf", "application/vnd.google.protobuf", "application/octet-stream"],
+)
+def test_a_partial_success_of_another_type_is_read(content_type: str) -> None:
+    """Also without a type, for which the last one stands: what is rejected must not pass for exported."""
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = 3
+    outcome = judge(answer(200, response.SerializeToString(), content_type), NOW_S)
+    assert (outcome.rejected, outcome.message) == (3, "it does not say why")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"partialSuccess": {"rejectedSpans": "3", "errorMessage": "old"}},
+        {"partialSuccess": {"rejectedSpans": 3, "errorMessage": "old"}},
+        {"partialSuccess": {"rejectedSpans": 3.0, "errorMessage": "old"}},
+        {"partial_success": {"rejected_spans": "3", "error_message": "old"}},
+        {"partialSuccess": {"rejectedDataPoints": "3", "errorMessage": "old"}},
+        {"partial_success": {"rejected_data_points": 3, "error_message": "old"}},
+    ],
+)
+def test_a_partial_success_in_json_is_read(body: dict[str, object]) -> None:
+    """In either spelling of its names, its number as a string or not, as in any JSON of protobuf."""
+    outcome = judge(answer(200, json.dumps(body).encode(), "application/json"), NOW_S)
+    assert (outcome.rejected, outcome.message) == (3, "old")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("https://other/v1/traces", "HTTP 308: it leads to https://other/v1/traces"),
+        ("https://user:word@other/v1/traces?key=secret#x", "HTTP 308: it leads to https://other/v1/traces"),
+        ("//user:word@other/", "HTTP 308: it leads to //other/"),
+        ("/login#secret", "HTTP 308: it leads to /login"),
+        ("", "HTTP 308"),
+    ],
+)
+def test_a_redirect_says_where_to(location: str, expected: str) -> None:
+    """An operator has to write that address; what may be secret in it is left out."""
+    led_away = Answer(308, "text/html", b"<html>", "", location=location)
+    outcome = judge(led_away, NOW_S)
+    assert (outcome.verdict, outcome.message) == (Verdict.REFUSED, expected)
 
 
 def test_a_success_that_cannot_be_read_is_remarked() -> None:
