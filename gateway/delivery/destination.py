@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -66,9 +68,9 @@ class Destination:
 
         Cut first, a secret across the cut would leave its beginning, which nothing finds.
         """
-        masked = without_secrets(
-            without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()]
-        )
+        headers = self.headers.values()
+        secrets = [*headers, *chain.from_iterable(map(_decoded, headers)), *self._endpoint_secrets()]
+        masked = without_secrets(without_url_secrets(text), secrets)
         return masked if len(masked) <= _MAX_SHOWN_CHARACTERS else f"{masked[:_MAX_SHOWN_CHARACTERS]}..."
 
     def _endpoint_secrets(self) -> list[str]:
@@ -79,6 +81,16 @@ class Destination:
         except ValueError:
             return []
         return [form for secret in written if secret for form in (secret, unquote(secret))]
+
+
+def _decoded(header: str) -> list[str]:
+    """What a key or password in Base64 stands for, whole and without its id, as an endpoint may quote it."""
+    try:
+        decoded = base64.b64decode(header.rpartition(" ")[2], validate=True).decode()
+    except ValueError:
+        return []
+    _user, colon, secret = decoded.partition(":")
+    return [decoded, secret] if colon else []
 
 
 def _query_values(query: str) -> list[str]:

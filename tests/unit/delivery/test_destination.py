@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from gateway.delivery.destination import Destination
@@ -66,3 +68,13 @@ def test_long_texts_are_cut_when_they_are_masked() -> None:
 def test_an_endpoint_that_is_no_url_has_no_secret() -> None:
     """And what is said of it is shown as it is."""
     assert Destination("d", "http://[", {}, {}, 0).shown_text("no URL: http://[") == "no URL: http://["
+
+
+@pytest.mark.parametrize("scheme", ["ApiKey", "Basic"])
+def test_a_key_in_base64_is_masked_in_plain_too(scheme: str) -> None:
+    """An endpoint that decodes it may quote what it found; the id alone is no secret."""
+    value = f"{scheme} {base64.b64encode(b'my-id:canary').decode()}"
+    shown = Destination("x", "https://host", {"Authorization": value}, {}, 0).shown_text
+    assert (
+        shown("no such key my-id:canary, that is canary of my-id") == "no such key ***, that is *** of my-id"
+    )
