@@ -299,6 +299,7 @@ class MetricsSender:
         )
 
     def _delivered(self, part: Sequence[MetricPoint], outcome: Outcome, now_ns: int) -> None:
+        outcome = replace(outcome, rejected=min(outcome.rejected, len(part)))
         self._ledger.deliver(len(part), outcome.rejected)
         if self.history.deltas is not None:
             self.history.deltas.take(part, now_ns)

@@ -42,6 +42,7 @@ class Try:
         is_proxied: A proxy of the environment leads there.
         status: HTTP status (of gRPC: what OTLP's table makes of its code), None without an answer.
         message: What the endpoint, or our own exception, said.
+        rejected: How many spans or data points an endpoint did not take that took the others.
         clock_ahead_s: How far our clock is ahead of the answer's `Date`; 0.0 when unknown.
     """
 
@@ -52,6 +53,7 @@ class Try:
     is_proxied: bool = False
     status: int | None = None
     message: str = ""
+    rejected: int = 0
     clock_ahead_s: float = 0.0
 
     @property
@@ -142,6 +144,7 @@ _NO_ADDRESS: Final = (
     "errors resolving",
     "lookup failed",
 )
+_NO_GZIP: Final = ("decompressor", "compression algorithm", "unsupported content.encoding", "grpc-encoding")
 _NO_WAY: Final = ("unreachable", "no route")
 _NOBODY: Final = ("refused", "connect call failed")
 _MISTAKE_BY_ANSWER: Final = {mistake.name: mistake for mistake in KeyMistake}
@@ -178,7 +181,7 @@ def _found_nobody(tried: Try) -> bool:
 def _is_grpc_behind_http(tried: Try) -> bool:
     if tried.is_grpc:
         return False
-    return tried.says(r"expected HTTP/", "bad status line", "HTTP/2", "invalid HTTP version", "preface") or (
+    return tried.says(r"expected HTTP/", "HTTP/2", "invalid HTTP version", "preface") or (
         tried.port == _GRPC_PORT
         and not _found_nobody(tried)
         and (tried.status is None or tried.status in (400, 404, 405, 415, 505))
@@ -205,7 +208,7 @@ def _is_clock(tried: Try) -> bool:
 
 def _is_plain_to_tls(tried: Try) -> bool:
     return tried.scheme == "http" and (
-        tried.says("to an? (HTTPS|TLS)", "plain HTTP request was sent", r"\\x15\\x03")
+        tried.says("to an? (HTTPS|TLS)", "plain HTTP request was sent", r"\\x15\\+x03")
         or (
             tried.port in (443, 8443)
             and tried.says("disconnected", "reset", "bad status line", "expected HTTP/")
@@ -234,6 +237,11 @@ def _is_too_large(tried: Try) -> bool:
 
 def _is_late(tried: Try) -> bool:
     return _LATE(tried) or _unanswered("no answer within", "timed? ?out", "deadline")(tried)
+
+
+def _says_unavailable(tried: Try) -> bool:
+    """Whether it is gRPC's own word for it, and not one of grpcio's about a connection."""
+    return tried.status is None and tried.says("^gRPC UNAVAILABLE") and not tried.says("failed to connect")
 
 
 def _lacks_path(tried: Try) -> bool:
@@ -328,6 +336,16 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         _is_too_large,
     ),
     Rule(
+        "the endpoint does not take gzip",
+        "Set compression: none.",
+        lambda tried: tried.status in (400, 404, 415) and tried.says(*_NO_GZIP),
+    ),
+    Rule(
+        "the endpoint wants TLS, and plain HTTP was sent",
+        "Write https:// in the endpoint.",
+        _is_plain_to_tls,
+    ),
+    Rule(
         "the endpoint speaks gRPC, and HTTP was sent",
         "Set type: grpc, or use its OTLP/HTTP port, usually 4318 with the path /v1/traces.",
         _is_grpc_behind_http,
@@ -336,11 +354,6 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "the endpoint speaks HTTP, and gRPC was sent",
         "Set type: http with the path /v1/traces, or use its gRPC port, usually 4317.",
         _is_http_behind_grpc,
-    ),
-    Rule(
-        "the endpoint wants TLS, and plain HTTP was sent",
-        "Write https:// in the endpoint.",
-        _is_plain_to_tls,
     ),
     Rule(
         "the endpoint speaks plain HTTP, and TLS was sent",
@@ -390,7 +403,9 @@ RULES: Final[tuple[Rule[Try], ...]] = (
     Rule(
         "the endpoint's certificate is for another name",
         "Write the endpoint with the name that its certificate carries.",
-        _unanswered("hostname mismatch", "ip address mismatch", "doesn't match", "not valid for"),
+        _unanswered(
+            "hostname mismatch", "ip address mismatch", "doesn't match", "not valid for", "hostname verif"
+        ),
     ),
     Rule(
         "the endpoint's certificate is signed by nobody whom this machine trusts",
@@ -423,13 +438,25 @@ RULES: Final[tuple[Rule[Try], ...]] = (
     Rule(
         "the endpoint broke the connection off",
         "See its log, and what lies between: a load balancer without a server, or an endpoint that wants "
-        "https://.",
-        _unanswered("disconnected", "reset", "closed", "broken pipe", "payload"),
+        "https://, or a certificate of ours (tls.cert_file).",
+        _unanswered("disconnected", "reset", "closed", "broken pipe", "payload", "RST_STREAM", "goaway"),
+    ),
+    Rule(
+        "what answers is no HTTP that can be read",
+        "See what listens at the endpoint's address, and what lies between: a proxy or load balancer may "
+        "garble answers. What was sent is sent again.",
+        _unanswered("ClientResponseError"),
     ),
     Rule(
         "the endpoint or a header cannot be sent as it is written",
         "See it for line breaks, blanks and characters that are not ASCII.",
         _unanswered("invalid", "ValueError", "header"),
+    ),
+    Rule(
+        "the endpoint is out of service for now",
+        "Calls wait in the spool, which is bounded, and go out when it is back. If it goes on, see its "
+        "state and its log.",
+        lambda tried: _answered(502, 503)(tried) or _says_unavailable(tried),
     ),
     Rule(
         "the endpoint was not reached",
@@ -453,12 +480,6 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         lambda tried: tried.status is not None and 300 <= tried.status < 400,  # noqa: PLR2004 - the class
     ),
     Rule(
-        "the endpoint is out of service for now",
-        "Calls wait in the spool, which is bounded, and go out when it is back. If it goes on, see its "
-        "state and its log.",
-        _answered(502, 503),
-    ),
-    Rule(
         "the endpoint has trouble of its own",
         "See its log; OTLP does not let us send the same again after this answer.",
         lambda tried: tried.status is not None and tried.status >= 500,  # noqa: PLR2004 - the class
@@ -469,13 +490,18 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         lambda tried: tried.status not in _SUCCESS,
     ),
     Rule(
+        "taken, but for what the endpoint rejects",
+        "That is lost there, and counted as rejected: see what it says, and its log.",
+        lambda tried: tried.rejected > 0,
+    ),
+    Rule(
         "taken, but this machine's clock differs from the endpoint's by more than a minute",
         "Set the clock (NTP): spans show up at the wrong hour, or outside of what Kibana searches.",
         lambda tried: abs(tried.clock_ahead_s) > MAX_CLOCK_DIFFERENCE_S,
     ),
     Rule(
         "taken, with a remark",
-        "Spans that an endpoint rejects are lost there: see its remark and its log.",
+        "It took what was sent. If nothing shows there, see its remark and its log.",
         lambda tried: bool(tried.message),
     ),
 )

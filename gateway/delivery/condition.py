@@ -94,8 +94,11 @@ class Condition:
         """The endpoint took a batch."""
         self.last_success_s = self._now_s()
         if outcome.rejected:
-            self._fail(outcome, f"{outcome.rejected} {_ITEMS[self._signal]} rejected: {outcome.message}")
-        if outcome.message and self._is_news("a remark"):
+            what = f"{outcome.rejected} {_ITEMS[self._signal]} rejected: {outcome.message}"
+            failure = self._fail(outcome, what)
+            if self._is_news("rejected"):
+                _log.error("%s: %s. %s", self._name, what, failure.advice)
+        elif outcome.message and self._is_news("a remark"):
             _log.warning("%s: delivered, with a remark: %s", self._name, outcome.message)
         if self._is_told:
             _log.info("%s: delivers %s again", self._name, self._signal)
@@ -158,6 +161,7 @@ class Condition:
                 authorization=authorization_in(destination.headers),
                 status=outcome.status,
                 message=outcome.message,
+                rejected=outcome.rejected,
                 clock_ahead_s=outcome.clock_ahead_s,
             )
         )

@@ -133,5 +133,6 @@ def _tried(destination: Destination, signal: str, outcome: Outcome, *, is_proxie
         is_proxied=is_proxied,
         status=outcome.status,
         message=outcome.message,
+        rejected=outcome.rejected,
         clock_ahead_s=outcome.clock_ahead_s,
     )

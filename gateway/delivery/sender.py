@@ -265,6 +265,7 @@ class Sender:
             self._halve(batch)  # to find the one span that its neighbours need not suffer for
             return
         if outcome.verdict is Verdict.DELIVERED:
+            outcome = changed(outcome, rejected=min(outcome.rejected, batch.spans))
             self.ledger.deliver(batch, outcome.rejected)
             self._condition.delivered(outcome)
         else:

@@ -239,7 +239,67 @@ CASES: dict[str, tuple[Try, str, str]] = {
     "500": (Try(LOCAL, status=500), "trouble of its own", "log"),
     "418": (Try(LOCAL, status=418), "refused the request", "exactly"),
     "taken at the wrong time": (Try(LOCAL, status=200, clock_ahead_s=90.0), "taken, but", "NTP"),
-    "remark": (Try(LOCAL, status=200, message="3 spans rejected"), "with a remark", "rejects"),
+    "remark": (Try(LOCAL, status=200, message="old client"), "with a remark", "If nothing shows"),
+    "rejected": (
+        Try(LOCAL, status=200, message="it does not say why", rejected=3, clock_ahead_s=90.0),
+        "rejects (HTTP 200: it does not say why)",
+        "counted as rejected",
+    ),
+    "no gzip": (
+        Try(LOCAL, status=400, message="HTTP 400: unsupported Content-Encoding: gzip"),
+        "does not take gzip",
+        "compression: none",
+    ),
+    "no gzip over grpc": (
+        Try(
+            "http://x:4317",
+            "grpc",
+            status=404,
+            message='gRPC UNIMPLEMENTED: grpc: Decompressor is not installed for grpc-encoding "gzip"',
+        ),
+        "does not take gzip",
+        "compression: none",
+    ),
+    "plain to tls that says so by its alert": (
+        Try(
+            "http://collector:4318/v1/traces",
+            message=r"ClientResponseError: 400, message=\"Bad status line:\n Expected HTTP/, RTSP/ or ICE/"
+            r":\n\n b'\\x15\\x03\\x01\\x00'\"",
+        ),
+        "wants TLS",
+        "https://",
+    ),
+    "an answer that is no http": (
+        Try(LOCAL, message="ClientResponseError: 400, message='Invalid header token: Bad Header: x'"),
+        "no HTTP that can be read",
+        "garble",
+    ),
+    "a status that is none": (
+        Try(LOCAL, message="ClientResponseError: 400, message='Bad status line: Invalid status code'"),
+        "no HTTP that can be read",
+        "garble",
+    ),
+    "hostname over grpc": (
+        Try(
+            "https://x:4317",
+            "grpc",
+            message="gRPC UNAVAILABLE: failed to connect to all addresses; last error: UNKNOWN: "
+            "Custom verification check failed with error: UNAUTHENTICATED: "
+            "Hostname Verification Check failed.",
+        ),
+        "another name",
+        "name that its certificate",
+    ),
+    "unavailable over grpc": (
+        Try("http://x:4317", "grpc", message="gRPC UNAVAILABLE: queue is full"),
+        "out of service",
+        "wait in the spool",
+    ),
+    "reset over grpc": (
+        Try("http://x:4317", "grpc", message="gRPC INTERNAL: Received RST_STREAM with error code 2"),
+        "broke",
+        "its log",
+    ),
 }
 
 

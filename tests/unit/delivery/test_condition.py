@@ -130,3 +130,17 @@ def test_a_failure_as_the_api_shows_it() -> None:
         "message": "no key",
         "advice": "give one",
     }
+
+
+def test_what_is_rejected_is_told_whatever_was_remarked_before(
+    condition: Condition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spans are lost there: it is told once, with how many and what to do, also where nothing is said."""
+    remark = Outcome(Verdict.DELIVERED, 200, "an answer of type text/plain, which is not OTLP's")
+    rejection = Outcome(Verdict.DELIVERED, 200, "it does not say why", rejected=3)
+    for outcome in (remark, rejection, rejection):
+        condition.delivered(outcome)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "3 spans rejected: it does not say why. That is lost there" in caplog.messages[1]
+    assert condition.last_failure is not None
+    assert condition.last_failure.message == "3 spans rejected: it does not say why"

@@ -287,6 +287,7 @@ async def test_more_rejected_than_sent_is_all_rejected(bench: Bench) -> None:
     bench.append(1)
     await bench.drain()
     assert bench.ledger() == {"created": 1, "rejected": 1, "dropped": NOTHING}
+    assert bench.sender.entry()["last_error"]["message"].startswith("1 spans rejected")
 
 
 async def test_calls_for_others_are_sampled_out(bench: Bench) -> None:
