@@ -90,6 +90,23 @@ class Ledger:
             self._count_repeats(batch)
             self._may_be_repeats = max(self._may_be_repeats, batch.spans)
 
+    def go_back(self, settled: int, given_up: int) -> None:
+        """What was read behind the place *settled* is read again, and nothing is in flight.
+
+        Of a frame that was begun there, all is sent again, and counts once.
+
+        Args:
+            settled: Every frame before it is done with.
+            given_up: Spans behind it, the oldest, that cannot be read again.
+        """
+        # In this order: `tried_spans` is more than the spans that wait.
+        self._may_be_repeats = max(0, self.tried_spans - given_up)
+        self._final -= self._open
+        self._open.clear()
+        self.queued = 0
+        self.kept_unsampled -= sum([spans for position, spans in self._kept_open if position > settled])
+        self._kept_open.clear()
+
     def deliver(self, batch: Batch, rejected: int) -> None:
         """The endpoint took it, but for *rejected* spans."""
         rejected = min(rejected, batch.spans)

@@ -76,9 +76,7 @@ class Sender:
         self._note = note
         self.ledger = Ledger(earlier)
         self._condition = Condition(destination, self._pacing.now_s)
-        self._batcher = Batcher(
-            __version__, self._limits_of(destination), destination.resource_attributes, reader.settled
-        )
+        self._batcher = self._make_batcher()
         # In hand, oldest first: they outlive a task that an error ended.
         self._in_hand: deque[Batch] = deque()
         self._arrived = asyncio.Event()
@@ -86,6 +84,7 @@ class Sender:
         self._enough = asyncio.Event()  # for a full batch
         self._changed = asyncio.Event()  # ends the wait of a disabled destination
         self._is_draining = False
+        self._is_chosen_anew = False  # what waits was chosen by other settings
         self._has_told_of_content = False
         self._kept_unsampled = 0  # of the frame that is looked at
         self._retry = self._make_chain()
@@ -96,7 +95,13 @@ class Sender:
         return self._destination
 
     def replace(self, destination: Destination) -> None:
-        """Go on with a changed configuration, at once: the change may be what mends a failing destination."""
+        """Go on with a changed configuration, at once: the change may be what mends a failing destination.
+
+        What it says of what goes there holds for all that waits: prompts must not follow that it now leaves
+        out.
+        """
+        if destination.selection != self._destination.selection:
+            self._is_chosen_anew = True
         if destination.resource_attributes != self._destination.resource_attributes:
             self._batcher.change_resource(destination.resource_attributes)
         self._batcher.change_limits(self._limits_of(destination))
@@ -129,11 +134,14 @@ class Sender:
             OSError: The spool's disk fails. It may be run again, and then goes on where it was.
         """
         while True:
+            if self._is_chosen_anew:
+                self._go_back()
             if not self._in_hand:
                 batch = await self._next_batch()
                 if batch is None:
                     return
                 self._in_hand.append(batch)
+                continue  # the configuration may have changed meanwhile
             if self._destination.disabled:
                 if self._is_draining:
                     return
@@ -244,6 +252,20 @@ class Sender:
             return chosen
 
         return select
+
+    def _go_back(self) -> None:
+        """Choose anew of what waits, from the first frame on that is not done with."""
+        self._is_chosen_anew = False
+        self._in_hand.clear()
+        settled = self._reader.settled
+        self.ledger.go_back(settled, self._reader.go_back())
+        self._batcher = self._make_batcher()
+        self.keep()
+
+    def _make_batcher(self) -> Batcher:
+        destination = self._destination
+        limits = self._limits_of(destination)
+        return Batcher(__version__, limits, destination.resource_attributes, self._reader.settled)
 
     def _limits_of(self, destination: Destination) -> BatchLimits:
         limits = destination.limits or self._default_limits

@@ -339,6 +339,10 @@ class Spool:
         """The segment with the first frame at or after *position*; the lock is held by the caller."""
         return next((segment for segment in self._segments if segment.end > position), None)
 
+    def segments(self) -> list[Segment]:
+        """All that there are, the oldest first."""
+        return self._segments
+
     def newest(self, number: int, max_bytes: int, max_frames: int) -> list[bytes]:
         """The frames from *number* on that fit the bounds; [] when the first is no longer in memory."""
         return self._tail.find(number, max_bytes, max_frames)
@@ -536,6 +540,21 @@ class Reader:
             if not self._in_hand:  # also done with what it lost or stepped over
                 self._settle_all()
 
+    def go_back(self) -> int:
+        """Have what was read and is not done with read again, as by a new reader at its place.
+
+        Returns:
+            How many spans, the oldest of them, cannot be: the spool has given up their frames meanwhile.
+        """
+        with self._changed:
+            lost_before = sum(self.settled_lost.values())
+            self._in_hand.clear()
+            self._lost = self.settled_lost  # what lies behind that place counts again as it is read
+            self._created = self._passed + lost_before
+            self._position = self.settled
+            self.begin(self._spool.segments(), self.settled_spans)
+            return sum(self._lost.values()) - lost_before
+
     def taken(self, position: int) -> Taken:
         """The frame before *position*, which was read and is not done with.
 
@@ -558,7 +577,7 @@ class Reader:
     # Called by the spool, with the lock held.
 
     def begin(self, segments: list[Segment], spans_before: int | None) -> None:
-        """Count what lies before a new reader.
+        """Count what lies before a reader that is new, or begins anew.
 
         Args:
             segments: All that there are.

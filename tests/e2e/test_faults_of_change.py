@@ -117,6 +117,29 @@ def test_a_call_that_outlives_a_change_goes_where_it_was_meant_to(
     gateway.stop()
 
 
+def test_prompts_that_wait_do_not_follow_once_they_are_left_out(
+    start_gateway: StartGateway, upstream: FakeUpstream, first: ManagedOtlp
+) -> None:
+    """Those too that are in a batch already; every span arrives all the same, and is counted once."""
+    recorded = {"type": "gateway-global-settings", "name": "g", "logging_settings": {"type": "always"}}
+    standard = [*standard_documents(upstream.base_url, 1), recorded]
+    gateway = start_gateway([*standard, destination("first", first)])
+    audit = SpanAudit(gateway, {"first": first})
+    first.usual = Answer(503)
+    with audit.calls() as load:
+        until(lambda: audit.entry("first")["state"] == "retrying", what="the outage to show", timeout_s=30.0)
+        load.go_on()
+    put_in_force(gateway, [*standard, destination("first", first, exclude_request_data=True)])
+    before = len(first.requests())
+    first.usual = Answer()
+    counts = audit.check()["first"]
+    assert counts["exported"] == audit.made
+    sent = [received.request.SerializeToString() for received in first.requests()]
+    assert any(b"gen_ai.input.messages" in body for body in sent[:before])
+    assert not any(b"gen_ai.input.messages" in body for body in sent[before:])
+    gateway.stop()
+
+
 @pytest.mark.long
 def test_what_waits_keeps_its_destination_across_a_change_and_a_restart(
     start_gateway: StartGateway, upstream: FakeUpstream, first: ManagedOtlp, second: ManagedOtlp

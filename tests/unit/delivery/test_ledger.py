@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -183,6 +184,29 @@ def test_kept_spans_are_counted_once_however_often_their_frame_is_read() -> None
     kept = [ledger.journal(FakeReader(at)).counts["kept_unsampled"] for at in (3, 4, 5, 6)]  # type: ignore[arg-type]
     assert kept == [5, 7, 7, 8]
     assert ledger.retire(ReaderCounts(0, 0, 0, 0, {})).counts["kept_unsampled"] == 8
+
+
+@pytest.mark.parametrize(("given_up", "resent"), [(0, 2), (1, 1), (9, 0)])
+def test_what_is_read_anew_counts_once(given_up: int, resent: int) -> None:
+    """What was delivered of a frame that was begun goes out again, which is said, unless it cannot."""
+    ledger = Ledger(Entry(0, {"exported": 5}))
+    ledger.queue(3)
+    ledger.keep_unsampled(7, 3)
+    first, second = batch(0, 0), batch(7)
+    ledger.send(first)
+    ledger.return_to_queue(first, is_answered=True)
+    ledger.deliver(first, rejected=1)
+    ledger.go_back(0, given_up)
+    entry = ledger.entry(ReaderCounts(3, 0, 0, 3, {}))
+    assert (entry["exported"], entry["rejected"], entry["queued"], entry["spooled"]) == (5, 0, 0, 3)
+    assert (total(entry), ledger.kept_unsampled) == (entry["created"], 0)
+    ledger.queue(3)
+    for one in (first, second):
+        ledger.send(one)
+        ledger.return_to_queue(one, is_answered=True)
+        ledger.deliver(one, rejected=0)
+    entry = ledger.entry(ReaderCounts(3, 3, 0, 0, {}))
+    assert (entry["exported"], total(entry), ledger.resent) == (8, entry["created"], resent)
 
 
 def test_nothing_is_no_reason() -> None:

@@ -348,6 +348,62 @@ async def test_a_change_ends_the_back_off(bench: Bench) -> None:
     assert bench.sender.destination == mended
 
 
+CONTENT = AttributeKey("gen_ai.input.messages").text("[...]")
+NO_CONTENT = changed(DESTINATION, selection=Selection(has_content=False))
+
+
+@pytest.mark.parametrize("max_spans", [1, 2, 512])
+async def test_a_change_of_what_goes_there_holds_for_what_waits(bench: Bench, max_spans: int) -> None:
+    """Prompts that it leaves out do not follow, read from the spool already or not, in a batch or not."""
+    bench.make_sender(limits=BatchLimits(max_spans=max_spans))
+    call = CallSpans((1 << 64) - 1, None, [make_span("chat", content=CONTENT)])
+    for n in (1, 2, 3):
+        bench.spool.append(make_payload(n, call))
+    bench.exchange.on_post = lambda: bench.sender.replace(NO_CONTENT)
+    await bench.run_through(Outcome(Verdict.RETRY, 503, "HTTP 503"))
+    await bench.drain()
+    with_content = [b"gen_ai.input.messages" in body.SerializeToString() for body in bench.exchange.bodies]
+    assert with_content == [True] + [False] * (len(with_content) - 1)
+    assert bench.ledger() == {"created": 3, "exported": 3, "dropped": NOTHING}
+    assert bench.sender.entry()["resent_total"] == 0
+
+
+async def test_a_change_while_a_batch_gathers_holds_for_it(bench: Bench) -> None:
+    """It was read, and has not been sent."""
+    bench.spool.append(make_payload(1, CallSpans((1 << 64) - 1, None, [make_span("chat", content=CONTENT)])))
+    wait = bench.time.wait
+
+    async def change_meanwhile(event: asyncio.Event, timeout_s: float) -> bool:
+        bench.sender.replace(NO_CONTENT)
+        return await wait(event, timeout_s)
+
+    bench.sender._pacing = changed(bench.sender._pacing, wait=change_meanwhile)
+    await bench.run_through()
+    assert b"gen_ai.input.messages" not in bench.exchange.bodies[0].SerializeToString()
+    assert bench.ledger() == {"created": 1, "exported": 1, "dropped": NOTHING}
+
+
+async def test_a_change_of_filters_takes_what_was_delivered_of_a_frame_as_repeated(bench: Bench) -> None:
+    """The frame is read again from its beginning: all of it counts once, as the new filter has it."""
+    bench.make_sender(limits=BatchLimits(max_spans=1))
+    mine = SpanSegments(make_span("mine").plain + AttributeKey("team").text("a"), b"")
+    bench.spool.append(make_payload(1, CallSpans((1 << 64) - 1, None, [mine, make_span("other")])))
+    only_mine = changed(DESTINATION, selection=Selection(filters=(SpanFilter("team", frozenset({"a"})),)))
+
+    def change_at_the_second() -> None:
+        if len(bench.exchange.bodies) == 2:
+            bench.sender.replace(only_mine)
+
+    bench.exchange.on_post = change_at_the_second
+    bench.exchange.outcomes = [DELIVERED, Outcome(Verdict.RETRY, 503, "HTTP 503")]
+    await bench.drain()
+    assert bench.exchange.names() == ["mine", "other"]
+    await bench.drain()
+    assert bench.exchange.names() == ["mine", "other", "mine"]
+    assert bench.ledger() == {"created": 2, "exported": 1, "filtered_out": 1, "dropped": NOTHING}
+    assert bench.sender.entry()["resent_total"] == 1
+
+
 async def test_a_disabled_destination_keeps_its_calls(bench: Bench) -> None:
     """A missing secret loses nothing: they go out when it is there."""
     disabled = Destination("elastic", "https://host/v1/traces", {}, {}, 0, disabled="env:KEY is not set")

@@ -356,6 +356,38 @@ def test_frames_in_hand_of_a_lost_file_are_not_lost(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_what_is_in_hand_can_be_read_again(tmp_path: Path) -> None:
+    """From the first frame on that is not done with; the counts are as they were before it was read."""
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    for n in (1, 2, 3, 4):
+        spool.append(make_payload(n, make_call("a", "b")))
+    (first, _), second, third = reader.read(ALL, 3)
+    reader.advance(first)
+    assert reader.go_back() == 0
+    assert reader.counts() == ReaderCounts(8, 2, 0, 6, {})
+    assert reader.settled == first
+    assert reader.read(ALL, 2) == [second, third]
+    reader.advance(third[0])
+    assert reader.counts() == ReaderCounts(8, 6, 0, 2, {})
+    spool.close()
+
+
+def test_what_was_given_up_cannot_be_read_again(tmp_path: Path) -> None:
+    """Then its spans are lost, and counted, those that were in hand too."""
+    size = len(make_record(make_payload(1)))
+    spool = Spool(tmp_path, max_bytes=size * 8, segment_bytes=size)
+    reader = spool.reader("destination")
+    spool.append(make_payload(1))
+    assert len(reader.read(ALL, ALL)) == 1
+    for n in range(2, 30):
+        spool.append(make_payload(n))
+    unread = reader.counts().unread
+    assert reader.go_back() == 29 - unread
+    assert reader.counts() == ReaderCounts(29, 0, 0, unread, {"spool_full": 29 - unread})
+    spool.close()
+
+
 def test_what_was_given_up_is_counted_exactly_after_a_restart(tmp_path: Path) -> None:
     """By its spans, those that were in hand among them: while an endpoint is down the noted place stays."""
     size = len(make_record(make_payload(1, make_call("a", "b"))))
@@ -398,7 +430,9 @@ def test_what_was_lost_before_a_finished_frame_is_kept_with_it(tmp_path: Path) -
 @settings(max_examples=60, deadline=None)
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(["append", "append", "read", "settle", "restart"]), st.integers(0, 4)),
+        st.tuples(
+            st.sampled_from(["append", "append", "read", "settle", "go back", "restart"]), st.integers(0, 4)
+        ),
         max_size=60,
     ),
     tail_bytes=st.sampled_from([0, 500]),
@@ -437,6 +471,9 @@ def test_every_span_that_ever_came_is_in_the_counts(
             kept = (taken.position, taken.spans_before, taken.lost)
             reader.advance(in_hand[number])
             del in_hand[: number + 1]
+        elif step == "go back":
+            reader.go_back()
+            in_hand.clear()
         elif step == "restart":
             passed += reader.counts().passed
             lost += sum((reader.settled_lost if is_kept_here else kept[2]).values())
