@@ -135,6 +135,7 @@ class Delivery:
         self._stopping = asyncio.Event()
         self._drain_s = 0.0
         self._is_journal_failing = False
+        self._is_keeping_failing = False
 
     @property
     def is_running(self) -> bool:
@@ -282,9 +283,13 @@ class Delivery:
             try:
                 await self._keep()
             except OSError as error:
-                _log.warning(
-                    "the spool cannot be synced; a power cut now would lose what it holds: %s", error
-                )
+                if not self._is_keeping_failing:  # once, not per second
+                    _log.warning(
+                        "the spool cannot be synced; a power cut now would lose what it holds: %s", error
+                    )
+                self._is_keeping_failing = True
+            else:
+                self._is_keeping_failing = False
 
     async def _keep(self) -> None:
         """Note what senders have not, have the disk take all that was written, and delete what is passed.

@@ -17,7 +17,7 @@ from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination
 from gateway.delivery.journal import Journal
 from gateway.delivery.service import Delivery, DeliverySettings
-from gateway.delivery.spool import Reader
+from gateway.delivery.spool import Keeping, Reader, Spool
 from gateway.socket_path import control_address
 from gateway.wire.frames import (
     Ack,
@@ -425,6 +425,31 @@ def test_a_sender_that_an_error_ended_goes_on(
         worker.hand_over(1)
     sink.wait_for_spans(1)
     assert "Input/output error" in caplog.text
+
+
+def test_a_disk_that_fails_to_sync_is_told_once(
+    bench: Bench, sink: OtlpSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not each second of an outage; a new one is news."""
+    monkeypatch.setattr("gateway.delivery.service._KEEP_CURSORS_S", 0.001)
+    begin_keeping = Spool.begin_keeping
+    fails = iter([True, True, True, False, True, True])
+    is_over = threading.Event()
+
+    def begin_or_fail(spool: Spool) -> Keeping:
+        is_failing = next(fails, None)
+        if is_failing:
+            raise OSError(5, "Input/output error")
+        if is_failing is None:
+            is_over.set()
+        return begin_keeping(spool)
+
+    monkeypatch.setattr(Spool, "begin_keeping", begin_or_fail)
+    bench.start(to(sink))
+    assert is_over.wait(10.0)
+    assert [record for record in caplog.messages if "cannot be synced" in record] == [
+        "the spool cannot be synced; a power cut now would lose what it holds: [Errno 5] Input/output error"
+    ] * 2
 
 
 def test_a_start_that_cannot_work_says_why(bench: Bench, tmp_path: Path) -> None:
