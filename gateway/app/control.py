@@ -32,6 +32,7 @@ from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
 from gateway.config.egress_checks import egress_rules
 from gateway.config.manifest_files import ManifestFiles
+from gateway.config.otel_environment import whole_number
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
@@ -570,8 +571,8 @@ def _instance_id(settings: Settings) -> str:
 
 def _metrics_period_s(environ: Mapping[str, str]) -> float:
     """Between two exports: `OTEL_METRIC_EXPORT_INTERVAL` in milliseconds, if it is such a number."""
-    text = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
-    return int(text) / 1000 if text.isascii() and text.isdigit() and int(text) else PERIOD_S
+    period_ms = whole_number(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip())
+    return PERIOD_S if period_ms is None else period_ms / 1000
 
 
 def _worst_state(destinations: Iterable[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ NAME: Final = "environment"
 """The name of the destination that the variables describe."""
 
 _SIGNALS: Final = ("traces", "metrics")
+_PATHS: Final = tuple(f"/v1/{signal}" for signal in _SIGNALS)
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _PROTOCOLS: Final = {
     "http/protobuf": {"type": "http", "encoding": "proto"},
@@ -66,6 +67,13 @@ _ACTED_ON: Final = frozenset(
         *(f"{_PREFIX}{part}{suffix}" for part in ("", "TRACES_", "METRICS_") for suffix in _OF_A_SIGNAL),
     }
 )
+# Attributes of the resource that each process has of its own. What else of them a variable gives, workers and
+# control read for themselves.
+_OF_A_PROCESS: Final = ("service.instance.id", "process.", "telemetry.")
+# Signals that are not sent, so that their variables ask for no destination.
+_OTHER_SIGNALS: Final = (f"{_PREFIX}LOGS_", f"{_PREFIX}PROFILES_")
+# Eleven days in milliseconds.
+_MOST_DIGITS: Final = 9
 # The specification counts milliseconds, Python's SDK seconds; who writes so few means the latter.
 _LEAST_TIMEOUT_MS: Final = 100
 
@@ -130,11 +138,13 @@ class _Reader:
             return None
         exporters = {signal: self._exporter(signal) for signal in _SIGNALS}
         if not any(exporters.values()):
+            self._warn_of_no_endpoint()
             return None
         if exporters["traces"]:
             exporters["traces"] |= self._resource() | self._sampling() | self._batch()
         if exporters["metrics"]:
             exporters["metrics"] |= self._temporality()
+            self._number("OTEL_METRIC_EXPORT_INTERVAL")  # whoever sends reads it, without a word
         self._warn_of_the_rest()
         return {
             "type": "gateway-otel-config",
@@ -146,12 +156,13 @@ class _Reader:
         name, text = self._find(signal, "TIMEOUT")
         if not text:
             return None
-        if not (text.isascii() and text.isdigit() and int(text)):
+        timeout_ms = whole_number(text)
+        if timeout_ms is None:
             self.warn(name, "not a number of milliseconds", "It is ignored; write one such as 10000")
             return None
-        if int(text) < _LEAST_TIMEOUT_MS:
+        if timeout_ms < _LEAST_TIMEOUT_MS:
             self.warn(name, f"{text} are milliseconds here", f"Write {text}000 if you mean seconds")
-        return int(text) / 1000
+        return timeout_ms / 1000
 
     def _exporter(self, signal: str) -> dict[str, Any]:
         endpoint = self._endpoint(signal)
@@ -163,10 +174,17 @@ class _Reader:
             **_PROTOCOLS[protocol],
             "endpoint": _complete(endpoint, "" if is_own or protocol == "grpc" else f"v1/{signal}"),
             "compression": self._one_of(signal, "COMPRESSION", _COMPRESSIONS, "gzip"),
-            "headers": dict(self._pairs(*self._find(signal, "HEADERS"))),
+            "headers": self._headers(*self._find(signal, "HEADERS")),
             "tls": {field: path for suffix, field in _TLS.items() if (path := self._find(signal, suffix)[1])},
         }
         return exporter
+
+    def _headers(self, name: str, text: str) -> dict[str, str]:
+        headers = dict(self._pairs(name, text))
+        for header in [header for header, value in headers.items() if not value]:
+            self.warn(name, f"'{header}' has no value", "It is not sent; see that what it refers to is set")
+            del headers[header]
+        return headers
 
     def _is_exported(self, signal: str) -> bool:
         name = f"OTEL_{signal.upper()}_EXPORTER"
@@ -176,7 +194,14 @@ class _Reader:
         return "otlp" in chosen or not chosen
 
     def _endpoint(self, signal: str) -> str:
-        endpoint = self._find(signal, "ENDPOINT")[1]
+        name, endpoint = self._find(signal, "ENDPOINT")
+        is_base = name == f"{_PREFIX}ENDPOINT" and self._find(signal, "PROTOCOL")[1].lower() != "grpc"
+        if is_base and endpoint.partition("?")[0].rstrip("/").endswith(_PATHS):
+            self.warn(
+                name,
+                "the path of each signal is added to it, so it is there twice",
+                f"Leave it out here, or write {_PREFIX}TRACES_ENDPOINT",
+            )
         if endpoint and "://" not in endpoint:
             # As SDKs take it for gRPC.
             is_insecure = self._find(signal, "INSECURE")[1].lower() == "true"
@@ -188,11 +213,18 @@ class _Reader:
         attributes = dict(self._pairs(name, self._variables.get(name, "")))
         if service := self._variables.get("OTEL_SERVICE_NAME"):
             attributes["service.name"] = service
+        attributes = {key: value for key, value in attributes.items() if not key.startswith(_OF_A_PROCESS)}
         return {"additional_resource_attributes": attributes}
 
     def _sampling(self) -> dict[str, Any]:
         name = "OTEL_TRACES_SAMPLER"
         sampler = self._variables.get(name, "").lower()
+        if self._variables.get("OTEL_TRACES_SAMPLER_ARG") and not sampler.endswith("traceidratio"):
+            self.warn(
+                "OTEL_TRACES_SAMPLER_ARG",
+                "it has no effect with this sampler",
+                f"Set {name}=parentbased_traceidratio to sample by it",
+            )
         if not sampler:
             return {}
         if sampler not in _SAMPLERS:
@@ -228,7 +260,24 @@ class _Reader:
         wishes = {word.strip().lower() for word in self._variables.get(name, "").split(",")} - {""}
         if wishes - _PROPAGATORS:
             self.warn(name, "only tracecontext and baggage are read", "Have callers send traceparent")
-        for name in sorted(name for name, value in self._variables.items() if value):
+        self._warn_of_unknown(name for name, value in self._variables.items() if value)
+
+    def _warn_of_no_endpoint(self) -> None:
+        """Who names an exporter, or something that only one with an endpoint has, expects that one sends."""
+        asks = [name for name, value in self._variables.items() if value and name.startswith(_PREFIX)]
+        is_wanted = any(not name.startswith(_OTHER_SIGNALS) for name in asks) or any(
+            self._variables.get(f"OTEL_{signal.upper()}_EXPORTER") for signal in _SIGNALS
+        )
+        if is_wanted and any(self._is_exported(signal) for signal in _SIGNALS):
+            self.warn(
+                f"{_PREFIX}ENDPOINT",
+                "it is not set, so nothing is exported",
+                "Set it, such as http://localhost:4318, where SDKs would send by themselves",
+            )
+            self._warn_of_unknown(asks)
+
+    def _warn_of_unknown(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
             if name not in _ACTED_ON:
                 self.warn(
                     name, "it has no effect here", "docs/configuration.md lists the variables that have"
@@ -238,10 +287,10 @@ class _Reader:
         text = self._variables.get(name, "")
         if not text:
             return None
-        if not (text.isascii() and text.isdigit() and int(text)):
+        number = whole_number(text)
+        if number is None:
             self.warn(name, "not a positive whole number", "It is ignored; write one such as 500")
-            return None
-        return int(text)
+        return number
 
     def _ratio(self) -> float:
         name = "OTEL_TRACES_SAMPLER_ARG"
@@ -288,6 +337,12 @@ class _Reader:
         if value not in ("", "true", "false"):
             self.warn(name, "neither true nor false", "It is taken for false")
         return value == "true"
+
+
+def whole_number(text: str) -> int | None:
+    """A positive one of bounded size, None for anything else."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) or None if is_number else None
 
 
 def _complete(endpoint: str, path: str) -> str:

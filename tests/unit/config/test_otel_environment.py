@@ -68,6 +68,39 @@ def test_no_destination(variables: dict[str, str]) -> None:
     assert read_environment(variables) == FromEnvironment(None, ())
 
 
+@pytest.mark.parametrize(
+    ("variables", "warned"),
+    [
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "a=canary"}, [BASE]),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, [BASE]),
+        ({"OTEL_EXPORTER_OTLP_ENPOINT": "https://h"}, [BASE, "OTEL_EXPORTER_OTLP_ENPOINT"]),
+        (
+            {
+                "OTEL_TRACES_EXPORTER": "none",
+                "OTEL_METRICS_EXPORTER": "none",
+                "OTEL_EXPORTER_OTLP_TIMEOUT": "9",
+            },
+            [],
+        ),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "https://h"}, []),
+    ],
+)
+def test_an_exporter_without_an_endpoint_is_a_warning(variables: dict[str, str], warned: list[str]) -> None:
+    """Nothing would be sent, and nothing said of it."""
+    found = read_environment(variables)
+    assert found.manifest is None
+    assert [problem.path for problem in found.problems] == warned
+    assert "canary" not in str(found.problems)
+
+
+def test_a_header_without_a_value_is_left_out() -> None:
+    """A key that is not set pauses the destination, which then keeps its calls; nothing was exported."""
+    found = read_environment({BASE: "https://h", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=,x-a=b"})
+    assert found.manifest is not None
+    assert found.manifest.otel_traces_exporter_config is not None
+    assert list(found.manifest.otel_traces_exporter_config.headers) == ["x-a"]
+
+
 def test_headers_are_percent_decoded_and_blanks_are_kept() -> None:
     """Both spellings of Elastic's header are seen in the wild; that of the signal wins."""
     for text in (
@@ -134,6 +167,13 @@ def test_resource() -> None:
         "deployment.environment.name": "prod",
         "team": "a,b",
     }
+
+
+def test_what_each_process_has_of_its_own_is_not_replaced() -> None:
+    """Kubernetes' operator of OpenTelemetry writes an instance id; all workers would be that one instance."""
+    attributes = "service.instance.id=pod-1,process.pid=1,telemetry.sdk.name=x,team=a"
+    exporter = traces(OTEL_EXPORTER_OTLP_ENDPOINT="https://h", OTEL_RESOURCE_ATTRIBUTES=attributes)
+    assert exporter.additional_resource_attributes == {"team": "a"}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +278,13 @@ def test_every_variable_that_has_an_effect_is_documented() -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "no-equals"),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
         ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9" * 5_000),
+        ("OTEL_BSP_SCHEDULE_DELAY", "9" * 5_000),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "60s"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization="),
+        (BASE, "https://h/v1/traces"),
+        (BASE, "https://h/v1/metrics/?x=1"),
     ],
 )
 def test_what_is_not_understood_is_a_warning(name: str, value: str) -> None:
