@@ -6,6 +6,7 @@ file's head, a `SegmentHead`; each other one is a frame as its worker sent it. T
 of its first frame.
 
 A crash may leave a torn record at the end. `open_segment` finds it by length or checksum and cuts it off.
+Where whole records follow one that is damaged, it costs only itself: it keeps its place, and cannot be read.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ _NAME_DIGITS: Final = 20
 
 
 class SegmentDamagedError(Exception):
-    """Bytes of the file are not what was written; what follows them cannot be trusted."""
+    """Bytes of the file are not what was written."""
+
+
+class SegmentCutError(SegmentDamagedError):
+    """The file ends before what was written to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class Segment:
         first: Number of the first frame.
         size_bytes: Length of the good part of the file.
         counted_from: As in `SegmentHead`.
+        cut_bytes: Of what could not be read at its end, when it was opened, and was cut off.
+        damaged: Frames that could not be read then; their spans are 0 as long as nobody knows more.
     """
 
     def __init__(self, path: Path, first: int, head_bytes: int, head: SegmentHead) -> None:
@@ -92,6 +99,8 @@ class Segment:
         self.first = first
         self.size_bytes = head_bytes
         self.counted_from = head.counted_from
+        self.cut_bytes = 0
+        self.damaged: list[int] = []
         self._spans_before = head.spans_before
         self._offsets = array("Q")
         # Of the frames up to each, so that those of a part are one subtraction.
@@ -107,6 +116,16 @@ class Segment:
         self._offsets.append(self.size_bytes)
         self._sums.append(self._sums[-1] + spans)
         self.size_bytes += record_bytes
+
+    def add_damaged(self, record_bytes: int) -> None:
+        """Note a frame that is there and cannot be read."""
+        self.damaged.append(self.end)
+        self.add(record_bytes, 0)
+
+    def give_damaged(self, spans: int) -> None:
+        """Count so many spans for the frames that cannot be read; of several, nobody knows which had them."""
+        for at in range(self.damaged[0] - self.first + 1, len(self._sums)):
+            self._sums[at] += spans
 
     def spans_of(self, number: int) -> int:
         """Spans in the frame *number*."""
@@ -141,6 +160,11 @@ class Segment:
 def segment_path(folder: Path, first: int) -> Path:
     """The file that begins with frame *first*."""
     return folder / f"{first:0{_NAME_DIGITS}d}{SUFFIX}"
+
+
+def is_segment(path: Path) -> bool:
+    """Whether it is a file that has the name of one."""
+    return len(path.stem) == _NAME_DIGITS and path.stem.isascii() and path.stem.isdigit() and path.is_file()
 
 
 def make_record(payload: bytes) -> bytes:
@@ -239,8 +263,13 @@ def open_segment(path: Path, progress: dict[Origin, Progress]) -> Segment | None
     while segment.size_bytes < len(data):
         payload = record_at(data, segment.size_bytes)
         if payload is None:
-            os.truncate(path, segment.size_bytes)
-            break
+            following = _sound_record_after(data, segment.size_bytes)
+            if following is None:
+                segment.cut_bytes = len(data[segment.size_bytes :].rstrip(b"\0"))
+                os.truncate(path, segment.size_bytes)
+                break
+            segment.add_damaged(following - segment.size_bytes)
+            continue
         index = _index_or_none(payload)
         if index is not None:
             note_progress(progress, index)
@@ -253,12 +282,13 @@ def read_frames(path: Path, offset: int, length_bytes: int) -> list[bytes]:
 
     Raises:
         SegmentDamagedError: The part is not whole records with their checksums.
+        SegmentCutError: The file ends before it.
         OSError: The file is gone, or the disk fails.
     """
     with path.open("rb") as file:
         data = os.pread(file.fileno(), length_bytes, offset)
     if len(data) < length_bytes:
-        raise SegmentDamagedError(f"{path.name} ends before {offset + length_bytes}")
+        raise SegmentCutError(f"{path.name} ends before {offset + length_bytes}")
     payloads = []
     at = 0
     while at < len(data):
@@ -275,6 +305,15 @@ def _index_or_none(payload: bytes) -> FrameIndex | None:
         return read_index(payload)
     except FrameError:
         return None  # of another version of the protocol; its readers will count it
+
+
+def _sound_record_after(data: bytes, at: int) -> int | None:
+    """Where the record lies behind the damaged one at *at*; None when that does not say where it ends."""
+    if len(data) - at < _HEAD.size:
+        return None
+    length, _checksum = _HEAD.unpack_from(data, at)
+    following = at + _HEAD.size + int(length)
+    return following if length and record_at(data, following) is not None else None
 
 
 def record_at(data: bytes, at: int) -> bytes | None:

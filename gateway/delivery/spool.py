@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,8 +33,10 @@ from gateway.delivery.segment import (
     SUFFIX,
     Progress,
     Segment,
+    SegmentCutError,
     SegmentDamagedError,
     create_segment,
+    is_segment,
     make_record,
     note_progress,
     open_segment,
@@ -350,14 +352,19 @@ class Spool:
     # Inner parts. Only the appending thread changes the list of segments.
 
     def _open_segments(self) -> list[Segment]:
-        segments = []
-        for path in sorted(self._folder.glob(f"[0-9]*{SUFFIX}")):
+        segments: list[Segment] = []
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            if not is_segment(path):
+                _log.warning("%s is no file of the spool, and is left alone", path.name)
+                continue
             segment = open_segment(path, self._progress)
             if segment is None:
                 _log.warning("spool file %s cannot be read and is removed", path.name)
                 path.unlink()
                 continue
             segments.append(segment)
+        for segment, following in zip_longest(segments, segments[1:]):
+            _tell_damage(segment, following)
         return segments
 
     def _has_frames(self) -> bool:
@@ -497,6 +504,7 @@ class Reader:
         self._passed = 0
         self._unread = 0
         self._lost: dict[str, int] = {}  # never changed, but replaced
+        self._told: Path | None = None  # of the file in which damage was found last
         self.settled = position
         self.settled_spans: int | None = None
         self.settled_lost: dict[str, int] = {}
@@ -522,7 +530,7 @@ class Reader:
                 if payloads:
                     return self._take(segment, payloads)
                 offset, length_bytes = segment.extent(start, max_bytes, max_frames)
-            payloads = self._read_from(segment, offset, length_bytes)
+            payloads = self._read_from(segment, start, offset, length_bytes)
             with self._changed:
                 if self._position == start and payloads is not None:
                     return self._take(segment, payloads)
@@ -640,18 +648,41 @@ class Reader:
     def _note_lost(self, spans: int, reason: str) -> None:
         self._lost = {**self._lost, reason: self._lost.get(reason, 0) + spans}
 
-    def _read_from(self, segment: Segment, offset: int, length_bytes: int) -> list[bytes] | None:
+    def _read_from(self, segment: Segment, start: int, offset: int, length_bytes: int) -> list[bytes] | None:
         try:
-            return read_frames(segment.path, offset, length_bytes)
-        except FileNotFoundError as error:
-            damage = str(error)  # given up meanwhile, or removed by somebody else
+            try:
+                return read_frames(segment.path, offset, length_bytes)
+            except SegmentCutError:
+                raise
+            except SegmentDamagedError:
+                # One by one, so that a damaged frame does not cost its neighbours.
+                return read_frames(segment.path, *segment.extent(start, 1, 1))
+        except (FileNotFoundError, SegmentCutError) as error:
+            damage = str(error)  # given up meanwhile, or removed or cut by somebody else
+            with self._changed:
+                lost = self.lose(segment, "spool_damaged")
         except SegmentDamagedError as error:
             damage = str(error)
-        with self._changed:
-            lost = self.lose(segment, "spool_damaged")
-        if lost:
+            with self._changed:
+                lost = self._pass_damaged(segment, start)
+        if lost and self._told != segment.path:  # once, however many frames of it are damaged
+            self._told = segment.path
             _log.warning("spool: %s; %d spans lost", damage, lost)
         return None
+
+    def _pass_damaged(self, segment: Segment, start: int) -> int:
+        """Go past the one frame at *start*; the number of spans that went with it."""
+        if self._position != start:  # the segment was given up meanwhile
+            return 0
+        spans = segment.spans_of(start)
+        self._position = start + 1
+        self._spans_before = segment.spans_before(self._position)
+        self._unread -= spans
+        if spans:
+            self._note_lost(spans, "spool_damaged")
+        if not self._in_hand:
+            self._settle_all()
+        return spans
 
     def _take(self, segment: Segment, payloads: list[bytes]) -> list[tuple[int, bytes]]:
         frames = []
@@ -663,6 +694,23 @@ class Reader:
             self._in_hand.append(Taken(self._position, spans, self._spans_before, self._lost))
             frames.append((self._position, payload))
         return frames
+
+
+def _tell_damage(segment: Segment, following: Segment | None) -> None:
+    """Say what of a file cannot be read, and count it if the head of the *following* one knows how much."""
+    if segment.damaged:
+        _log.warning("spool file %s: %d frames cannot be read", segment.path.name, len(segment.damaged))
+        if following is not None and following.first == segment.end:
+            before, at_end = following.spans_before(following.first), segment.spans_before(segment.end)
+            if before is not None and at_end is not None and following.counted_from == segment.counted_from:
+                segment.give_damaged(max(0, before - at_end))
+    if segment.cut_bytes:
+        _log.warning(
+            "spool file %s: the last %d bytes are no whole frames, and are cut off; what was in them is lost,"
+            " unless a worker still has it",
+            segment.path.name,
+            segment.cut_bytes,
+        )
 
 
 def _spans_between(position: int, spans_before: int | None, segment: Segment) -> int:

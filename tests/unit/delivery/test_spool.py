@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.delivery.journal import Entry
-from gateway.delivery.segment import SUFFIX, make_record, segment_path
+from gateway.delivery.segment import SUFFIX, Progress, make_record, segment_path
 from gateway.delivery.spool import Reader, ReaderCounts, Spool
 from gateway.wire.frame_index import Origin
 from gateway.wire.frames import FrameError
@@ -563,7 +563,7 @@ def append_and_damage(folder: Path, frames: int, read: int = 0) -> int:
     spool.close()
     path = folder / segment_files(folder)[0]
     damaged = bytearray(path.read_bytes())
-    damaged[-size - 1] ^= 0xFF  # in the payload of its last frame but one
+    damaged[-2 * size] ^= 0xFF  # the length of its last frame but one: nobody knows where the last begins
     path.write_bytes(damaged)
     return size
 
@@ -601,6 +601,102 @@ def test_what_was_cut_off_a_file_is_counted_when_the_files_around_it_are_given_u
     counts = reader.counts()
     assert adds_up(counts)
     assert (counts.created, counts.lost["spool_damaged"]) == (60, 4)
+    spool.close()
+
+
+def append_and_flip(folder: Path, frames: int) -> bytes:
+    """Append so many of two spans, four to a file, and damage the second; what its file is then."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    spool = Spool(folder, segment_bytes=size * 5)
+    spool.reader("destination")
+    for n in range(1, frames + 1):
+        spool.append(make_payload(n, make_call("a", "b")))
+    spool.close()
+    return flip_second(folder)
+
+
+def flip_second(folder: Path) -> bytes:
+    """Damage the second frame of the first file; what the file is then."""
+    path = folder / segment_files(folder)[0]
+    damaged = bytearray(path.read_bytes())
+    at = damaged.index(make_payload(2, make_call("a", "b")))
+    damaged[at] ^= 0xFF
+    path.write_bytes(damaged)
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 40], ids=["", "zeros behind it"])
+def test_a_damaged_frame_costs_itself_alone(
+    tmp_path: Path, tail: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the last file too: what follows it is sent, and the log says that one cannot be read."""
+    file = append_and_flip(tmp_path, 4)
+    path = tmp_path / segment_files(tmp_path)[0]
+    path.write_bytes(file + tail)
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    assert read_all(reader) == [make_payload(n, make_call("a", "b")) for n in (1, 3, 4)]
+    # How many spans it had nobody knows; its worker's sequence has a gap.
+    assert reader.counts() == ReaderCounts(6, 6, 0, 0, {})
+    assert spool.progress(Origin(INSTANCE, STARTED_NS)) == Progress(4, 6, 1)
+    assert caplog.messages == [f"spool file {path.name}: 1 frames cannot be read"]
+    assert path.read_bytes() == file
+    spool.close()
+
+
+def test_a_damaged_frame_is_counted_where_another_file_follows(tmp_path: Path) -> None:
+    """Whose head knows how many spans there had been."""
+    append_and_flip(tmp_path, 9)
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    found = read_all(reader)
+    assert found == [make_payload(n, make_call("a", "b")) for n in range(1, 10) if n != 2]
+    assert reader.counts() == ReaderCounts(18, 16, 0, 0, {"spool_damaged": 2})
+    spool.close()
+
+
+def test_a_frame_that_is_damaged_while_running_costs_itself_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its spans are known, and counted."""
+    spool = Spool(tmp_path, tail_bytes=0)
+    reader = spool.reader("destination")
+    for n in range(1, 5):
+        spool.append(make_payload(n, make_call("a", "b")))
+    flip_second(tmp_path)
+    assert read_all(reader) == [make_payload(n, make_call("a", "b")) for n in (1, 3, 4)]
+    assert reader.counts() == ReaderCounts(8, 6, 0, 0, {"spool_damaged": 2})
+    assert len(caplog.messages) == 1
+    spool.close()
+
+
+def test_what_is_cut_off_a_file_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody knows how many spans that were, in the last file; zeros of the file system are none."""
+    append_and_flip(tmp_path, 4)
+    path = tmp_path / segment_files(tmp_path)[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    Spool(tmp_path).close()
+    assert "bytes are no whole frames, and are cut off" in caplog.messages[-1]
+    path.write_bytes(whole + b"\0" * 100)
+    caplog.clear()
+    Spool(tmp_path).close()
+    assert [message for message in caplog.messages if "cut off" in message] == []
+
+
+def test_other_files_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A copy that somebody made, a folder: control did not start."""
+    spool = Spool(tmp_path)
+    spool.append(make_payload(1))
+    spool.close()
+    name = segment_files(tmp_path)[0]
+    for other in (f"{name[:20]} (1){SUFFIX}", f"0-old{SUFFIX}"):
+        (tmp_path / other).write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / f"{7:020d}{SUFFIX}").mkdir()
+    spool = Spool(tmp_path)
+    assert read_all(spool.reader_at("reader", None)) == [make_payload(1)]
+    assert len(caplog.messages) == 3
+    assert all("is no file of the spool" in message for message in caplog.messages)
     spool.close()
 
 
