@@ -114,7 +114,13 @@ _log: Final = logging.getLogger(__name__)
 
 def run_control(settings: Settings, ready_fd: int) -> int:
     """Run until SIGTERM and return the exit code."""
-    return uvloop.run(Control(settings).run(ready_fd))
+    try:
+        control = Control(settings)
+    except OSError as error:
+        # The supervisor tries again, and whoever reads the log has to see to a folder, not to a traceback.
+        _log.error("the state folder cannot be used: %s. See its owner, rights and file system", error)
+        return 1
+    return uvloop.run(control.run(ready_fd))
 
 
 class Control:

@@ -60,11 +60,13 @@ class Journal:
 
     Attributes:
         is_new: Nothing readable was there.
+        cut_bytes: Of what was there and could not be read, and is cut off.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
         self._entries: dict[str, Entry] = {}
+        self.cut_bytes = 0
         self._size_bytes = self._read()
         self.is_new = self._size_bytes == 0
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -146,6 +148,7 @@ class Journal:
                 break
             self._remember(record.name, record.entry)
             at += _HEAD_BYTES + len(payload)
+        self.cut_bytes = len(data[at:].rstrip(b"\0"))
         return at
 
     def _rewrite(self) -> None:

@@ -148,6 +148,12 @@ class Spool:
             self._segments.append(segment)
         self._tail = _Tail(self.end, tail_bytes)
         self._journal = Journal(folder)
+        if self._journal.cut_bytes:
+            _log.warning(
+                "the journal of the spool: %d bytes cannot be read, and are cut off; destinations and their"
+                " counts go on where it had them before, or are sent all that is left, and count anew",
+                self._journal.cut_bytes,
+            )
         # Without a readable journal a consumer gets all that was left: rather sent twice than lost.
         self._has_cursors = not self._journal.is_new
         self._to_sync: list[int] = []

@@ -14,6 +14,7 @@ import pytest
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import REPOSITORY, GatewayProcess
 from tests.rig.manifests import ENVIRONMENT, chat, chat_body, standard_documents, virtual_account
+from tests.rig.until import until
 
 CONFIGURATION, USAGE, PORT, STATE = 1, 2, 3, 4
 
@@ -135,6 +136,23 @@ def test_state_folder_is_free_after_a_kill(tmp_path: Path, upstream: FakeUpstrea
     )
     with second:
         assert chat(second, "fake/normal").status == 200
+
+
+def test_a_state_folder_that_control_cannot_use(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Said in words, and not as a traceback with each try; once it is mended control comes by itself."""
+    (tmp_path / "state" / "spool" / "journal").mkdir(mode=0o700, parents=True)
+    (tmp_path / "state").chmod(0o700)
+    documents = standard_documents(upstream.base_url, 1)
+    options = ["--state-dir", str(tmp_path / "state")]
+    process = GatewayProcess(tmp_path / "gateway", documents, options=options, environment=ENVIRONMENT)
+    try:
+        process.launch()
+        until(lambda: "the state folder cannot be used: " in process.log, what="a word of it", timeout_s=30.0)
+        assert "Traceback" not in process.log
+        (tmp_path / "state" / "spool" / "journal").rmdir()
+        process.wait_until_ready()
+    finally:
+        process.kill()
 
 
 def test_open_control_plane_needs_a_token(launch: Any) -> None:

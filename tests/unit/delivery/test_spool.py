@@ -210,7 +210,9 @@ def test_a_new_consumer_gets_what_comes_from_now_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [None, b"", b"{", b'{"cursors": 3}'], ids=["none", "empty", "torn", "other"]
 )
-def test_without_readable_cursors_all_that_is_left_is_sent(tmp_path: Path, content: bytes | None) -> None:
+def test_without_readable_cursors_all_that_is_left_is_sent(
+    tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
     """Rather twice than never."""
     spool = Spool(tmp_path)
     spool.append(make_payload(1))
@@ -221,6 +223,8 @@ def test_without_readable_cursors_all_that_is_left_is_sent(tmp_path: Path, conte
         cursors.write_bytes(content)
     spool = Spool(tmp_path)
     assert len(read_all(spool.reader("destination"))) == 1
+    # What is lost with an unreadable one is said; without one there may never have been a destination.
+    assert ["cannot be read" in message for message in caplog.messages] == [True] * bool(content)
     spool.close()
 
 
