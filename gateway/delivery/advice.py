@@ -310,10 +310,10 @@ RULES: Final[tuple[Rule[Try], ...]] = (
     ),
     Rule(
         "the endpoint limits its intake",
-        "Calls wait in the spool, which is bounded, and go out later, not before its Retry-After. If it "
-        "goes on, more arrives than the plan takes: send less (sampling, no request data, when filters), "
-        "or raise the limit. Elastic Cloud Hosted: a larger Elasticsearch raises it; Serverless: rare "
-        "and passing.",
+        "Calls wait in the spool, which is bounded, and go out later, not before its Retry-After; of metrics "
+        "the next request holds what this one did. If it goes on, more arrives than the plan takes: send "
+        "less (sampling, no request data, when filters), or raise the limit. Elastic Cloud Hosted: a larger "
+        "Elasticsearch raises it; Serverless: rare and passing.",
         _answered(429),
     ),
     Rule(
@@ -454,8 +454,8 @@ RULES: Final[tuple[Rule[Try], ...]] = (
     ),
     Rule(
         "the endpoint is out of service for now",
-        "Calls wait in the spool, which is bounded, and go out when it is back. If it goes on, see its "
-        "state and its log.",
+        "Calls wait in the spool, which is bounded, and go out when it is back; of metrics the next request "
+        "holds what this one did. If it goes on, see its state and its log.",
         lambda tried: _answered(502, 503)(tried) or _says_unavailable(tried),
     ),
     Rule(

@@ -368,6 +368,10 @@ class Spool:
                 _log.warning("spool file %s cannot be read and is removed", path.name)
                 path.unlink()
                 continue
+            if segments and segment.first < segments[-1].end:
+                # A copy: its frames would be there twice, and a reader's count never end.
+                _log.warning("spool file %s overlaps the one before, and is left alone", path.name)
+                continue
             segments.append(segment)
         for segment, following in zip_longest(segments, segments[1:]):
             _tell_damage(segment, following)

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 _PREFACE_BYTES: Final = 24
 _HEAD_BYTES: Final = 9
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING = 0, 1, 3, 4, 6
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 _ACK = _END_STREAM = 1
 _END_HEADERS: Final = 4
 _LONG: Final = 127
@@ -102,8 +102,11 @@ class Http2Answers:
             yield _frame((_SETTINGS, _ACK, b""), 0)
         elif kind == _PING and not flags & _ACK:
             yield _frame((_PING, _ACK, payload), 0)
-        elif kind == _DATA and flags & _END_STREAM:
-            yield from [_frame(frame, stream) for frame in self._frames]
+        elif kind == _DATA:
+            if payload:  # so that a connection may be used again and again
+                yield _frame((_WINDOW_UPDATE, 0, struct.pack("!I", len(payload))), 0)
+            if flags & _END_STREAM:
+                yield from [_frame(frame, stream) for frame in self._frames]
 
 
 def _frame(frame: Frame, stream: int) -> bytes:

@@ -213,6 +213,10 @@ async def test_rejected_points_are_counted() -> None:
     await bench.sender.send()
     assert (bench.ledger()["exported"], bench.ledger()["rejected"]) == (1, 1)
     assert bench.sender.entry()["last_error"]["message"] == "1 data points rejected: bad name"
+    bench.points = [calls(2), calls(2, "x")]
+    bench.exchange.outcomes.append(Outcome(Verdict.DELIVERED, 200, "bad name", rejected=99))
+    await bench.sender.send()
+    assert bench.sender.entry()["last_error"]["message"] == "2 data points rejected: bad name"
 
 
 async def test_too_large_goes_in_halves() -> None:

@@ -704,6 +704,22 @@ def test_other_files_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
     spool.close()
 
 
+def test_a_copy_among_the_files_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of frames that were there twice some would wait for ever."""
+    spool = Spool(tmp_path)
+    for n in range(1, 5):
+        spool.append(make_payload(n))
+    spool.close()
+    copied = tmp_path / segment_files(tmp_path)[0]
+    segment_path(tmp_path, 2).write_bytes(copied.read_bytes())
+    spool = Spool(tmp_path)
+    reader = spool.reader_at("reader", None)
+    assert read_all(reader) == [make_payload(n) for n in range(1, 5)]
+    assert reader.counts() == ReaderCounts(4, 4, 0, 0, {})
+    assert caplog.messages == [f"spool file {2:020d}{SUFFIX} overlaps the one before, and is left alone"]
+    spool.close()
+
+
 def test_damage_while_running_is_passed_and_counted(tmp_path: Path) -> None:
     """A file that somebody truncates under us does not stop its readers."""
     spool = Spool(tmp_path, tail_bytes=0)
