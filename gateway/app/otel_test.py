@@ -16,6 +16,7 @@ from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import make_metrics_exchange, make_metrics_targets
 from gateway.config import Config, SecretSource
 from gateway.config.check import check_destinations
+from gateway.config.otel_environment import NAME as ENVIRONMENT
 from gateway.delivery.exchange import AnyExchange, FindProxy
 from gateway.delivery.probe import Probe, ProbeResult, probe_all
 from gateway.proxies import Proxies
@@ -36,6 +37,9 @@ def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> i
     if checked.config is None:
         sys.stderr.write("".join(f"{error}\n" for error in checked.errors))
         return FAILED
+    # Of manifests `check-config` says more; of the variables this is where they are tried.
+    told = [problem for problem in checked.problems if problem.file == Path(ENVIRONMENT)]
+    sys.stderr.write("".join(f"{problem}\n" for problem in told))
     find_proxy = Proxies(environment()).find
     results = asyncio.run(probe_all(make_probes(checked.config, secrets, find_proxy), find_proxy))
     sys.stdout.write(_as_json(results) if as_json else _as_text(results))
@@ -62,7 +66,10 @@ def _as_json(results: Sequence[ProbeResult]) -> str:
 
 def _as_text(results: Sequence[ProbeResult]) -> str:
     if not results:
-        return "there is no destination: add a manifest of type gateway-otel-config\n"
+        return (
+            "there is no destination: add a manifest of type gateway-otel-config, or set"
+            " OTEL_EXPORTER_OTLP_ENDPOINT\n"
+        )
     return "".join(_lines(result) for result in results)
 
 

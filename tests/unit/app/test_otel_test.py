@@ -64,6 +64,18 @@ def test_nothing_to_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "no destination" in capsys.readouterr().out
 
 
+def test_variables_that_come_to_nothing_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who tries whether they work is told why they do not; apart, so that JSON stays JSON."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENPOINT", "http://127.0.0.1:4318")
+    assert run_otel_test(write(tmp_path), None, as_json=True) == FAILED
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"results": []}
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: it is not set" in said.err
+    assert "OTEL_EXPORTER_OTLP_ENPOINT: it has no effect" in said.err
+
+
 def test_a_configuration_with_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They are printed."""
     assert run_otel_test(write(tmp_path, "type: nothing\n"), None, as_json=False) == FAILED
