@@ -239,7 +239,7 @@ class Sender:
 
     def _select(self, frame: SpansFrame) -> Select:
         destination = self._destination
-        selection = destination.selection
+        selection = self._bits.selection(frame.config_version, destination)
         wanted = self._bits.wanted(frame.config_version, destination)
         if selection.is_plain and all(call.destination_mask & wanted for call in frame.calls):
             return everything

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.delivery.destination import Destination
 from gateway.delivery.mask_bits import MaskBits
+from gateway.delivery.selection import Selection
 from gateway.wire.frames import CallSpans
 from tests.rig.frame_maker import make_call
 
@@ -36,6 +39,43 @@ def test_a_destination_that_was_not_in_the_list_takes_nobodys_place() -> None:
     bits.note("old", [destination("a", 0)])
     assert is_wanted(bits, make_call("x", mask=0b10), "old", destination("b", 0))
     assert not is_wanted(bits, make_call("x", mask=0), "old", destination("b", 0))
+
+
+def sampled(name: str, ratio: float | None, *, is_parent_based: bool = True) -> Destination:
+    selection = Selection(has_content=False, sampling_ratio=ratio, is_parent_based=is_parent_based)
+    return replace(destination(name, 0), selection=selection)
+
+
+def test_a_ratio_is_that_of_its_version(tmp_path: Path) -> None:
+    """What else a destination wants of a call is what it wants now."""
+    file = tmp_path / "destinations"
+    MaskBits(file).note("old", [sampled("a", 0.5, is_parent_based=False), sampled("b", None)])
+    bits = MaskBits(file)
+    now = sampled("a", 0.1)
+    assert bits.selection("old", now) == Selection(
+        has_content=False, sampling_ratio=0.5, is_parent_based=False
+    )
+    assert bits.selection("old", sampled("b", 0.1)) == Selection(has_content=False)
+    assert bits.selection("unknown", now) is now.selection
+
+
+def test_what_was_not_there_was_not_sampled() -> None:
+    """Nor is it noted on a span that one in ten was taken."""
+    bits = MaskBits()
+    bits.note("old", [sampled("a", 0.5)])
+    new, plain = sampled("b", 0.1), sampled("c", None)
+    assert bits.selection("old", new) == Selection(has_content=False)
+    assert bits.selection("old", plain) is plain.selection
+
+
+def test_a_list_of_an_earlier_version_has_bits_alone(tmp_path: Path) -> None:
+    """Then the present ratio counts, as it did there."""
+    file = tmp_path / "destinations"
+    file.write_bytes(msgspec.msgpack.encode({"old": {"a": 0, "b": 1}}))
+    bits = MaskBits(file)
+    now = sampled("b", 0.1)
+    assert is_wanted(bits, make_call("x", mask=0b10), "old", now)
+    assert bits.selection("old", now) is now.selection
 
 
 def test_the_lists_outlive_the_process(tmp_path: Path) -> None:

@@ -404,6 +404,17 @@ async def test_a_change_of_filters_takes_what_was_delivered_of_a_frame_as_repeat
     assert bench.sender.entry()["resent_total"] == 1
 
 
+async def test_calls_that_wait_say_by_which_ratio_they_were_chosen(bench: Bench) -> None:
+    """All of them were, whatever the ratio is now: no backend may take each for ten, nor are they kept ones."""
+    bench.bits.note("v1", [changed(DESTINATION, selection=Selection(sampling_ratio=1.0))])
+    bench.make_sender(changed(DESTINATION, selection=Selection(sampling_ratio=0.0)))
+    bench.append(1)
+    await bench.drain()
+    (span,) = bench.exchange.bodies[0].resource_spans[0].scope_spans[0].spans
+    assert span.trace_state == "ot=th:0"
+    assert bench.sender.entry()["kept_unsampled_total"] == 0
+
+
 async def test_a_disabled_destination_keeps_its_calls(bench: Bench) -> None:
     """A missing secret loses nothing: they go out when it is there."""
     disabled = Destination("elastic", "https://host/v1/traces", {}, {}, 0, disabled="env:KEY is not set")
