@@ -405,7 +405,7 @@ async def test_a_change_of_filters_takes_what_was_delivered_of_a_frame_as_repeat
 
 
 async def test_calls_that_wait_say_by_which_ratio_they_were_chosen(bench: Bench) -> None:
-    """All of them were, whatever the ratio is now: no backend may take each for ten, nor are they kept ones."""
+    """All of them were, whatever the ratio is now: no backend may take one for ten, nor were they kept."""
     bench.bits.note("v1", [changed(DESTINATION, selection=Selection(sampling_ratio=1.0))])
     bench.make_sender(changed(DESTINATION, selection=Selection(sampling_ratio=0.0)))
     bench.append(1)
