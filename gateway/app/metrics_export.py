@@ -426,7 +426,7 @@ class MetricsExport:
 def make_metrics_exchange(destination: Destination, find_proxy: FindProxy) -> Exchange:
     """The way to a destination of metrics."""
     if destination.protocol == "grpc":
-        return GrpcExchange(METRICS_METHOD)
+        return GrpcExchange(METRICS_METHOD, find_proxy)
     return HttpExchange(find_proxy, make_json=request_json)
 
 

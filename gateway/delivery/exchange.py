@@ -162,12 +162,12 @@ class AnyExchange:
     """Speaks each destination's protocol. Made inside the event loop that uses it.
 
     Args:
-        find_proxy: As in `HttpExchange`; grpcio reads the environment's proxies by itself.
+        find_proxy: As in `HttpExchange`.
     """
 
     def __init__(self, find_proxy: FindProxy = lambda _: None) -> None:
         self._http = HttpExchange(find_proxy)
-        self._grpc = GrpcExchange()
+        self._grpc = GrpcExchange(find_proxy=find_proxy)
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
         """Send *body*, an `ExportTraceServiceRequest`, in the form that the destination wants."""

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import importlib
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
@@ -23,8 +24,8 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it h
 
 from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
-from gateway.egress import EgressRefusedError, EgressRules
-from gateway.tls_files import NO_FILES, TlsFiles, make_context
+from gateway.egress import EgressRefusedError
+from gateway.tls_files import NO_FILES, make_context, signature_of
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -77,13 +78,18 @@ class GrpcExchange:
 
     Args:
         method: Of the signal's service.
+        find_proxy: Gives the proxy that leads to an endpoint, None to connect directly. grpcio would read the
+            environment by itself, but not the variables in capitals, nor networks in `NO_PROXY`.
     """
 
-    def __init__(self, method: str = METHOD) -> None:
+    def __init__(
+        self, method: str = METHOD, find_proxy: Callable[[str], str | None] = lambda _: None
+    ) -> None:
         self._method = method
+        self._find_proxy = find_proxy
         self._grpc = find_grpc()
         self._channel: Any = None
-        self._made_for: tuple[str, TlsFiles, EgressRules] | None = None
+        self._made_for: tuple[object, ...] | None = None
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
         """Send *body*, an `ExportTraceServiceRequest`."""
@@ -110,11 +116,15 @@ class GrpcExchange:
             self._channel = None
 
     def _call(self, grpc: ModuleType, destination: Destination, body: bytes) -> Any:
-        made_for = (destination.endpoint, destination.tls, destination.egress)
+        proxy = self._find_proxy(_url_of(destination.endpoint))
+        tls = destination.tls
+        # The files too, as they are: a certificate that was renewed in its place is used.
+        made_for = (destination.endpoint, tls, signature_of(tls), destination.egress, proxy)
         if self._channel is None or self._made_for != made_for:
             if self._channel is not None:
                 self._channel.close()
-            self._channel, self._made_for = _open_channel(grpc, destination), made_for
+                self._channel = None
+            self._channel, self._made_for = _open_channel(grpc, destination, proxy), made_for
         compression = (
             grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
         )
@@ -147,19 +157,27 @@ def target_of(endpoint: str) -> tuple[str, bool]:
     Raises:
         ValueError: It has no host, or no port.
     """
-    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+    parts = urlsplit(_url_of(endpoint))
     if parts.hostname is None:
         raise ValueError("an endpoint without a host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{host}:{parts.port or _PORTS.get(parts.scheme, 443)}", parts.scheme != "http"
 
 
-def _open_channel(grpc: ModuleType, destination: Destination) -> Any:
+def _url_of(endpoint: str) -> str:
+    return endpoint if "://" in endpoint else f"https://{endpoint}"
+
+
+def _open_channel(grpc: ModuleType, destination: Destination, proxy: str | None) -> Any:
     target, is_secure = target_of(destination.endpoint)
     # gRPC looks names up itself, so of these only the name is known here.
     if refusal := destination.egress.refusal_of_host(target.rpartition(":")[0]):
         raise EgressRefusedError(refusal)
-    options = [("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 10_000)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.enable_retries", 0),
+        ("grpc.max_reconnect_backoff_ms", 10_000),
+        ("grpc.enable_http_proxy", 0) if proxy is None else ("grpc.http_proxy", proxy),
+    ]
     if not is_secure:
         return grpc.insecure_channel(target, options)
     files = destination.tls

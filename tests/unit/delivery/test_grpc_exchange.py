@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -192,6 +193,48 @@ async def test_nobody_there(exchange: GrpcExchange, endpoint: str) -> None:
     destination = Destination("x", endpoint, {}, {}, 0, protocol="grpc", timeout_s=10.0)
     outcome = await exchange.post(destination, body())
     assert (outcome.verdict, outcome.status, outcome.is_unsent) == (Verdict.RETRY, None, True)
+
+
+@requires("grpc")
+@pytest.mark.parametrize("endpoint", ["http://collector.invalid:4317", "https://collector.invalid:4317"])
+async def test_a_proxy_leads_there(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that leads to any other endpoint, and not what grpcio reads of the environment by itself."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"HTTP/1.1 403 No\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    urls: list[str] = []
+
+    def find_proxy(url: str) -> str:
+        urls.append(url)
+        return f"http://user:canary@127.0.0.1:{port}"
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        exchange = GrpcExchange(find_proxy=find_proxy)
+        destination = Destination("x", endpoint, {}, {}, 0, protocol="grpc", timeout_s=10.0)
+        outcome = await exchange.post(destination, body())
+        await exchange.close()
+    assert urls == [endpoint]
+    assert asked[0] == b"CONNECT collector.invalid:4317 HTTP/1.1\r\n"
+    assert (outcome.verdict, outcome.is_unsent) == (Verdict.RETRY, True)
+    assert "proxy returned response code 403" in outcome.message
+    assert "canary" not in outcome.message
+
+
+@requires("grpc")
+async def test_without_a_proxy_there_is_none(sink: GrpcSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`NO_PROXY` with a network in it says so, which grpcio does not understand."""
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    exchange = GrpcExchange()
+    assert (await exchange.post(to(sink), body())).verdict is Verdict.DELIVERED
+    await exchange.close()
 
 
 @requires("grpc")

@@ -87,7 +87,7 @@ def test_a_replaced_file_is_read_again(files: TlsFiles) -> None:
 
 @requires("grpc")
 async def test_over_grpc(files: TlsFiles) -> None:
-    """The same files."""
+    """The same files, and used anew when one was replaced: nobody restarts for a renewed certificate."""
     import grpc  # type: ignore[import-untyped,import-not-found,unused-ignore]  # an extra, without stubs
 
     from tests.rig.otlp_grpc import GrpcSink
@@ -104,6 +104,10 @@ async def test_over_grpc(files: TlsFiles) -> None:
         assert (await exchange.post(destination, b"")).verdict is Verdict.DELIVERED
         denied = await exchange.post(replace(destination, tls=TlsFiles(), timeout_s=1.0), b"")
         assert denied.verdict is Verdict.RETRY
+        os.utime(files.ca_file, ns=(1, 1))
+        files.ca_file.write_text("no certificate")
+        replaced = await exchange.post(destination, b"")
+        assert (replaced.verdict, "tls.ca_file holds no" in replaced.message) == (Verdict.RETRY, True)
         absent = await exchange.post(replace(destination, tls=TlsFiles(Path("/absent.pem"))), b"")
         assert (absent.verdict, "tls.ca_file cannot be read" in absent.message) == (Verdict.RETRY, True)
         await exchange.close()
