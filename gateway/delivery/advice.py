@@ -330,6 +330,11 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         _unanswered(r"tls\.(ca|cert|key)_file"),
     ),
     Rule(
+        "what was to be sent cannot be written as JSON",
+        "That alone is dropped, and counted; encoding: proto sends it as it is.",
+        _unanswered("not an Export"),
+    ),
+    Rule(
         "the request is too large for the endpoint",
         "Smaller requests are tried by themselves. Lower batch.max_bytes (Elastic takes 4,000,000 bytes "
         "uncompressed), or raise the collector's max_request_body_size.",

@@ -245,6 +245,11 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "rejects (HTTP 200: it does not say why)",
         "counted as rejected",
     ),
+    "no json": (
+        Try(LOCAL, "http/json", message="not an ExportTraceServiceRequest"),
+        "cannot be written as JSON",
+        "encoding: proto",
+    ),
     "no gzip": (
         Try(LOCAL, status=400, message="HTTP 400: unsupported Content-Encoding: gzip"),
         "does not take gzip",
