@@ -32,10 +32,11 @@ METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsServic
 MISSING: Final = "type: grpc needs grpcio, which is not installed; install gateway[grpc], or set type: http"
 _PORTS: Final = {"http": 4317, "https": 443}
 _OK: Final = 200
+_LATE: Final = "DEADLINE_EXCEEDED"
 # By name, as the collector maps them; what is not here is 500.
 _HTTP_STATUS: Final = {
     "CANCELLED": 503,
-    "DEADLINE_EXCEEDED": 503,
+    _LATE: 503,
     "ABORTED": 503,
     "OUT_OF_RANGE": 503,
     "UNAVAILABLE": 503,
@@ -107,6 +108,10 @@ class GrpcExchange:
             call.cancel()
             raise
         outcome = _outcome(call)
+        if call.code().name == _LATE:
+            # Its connection may be one that something between has forgotten. Calls on it would be late until
+            # the system gives it up, which takes a quarter of an hour.
+            await self.close()
         return replace(outcome, message=destination.shown_text(outcome.message))
 
     async def close(self) -> None:
@@ -175,6 +180,7 @@ def _open_channel(grpc: ModuleType, destination: Destination, proxy: str | None)
         raise EgressRefusedError(refusal)
     options: list[tuple[str, int | str]] = [
         ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),  # else a channel that is made anew has the old connection
         ("grpc.max_reconnect_backoff_ms", 10_000),
         ("grpc.enable_http_proxy", 0) if proxy is None else ("grpc.http_proxy", proxy),
     ]
@@ -224,7 +230,7 @@ def _outcome(call: Any) -> Outcome:
     judged = judge(Answer(status, "", b"", ""), 0.0)
     return Outcome(
         judged.verdict,
-        status if is_answered and code != "DEADLINE_EXCEEDED" else None,
+        status if is_answered and code != _LATE else None,
         message,
         retry_after_s=_retry_after_s(call.trailing_metadata() or ()),
         is_unsent=is_unsent,

@@ -52,12 +52,17 @@ def reset(code: int) -> Frame:
 class Http2Answers:
     """The server; use it as a context manager.
 
+    Args:
+        frames: The answer to each call.
+        silent: So many connections, the first, get none.
+
     Attributes:
         port: Where it listens.
     """
 
-    def __init__(self, *frames: Frame) -> None:
+    def __init__(self, *frames: Frame, silent: int = 0) -> None:
         self._frames = frames
+        self._silent = silent
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
@@ -83,9 +88,10 @@ class Http2Answers:
             except OSError:
                 return
             self._connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            is_silent = len(self._connections) <= self._silent
+            threading.Thread(target=self._serve, args=(connection, is_silent), daemon=True).start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, is_silent: bool) -> None:  # noqa: FBT001 - a thread's argument
         file = connection.makefile("rb")
         try:
             connection.sendall(_frame((_SETTINGS, 0, b""), 0))
@@ -93,7 +99,8 @@ class Http2Answers:
             while head := file.read(_HEAD_BYTES):
                 kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9], "big")
                 payload = file.read(int.from_bytes(head[:3], "big"))
-                connection.sendall(b"".join(self._replies(kind, flags, stream, payload)))
+                if kind != _DATA or not is_silent:
+                    connection.sendall(b"".join(self._replies(kind, flags, stream, payload)))
         except OSError:
             pass  # the client has gone
 

@@ -187,6 +187,15 @@ async def test_an_endpoint_that_hangs_is_given_up(sink: GrpcSink, exchange: Grpc
 
 
 @requires("grpc")
+async def test_a_connection_that_is_silent_is_given_up(exchange: GrpcExchange) -> None:
+    """A balancer may have forgotten it: calls on it were late for a quarter of an hour, as TCP tries on."""
+    with Http2Answers(http2.trailers_only(0), silent=1) as server:
+        late = await exchange.post(replace(at(server), timeout_s=0.2), body())
+        assert (late.verdict, late.status, late.is_unsent) == (Verdict.RETRY, None, False)
+        assert (await exchange.post(at(server), body())).verdict is Verdict.DELIVERED
+
+
+@requires("grpc")
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://nowhere.invalid:4317"])
 async def test_nobody_there(exchange: GrpcExchange, endpoint: str) -> None:
     """The calls wait, and nobody can have got them: the next try is no repetition."""
