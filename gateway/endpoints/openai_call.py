@@ -12,6 +12,7 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://doc
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Final, TypeVar
 
 import msgspec
@@ -24,6 +25,9 @@ from gateway.model import Call, Endpoint, Quirks
 MAX_MEMBERS: Final = 1000
 """Top-level fields of a body; no API has a hundred."""
 
+# To servers that do not tell upper and lower case apart (Go's JSON, and so Ollama) each is `model`, and the
+# last one counts.
+_LIKE_MODEL: Final = frozenset(map("".join, product(*("mM", "oO", "dD", "eE", "lL")))) - {"model"}
 _MAX_OPTIONS_BYTES: Final = 16 * 1024
 _T = TypeVar("_T")
 
@@ -64,6 +68,9 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         InvalidBody: Not an object, or a field that the gateway acts on has the wrong type.
     """
     fields = split_body(body)
+    if not _LIKE_MODEL.isdisjoint(fields):
+        msg = 'The body has a field that servers may take for another "model". Write it once, in lower case.'
+        raise InvalidBody(msg, param="model")
     asked = _member(fields, "model", _texts) or model
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'

@@ -34,10 +34,12 @@ _DISPOSITION: Final = re.compile(
 _NAME: Final = re.compile(
     rb"(?<![\w*-])name(\*?)\s*=\s*(?:\"([^\"\\]*)\"|([^\";\s\\]+))(?=\s*(?:;|\Z))", re.IGNORECASE
 )
-_NAMES: Final = re.compile(rb"(?<![\w*-])name\*?\s*=", re.IGNORECASE)
+# Also in the pieces of RFC 2231 (`name*0=mo; name*1=del`), which some parsers put behind what `name` says.
+_NAMES: Final = re.compile(rb"(?<![\w*-])name(?:\*[0-9]*\*?)?\s*=", re.IGNORECASE)
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _CLOSE: Final = b"--"
+_MODEL: Final = b"model"
 
 
 class _State(enum.Enum):
@@ -164,8 +166,11 @@ class ModelField:
         if end < 0:
             return False
         name = _field_name(self._buffer[self._at : end])
+        if name != _MODEL and name.lower() == _MODEL:
+            # To servers that do not tell upper and lower case apart this is a second one.
+            raise InvalidBody('The form\'s "model" is to be written in lower case.', param="model")
         self._give(out, end + len(_HEAD_END))
-        self._state = _State.MODEL if name == b"model" else _State.CONTENT
+        self._state = _State.MODEL if name == _MODEL else _State.CONTENT
         return True
 
     def _pass_model(self, out: list[bytes]) -> bool:
