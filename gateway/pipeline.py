@@ -394,6 +394,11 @@ class Pipeline:
                 self._dropping -= 1
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force now; a request that has begun holds its own."""
+        return self._current.snapshot
+
+    @property
     def open_count(self) -> int:
         """Requests now inside."""
         return len(self._open)

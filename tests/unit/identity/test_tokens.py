@@ -125,6 +125,37 @@ def test_expiry_is_the_first_moment_of_refusal() -> None:
         )
 
 
+class SignedOnes:
+    """Tokens that begin with `signed` are good, and too old."""
+
+    def find(self, token: bytes, digest: bytes) -> Caller | None:
+        raise AssertionError("asked whether it is good now")
+
+    def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+        return OTHER if token.startswith(b"signed") else None
+
+    def knows(self, digest: bytes) -> bool:
+        return False
+
+
+def test_who_goes_on() -> None:
+    """By a token of the gateway's own as long as that works, by a signed one also when it is too old."""
+    identity = Identity(
+        [make_credential("t", APP), make_credential("over", APP, expires_at_s=1)], SignedOnes()
+    )
+
+    def again(token: str) -> Caller:
+        return identity.identify_again(FakeHeaders([("authorization", f"Bearer {token}")]))
+
+    assert again("t") is APP
+    assert again("signed") is OTHER
+    for token, why in (("over", "expired"), ("unknown", "not known here"), ("", "not known here")):
+        with pytest.raises(InvalidApiKey, match=why):
+            again(token)
+    with pytest.raises(InvalidApiKey, match="not known here"):
+        Identity([]).identify_again(FakeHeaders([("x-api-key", "t")]))
+
+
 class NoisyBytes(bytes):
     """A hash that cannot be compared byte by byte."""
 
