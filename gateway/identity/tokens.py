@@ -148,11 +148,11 @@ class Identity:
         Raises:
             InvalidApiKey: No token, or none that is known and not expired.
         """
-        tokens = [
-            token.strip(_SPACE).encode("latin-1", errors="replace")
-            for token in (headers.get("x-goog-api-key"), _token(headers), key)
-            if token
+        sent = [
+            (token or "").strip(_SPACE) for token in (headers.get("x-goog-api-key"), _token(headers), key)
         ]
+        # A blank is none: `?key=%20` would be the hash of nothing.
+        tokens = [token.encode("latin-1", errors="replace") for token in sent if token]
         refusal: GatewayError = InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
         for token in tokens:
             digest = hashlib.sha256(token).digest()

@@ -231,13 +231,26 @@ def test_google_s_ways(headers: list[tuple[str, str]], key: str, caller: Caller)
         ([("x-goog-api-key", "wrong")], "", "not known"),
         ([("x-goog-api-key", "wrong")], "worse", "not known"),
         ([("x-goog-api-key", "expired")], "", "expired"),
-        ([("x-goog-api-key", " ")], "", "not known"),
+        ([("x-goog-api-key", " ")], "", "No API key"),
+        ([], " ", "No API key"),
+        ([("x-goog-api-key", " "), ("authorization", "Bearer  ")], "\t", "No API key"),
     ],
 )
 def test_none_of_google_s_ways(headers: list[tuple[str, str]], key: str, message: str) -> None:
     """Else the caller is told what is missing."""
     with pytest.raises(InvalidApiKey, match=message):
         google(*headers, key=key)
+
+
+def test_the_hash_of_nothing() -> None:
+    """Whoever sends a blank has sent nothing, even where a manifest has the hash of that."""
+    identity = Identity([make_credential("", APP)])
+    for headers, key in (([], " "), ([], "\t "), ([("x-goog-api-key", " ")], "")):
+        with pytest.raises(InvalidApiKey):
+            identity.identify_google(FakeHeaders(headers), key)
+    for name in ("authorization", "x-api-key", "x-tfy-api-key"):
+        with pytest.raises(InvalidApiKey):
+            identity.identify(FakeHeaders([(name, "Bearer " if name == "authorization" else " ")]))
 
 
 SECRET = b"provider key"
