@@ -38,6 +38,7 @@ from gateway.endpoints.provider_path import (
     read_query,
     rename_in_query,
     with_query,
+    words_in,
 )
 from gateway.errors import AccountRequired, GatewayError, InvalidBody, UnsupportedParameter
 from gateway.failover import UNOBSERVED
@@ -445,7 +446,7 @@ class _Crossing:
         # Of what is a caller's own also where the account is named: naming it gives no right to the object.
         if naming.account and not may_be_own:
             return None
-        origin = await responder.find_made([unquote(word) for word in asked.path.split("/")])
+        origin = await responder.find_made(list(words_in(asked.path)))
         if origin is None and not naming.account and asked.dialect is not None and held is not None:
             origin = await responder.find_made(list(ids_asked(held)))
         return origin
