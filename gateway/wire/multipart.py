@@ -40,6 +40,7 @@ _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _CLOSE: Final = b"--"
 _MODEL: Final = b"model"
+_MODEL_HEAD: Final = b'Content-Disposition: form-data; name="model"\r\n\r\n'
 
 
 class _State(enum.Enum):
@@ -70,13 +71,17 @@ class ModelField:
         is_ended: The last boundary has passed.
     """
 
-    def __init__(self, boundary: bytes, replace: Callable[[str], str]) -> None:
+    def __init__(
+        self, boundary: bytes, replace: Callable[[str], str], missing: Callable[[], str] | None = None
+    ) -> None:
         """Begin.
 
         Args:
             boundary: As `find_boundary` gives it.
             replace: Gives what goes out for a model that came in; called once for each such field.
+            missing: Gives what a form gets at its end that has no such field; "" or None: nothing.
         """
+        self._missing = missing
         self._mark = b"--" + boundary
         self._delimiter = _LINE_END + self._mark
         self._replace = replace
@@ -150,6 +155,8 @@ class ModelField:
         if len(following) < len(_LINE_END):
             return False
         if following == _CLOSE:
+            if self._missing is not None and (model := self._missing()):
+                out.append(_LINE_END + _MODEL_HEAD + model.encode() + self._delimiter)
             self._state = _State.END
             self.is_ended = True
         elif following == _LINE_END:
@@ -170,6 +177,8 @@ class ModelField:
             # To servers that do not tell upper and lower case apart this is a second one.
             raise InvalidBody('The form\'s "model" is to be written in lower case.', param="model")
         self._give(out, end + len(_HEAD_END))
+        if name == _MODEL:
+            self._missing = None
         self._state = _State.MODEL if name == _MODEL else _State.CONTENT
         return True
 
