@@ -31,7 +31,10 @@ _PARTS_OF_TOOLS: Final = ("svg",)
 # Of a chat Claude gets tools that it runs itself as they came, too.
 _WITH_TOOLS: Final[Dialect] = "anthropic"
 
-_lists: Final = msgspec.json.Decoder(list[Any])
+_DEFAULT: Final = "default"
+"""For the fallbacks that the provider itself has for a model."""
+
+_lists: Final = msgspec.json.Decoder(list[Any] | str | None)
 
 
 class FurtherModel(NamedTuple):
@@ -63,9 +66,13 @@ def _items(raw: msgspec.Raw | None) -> list[Any]:
     if raw is None:
         return []
     try:
-        return _lists.decode(raw)
+        found = _lists.decode(raw)
     except UNREADABLE:
         return []
+    if isinstance(found, list):
+        return found
+    # Some servers take one name in place of a list of them.
+    return [found] if isinstance(found, str) and found != _DEFAULT else []
 
 
 def _named(part: Any, field: str) -> Iterator[FurtherModel]:

@@ -30,6 +30,7 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
         ({"fallbacks": [{"model": "b", "max_tokens": 5}]}, [("b", "fallbacks")]),
         ({"fallbacks": ["b"]}, [("b", "fallbacks")]),
         ({"fallbacks": "default", "models": None}, []),
+        ({"models": "b", "tools": "model"}, [("b", "models")]),
         ({"models": [1, None, ["b"], {"model": 2}], "tools": {"model": "b"}}, []),
         ({"tools": [FUNCTION, "x", None]}, []),
         ({"tools": [FUNCTION, {"type": "advisor_20260301", "model": "b"}]}, [("b", "tools")]),
