@@ -25,7 +25,7 @@ from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import full_name, unread_call
+from gateway.endpoints.openai_call import check_model, full_name, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
@@ -38,6 +38,7 @@ from gateway.endpoints.provider_path import (
     read_query,
     rename_in_query,
     with_query,
+    words_in,
 )
 from gateway.errors import AccountRequired, GatewayError, InvalidBody, UnsupportedParameter
 from gateway.failover import UNOBSERVED
@@ -175,7 +176,13 @@ class PassThrough:
             return form
         is_json = "json" in kind.lower() or not kind
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            return HeldJson(await self._read_body(client, trace), naming)
+            body = await self._read_body(client, trace)
+            if asked.calls_model:
+                check_model(body)
+            return HeldJson(body, naming)
+        if asked.calls_model:
+            # Of another kind nobody here could see which model it names.
+            raise InvalidBody("The call needs a body of multipart/form-data, or JSON.", param="content-type")
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)
@@ -263,6 +270,11 @@ class _Naming:
     def may_change_late(self) -> bool:
         """A model that comes late may leave with another length."""
         return self._is_model_call
+
+    @property
+    def missing_model(self) -> str:
+        """See `gateway.passed_body.Naming`: left to the provider, it would be one that nobody looked at."""
+        return "" if self.plan is None or self._sent_model else self.model
 
     def name_at(self, target: Target, model: str) -> str:
         """What *target* calls the model that the call names *model*."""
@@ -445,7 +457,7 @@ class _Crossing:
         # Of what is a caller's own also where the account is named: naming it gives no right to the object.
         if naming.account and not may_be_own:
             return None
-        origin = await responder.find_made([unquote(word) for word in asked.path.split("/")])
+        origin = await responder.find_made(list(words_in(asked.path)))
         if origin is None and not naming.account and asked.dialect is not None and held is not None:
             origin = await responder.find_made(list(ids_asked(held)))
         return origin

@@ -33,6 +33,10 @@ class Naming(Protocol):
     def may_change_late(self) -> bool:
         """A model that comes late may leave with another length."""
 
+    @property
+    def missing_model(self) -> str:
+        """The model of a body that names none where it has to, by what was said beside it; "" for nothing."""
+
     def take(self, model: str) -> None:
         """Take the model that the body names; raises where it cannot be the call's."""
 
@@ -84,11 +88,12 @@ class HeldJson(HeldBody):
     def __init__(self, body: bytes, naming: Naming) -> None:
         """Hold *body*, whose model *naming* learns."""
         super().__init__(body)
+        self._naming = naming
         rewrite_model(body, lambda model: _taken(model, naming))
 
     def written_for(self, rename: Rename) -> bytes:
         """With another name of its model; as it came where that is the same."""
-        return rewrite_model(self.held, rename)
+        return rewrite_model(self.held, rename, missing=self._naming.missing_model)
 
 
 class StreamedBody:
@@ -225,8 +230,17 @@ class Form:
         head = b"".join(self._head)
         if not self._is_ended:
             return _FormOnItsWay(self, self._boundary, head, rename)
-        field = ModelField(self._boundary, rename)
+        field = ModelField(self._boundary, rename, self.missing_for(rename))
         return field.feed(head) + field.finish()
+
+    def missing_for(self, rename: Rename) -> Callable[[], str]:
+        """Gives the name of the model for a target where the form itself names none."""
+
+        def name() -> str:
+            missing = self._naming.missing_model
+            return rename(missing) if missing else ""
+
+        return name
 
     def length_with(self, grown_bytes: int) -> int | None:
         """How long it gets by what the model's name adds; None while that may still change."""
@@ -266,7 +280,7 @@ class _FormOnItsWay:
         self._is_late = False
         self._is_ended = False
         self._grown_bytes = 0
-        self._field = ModelField(boundary, self._name)
+        self._field = ModelField(boundary, self._name, form.missing_for(rename))
         self._head = self._field.feed(head)
         self._is_late = True
 

@@ -37,6 +37,7 @@ from typing import Any, Final
 from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
+from gateway.endpoints.further_models import NAMING, further_models, reach
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
@@ -75,6 +76,7 @@ from gateway.overload.gate import Gate, gate_without_bounds
 from gateway.overload.priorities import USUAL, Priority
 from gateway.process import give_way
 from gateway.responder import Answer, Responder, refuse_untraced
+from gateway.routing.accounts import Accounts
 from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
@@ -206,6 +208,7 @@ class Pipeline:
                 responder.notes_parts = is_response and (plan.route is not None or wants_sealed(call))
             if refusal is not None and not plan.targets:
                 raise refusal
+            check_further(call, plan, caller, snapshot.accounts)
             if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
@@ -391,6 +394,11 @@ class Pipeline:
                 self._dropping -= 1
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force now; a request that has begun holds its own."""
+        return self._current.snapshot
+
+    @property
     def open_count(self) -> int:
         """Requests now inside."""
         return len(self._open)
@@ -492,6 +500,21 @@ def refuse_encoding(client: Client) -> None:
     if encoding and encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
+
+
+def check_further(call: Call, plan: Plan, caller: Caller, accounts: Accounts) -> None:
+    """Check the right of *caller* to the models that *call* names beside its own.
+
+    Raises:
+        ModelNotAllowed: There is none to one of them, at a target that would be asked by that name.
+    """
+    if NAMING.isdisjoint(call.fields):
+        return
+    for model in further_models(call.fields):
+        targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
+        for target in targets:
+            if reach(target.dialect, call.endpoint.dialect):
+                accounts.check_named(target.account, model.name, model.field, caller)
 
 
 def _may_answer(plan: Plan, classification: Classification) -> Sequence[Target]:

@@ -5,6 +5,7 @@
     accept             edge                      from here on errors are events, and then a close code
     dial               failover, upstream        target after target; the caller's first message waits
     relay              here                      each message as it is; who is slow makes the other side wait
+    look               identity, routing         whether the caller still may, by the configuration in force
     count              limits                    after each response; where nothing is left, the session ends
     settle             the pipeline's exit       usage from the events that passed, once
 
@@ -30,10 +31,13 @@ from gateway.errors import (
     ClientDisconnected,
     GatewayError,
     GatewayShutdown,
+    IdentityUnavailable,
     InvalidBody,
+    ModelNotFound,
     UpstreamBadReply,
     UpstreamTimeout,
     UpstreamUnreachable,
+    forget_frames,
 )
 from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
@@ -51,6 +55,7 @@ from gateway.wire import close_codes
 from gateway.wire.retry_after import wish_in_headers
 
 _SWITCHING: Final = 101
+_REFUSED: Final = frozenset({401, 403})
 _CUT_S: Final = 0.7
 _MAX_CHARACTER_BYTES: Final = 4
 _PING_S: Final = 1.0
@@ -64,6 +69,7 @@ class SessionLimits:
         idle_s: Without a message from either side, then it is closed.
         stall_s: One side takes nothing of what is sent to it.
         ping_s: Without anything from the provider, then it is asked whether it is there; it has `pong_s`.
+        token_every_s: How often the caller's token is looked at, though the configuration is the same.
         look_every_s: How often all this is looked at.
     """
 
@@ -71,7 +77,8 @@ class SessionLimits:
     stall_s: float = 300.0
     ping_s: float = 30.0
     pong_s: float = 20.0
-    look_every_s: float = 5.0
+    token_every_s: float = 5.0
+    look_every_s: float = 1.0
 
 
 class CallerSocket(Client, Protocol):
@@ -170,7 +177,8 @@ class Realtime:
             if snapshot.has_rules:
                 await self._pipeline.admit(trace, snapshot, facts, plan)
             dialing = _Dialing(self._upstream, self._pipeline.failover, socket, responder, own.rest, wishes)
-            await _Session(self._limits, socket, responder, dialing).run()
+            right = _Right(self._pipeline, socket, snapshot, model, self._limits.token_every_s)
+            await _Session(self._limits, socket, responder, dialing, right).run()
 
         try:
             await self._pipeline.serve(socket, REALTIME, stages, WORDING)
@@ -293,12 +301,58 @@ class _Dialing:
         )
 
 
+class _Right:
+    """Whether the caller of a session still may have it.
+
+    A session lasts for as long as both sides like, and begins responses all the time. So it ends with its
+    token, and with the right to its model, as any other call would be refused.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, socket: CallerSocket, snapshot: Snapshot, model: str, every_s: float
+    ) -> None:
+        """Prepare; so far it may, by *snapshot*."""
+        self._every_s = every_s
+        self._pipeline = pipeline
+        self._headers = socket.headers
+        self._snapshot = snapshot
+        self._model = model
+        self._looked_s = 0.0
+
+    def refusal(self, now_s: float) -> GatewayError | None:
+        """Why it may not any more, None when it may.
+
+        Args:
+            now_s: A clock: the end of a token is looked for once in a while, a changed configuration always.
+        """
+        snapshot = self._pipeline.snapshot
+        if snapshot is self._snapshot and now_s - self._looked_s < self._every_s:
+            return None
+        self._snapshot, self._looked_s = snapshot, now_s
+        try:
+            caller = snapshot.identity.identify_again(self._headers)
+            snapshot.routing.check_right(self._model, caller)
+        except (IdentityUnavailable, ModelNotFound):
+            # Nobody knows; or the model is there no more, which is nothing against its caller.
+            return None
+        except GatewayError as error:
+            forget_frames(error)
+            return error
+        return None
+
+
 class _Session:
     """One session."""
 
     def __init__(
-        self, limits: SessionLimits, socket: CallerSocket, responder: Responder, dialing: _Dialing
+        self,
+        limits: SessionLimits,
+        socket: CallerSocket,
+        responder: Responder,
+        dialing: _Dialing,
+        right: _Right,
     ) -> None:
+        self._right = right
         self._limits = limits
         self._socket = socket
         self._responder = responder
@@ -386,6 +440,8 @@ class _Session:
                 text = f"A message is longer than {MAX_MESSAGE_BYTES} bytes. Send it in parts."
                 return _Ending(error=BodyTooLarge(text))
             provider = await asyncio.shield(self._provider)
+            if (refusal := self._right.refusal(self._loop.time())) is not None:
+                return _Ending(error=refusal)
             self._heard_s = self._to_provider_s = self._loop.time()
             if not await provider.send(message):
                 return None
@@ -422,8 +478,10 @@ class _Session:
         return refusal if isinstance(refusal, GatewayError) else None
 
     async def _look(self, provider: ProviderSocket) -> _Ending | None:
-        """Whether the session has been silent for too long."""
+        """Whether the session has been silent for too long, or its caller may not have it any more."""
         limits, now_s = self._limits, self._loop.time()
+        if (refusal := self._right.refusal(now_s)) is not None:
+            return _Ending(error=refusal)
         if self._to_caller_s:
             if now_s - self._to_caller_s > limits.stall_s:
                 return _Ending(close_codes.LOST, of_caller=True)
@@ -475,8 +533,8 @@ class _Session:
         """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
         attempt = self._trace.answer
         if attempt is not None and not attempt.end_ns:
-            if error.source == "gateway":
-                # A limit has ended it: the provider has done nothing wrong.
+            if error.source == "gateway" or error.status in _REFUSED:
+                # A limit has ended it, or the loss of a right: the provider has done nothing wrong.
                 attempt.ended()
             else:
                 note_failure(attempt, error)

@@ -30,6 +30,8 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 # no bytes.
 _UNUSABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNUSABLE_IN_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# What a script writes whose variable is not set.
+_OF_NOTHING: Final = hashlib.sha256(b"").digest()
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _MASK: Final = "***"
 
@@ -191,7 +193,10 @@ class SecretSource:
             SecretMissing: As `resolve`.
         """
         if reference.kind is SecretKind.SHA256:
-            return bytes.fromhex(reference.target)
+            digest = bytes.fromhex(reference.target)
+            if digest == _OF_NOTHING:
+                raise SecretMissing("this is the hash of an empty text", "Hash the token itself")
+            return digest
         return hashlib.sha256(self.resolve(reference, base_dir).encode()).digest()
 
     def file_of(self, reference: SecretReference, base_dir: Path) -> Path | None:

@@ -7,7 +7,7 @@ next: nothing in it may lead up, be taken for a slash only after decoding, or be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_plus, unquote, unquote_plus, urlsplit
@@ -68,6 +68,24 @@ def _check_segment(segment: str) -> None:
             return
         segment = decoded
     raise InvalidPath("The path is escaped several times over.")
+
+
+def words_in(path: str) -> Iterator[str]:
+    """What the segments of a path may be to whoever reads them: ids, by which it is known whose they are.
+
+    First as they are meant; then as servers read them that decode more than once, or cut off a semicolon and
+    what follows it, or a blank.
+    """
+    segments = [unquote(segment) for segment in path.split("/")]
+    yield from segments
+    for segment in segments:
+        word = segment
+        for _ in range(_DECODINGS):
+            if (meant := word.partition(";")[0].strip()) != segment:
+                yield meant
+            if (decoded := unquote(word)) == word:
+                break
+            word = decoded
 
 
 def read_query(query: str) -> OwnParameters:

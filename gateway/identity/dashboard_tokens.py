@@ -166,6 +166,12 @@ class DashboardTokens:
             raise InvalidApiKey(message, headers=_CHALLENGE)
         return caller
 
+    def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+        """As `find`, for a token that was good before; of the dashboard's own nothing goes on for so long."""
+        if token.startswith(_PREFIX):
+            return self.find(token, digest)
+        return None if self._others is None else self._others.find_again(token, digest)
+
     def knows(self, digest: bytes) -> bool:
         """Whether a token with this hash was found good lately; of the dashboard's own nobody is told one."""
         return self._others is not None and self._others.knows(digest)

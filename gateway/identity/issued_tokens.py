@@ -156,7 +156,7 @@ class IssuedTokens:
             expires: A day, an RFC 3339 time, or days from now (`90d`); None: no end of its own.
 
         Raises:
-            Refused: *expires* is none of these or over, or the form needs a library.
+            Refused: *expires* is none of these or over, its caller is expired, or the form needs a library.
             NoSuchManifest, ChangedMeanwhile, Invalid, NotWritable: Of `ManifestFiles.change`.
         """
         document, manifest = self._caller(kind, name)
@@ -241,6 +241,11 @@ class IssuedTokens:
             fields["expires_at"] = format_time(expires_at)
         draft = IssuedToken.model_validate(fields)
         end = end_of(draft, manifest.expires_at, manifest.longest_life)
+        if end is not None and end <= now:
+            raise Refused(
+                f"a token of {_subject(manifest)} would be over already ({format_time(end)}): change the "
+                "dates of its manifest first"
+            )
         token = self._token(manifest, draft, end)
         fields["hash"] = f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
         replaces = None if old is None else old[0].id

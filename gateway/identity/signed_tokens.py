@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import jwt
 
@@ -21,6 +21,9 @@ from gateway.errors import GatewayError, IdentityUnavailable, InvalidApiKey
 from gateway.identity.key_set import Key, KeySet
 from gateway.identity.token_reading import UnreadableError, Unverified, looks_signed, read_unverified
 from gateway.model import Caller
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 MAX_HELD: Final = 16_384
 """Tokens that are kept; with more in use some are checked again."""
@@ -34,6 +37,8 @@ _CHALLENGE: Final = (("www-authenticate", 'Bearer error="invalid_token"'),)
 # Keys are changed before they are used, and if not, our copy is renewed within a second or so: worth a try of
 # SDKs, which ask this header.
 _AGAIN: Final = (*_CHALLENGE, ("x-should-retry", "true"), ("retry-after", "1"))
+_NOW: Final[Options] = {"require": ["exp", "iss", "aud"]}
+_AT_ANY_TIME: Final[Options] = {**_NOW, "verify_exp": False}
 _SIGN_IN: Final = "Sign in at the identity provider again and send a new one."
 _ASK: Final = "Ask the gateway's operator."
 
@@ -148,6 +153,24 @@ class SignedTokens:
                 return held.caller
         return self._check(token, digest) if looks_signed(token) else None
 
+    def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+        """As `find`, for a *token* that was good before and may be too old by now.
+
+        Raises:
+            As `find`.
+        """
+        held = self._held.get(digest)
+        if held is not None and self._now_s() < held.ends_at_s:
+            return self.find(token, digest)
+        if not looks_signed(token):
+            return None
+        try:
+            provider, keys, said = self._read(token)
+            key = _find_key(provider, keys, said)
+            return self._resolve(provider, _verify(token, said.algorithm, key, provider, _AT_ANY_TIME))[0]
+        except _RefusedError as error:
+            raise _invalid(error.message, error.detail) from error
+
     def knows(self, digest: bytes) -> bool:
         """Whether a token with this hash was found good lately."""
         return digest in self._held
@@ -156,15 +179,7 @@ class SignedTokens:
         refused = self._refused.get(digest)
         if refused is not None and self._now_s() < refused.ends_at_s and refused.keys is refused.ring.keys:
             raise _invalid(refused.message, refused.detail)
-        try:
-            said = read_unverified(token)
-        except UnreadableError as error:
-            raise _invalid(f"This token cannot be read: {error}.") from error
-        provider = self._providers.get(said.issuer)
-        if provider is None:
-            message = "This is no API key that is known here, and no token of an identity provider that is."
-            raise _invalid(message, "its issuer is that of no manifest")
-        keys = provider.ring.keys
+        provider, keys, said = self._read(token)
         key = _find_key(provider, keys, said)
         try:
             claims = _verify(token, said.algorithm, key, provider)
@@ -178,6 +193,22 @@ class SignedTokens:
         self._held[digest] = _Held(caller, ends_at_s, provider.ring, key.digest)
         _bound(self._held, MAX_HELD)
         return caller
+
+    def _read(self, token: bytes) -> tuple[Provider, KeySet | None, Unverified]:
+        """Whose *token* it is by what it says of itself, the keys that are known of it, and what it says.
+
+        Raises:
+            InvalidApiKey: It cannot be read, or is nobody's.
+        """
+        try:
+            said = read_unverified(token)
+        except UnreadableError as error:
+            raise _invalid(f"This token cannot be read: {error}.") from error
+        provider = self._providers.get(said.issuer)
+        if provider is None:
+            message = "This is no API key that is known here, and no token of an identity provider that is."
+            raise _invalid(message, "its issuer is that of no manifest")
+        return provider, provider.ring.keys, said
 
     def _resolve(self, provider: Provider, claims: Mapping[str, Any]) -> tuple[Caller, float]:
         """Who that is, and until when."""
@@ -258,8 +289,10 @@ def _find_key(provider: Provider, keys: KeySet | None, said: Unverified) -> Key:
     raise InvalidApiKey(message, detail=f"identity provider {provider.name}", headers=_AGAIN)
 
 
-def _verify(token: bytes, algorithm: str, key: Key, provider: Provider) -> dict[str, Any]:
-    """The claims of *token*, which are true."""
+def _verify(
+    token: bytes, algorithm: str, key: Key, provider: Provider, how: Options = _NOW
+) -> dict[str, Any]:
+    """The claims of *token*, which are true; *how* says whether it has to be good now."""
     try:
         return jwt.decode(
             token,
@@ -268,7 +301,7 @@ def _verify(token: bytes, algorithm: str, key: Key, provider: Provider) -> dict[
             audience=provider.audiences,
             issuer=provider.issuer,
             leeway=provider.leeway_s,
-            options={"require": ["exp", "iss", "aud"]},
+            options=how,
         )
     except jwt.ExpiredSignatureError:
         raise _RefusedError(f"This token has expired. {_SIGN_IN}", provider) from None

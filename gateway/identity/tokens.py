@@ -52,6 +52,13 @@ class SignedTokens(Protocol):
             GatewayError: It has, and is not good.
         """
 
+    def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+        """As `find`, for a *token* that was good before and may be too old by now.
+
+        Raises:
+            GatewayError: It is not good for another reason.
+        """
+
     def knows(self, digest: bytes) -> bool:
         """Whether a token with this hash was found good lately."""
 
@@ -105,6 +112,26 @@ class Identity:
             return caller
         raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
 
+    def identify_again(self, headers: Headers) -> Caller:
+        """As `identify`, for who was identified by these *headers* before, and has gone on since.
+
+        A token that an identity provider has signed may be too old by now: it lasts for minutes and is for
+        beginning something. The end of one of the gateway's own is its end here, too.
+
+        Raises:
+            InvalidApiKey: The token was taken back, or its caller.
+            IdentityUnavailable: Nobody can say.
+        """
+        sent = _token(headers).encode("latin-1", errors="replace")
+        digest = hashlib.sha256(sent).digest()
+        credential = self._find(digest)
+        if credential is not None:
+            return _unexpired(credential)
+        caller = None if self._signed is None else self._signed.find_again(sent, digest)
+        if caller is not None:
+            return caller
+        raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
+
     def identify_google(self, headers: Headers, key: str) -> tuple[Caller, bytes]:
         """The caller whose token the request of an SDK of Google's carries, and the token's hash.
 
@@ -121,11 +148,11 @@ class Identity:
         Raises:
             InvalidApiKey: No token, or none that is known and not expired.
         """
-        tokens = [
-            token.strip(_SPACE).encode("latin-1", errors="replace")
-            for token in (headers.get("x-goog-api-key"), _token(headers), key)
-            if token
+        sent = [
+            (token or "").strip(_SPACE) for token in (headers.get("x-goog-api-key"), _token(headers), key)
         ]
+        # A blank is none: `?key=%20` would be the hash of nothing.
+        tokens = [token.encode("latin-1", errors="replace") for token in sent if token]
         refusal: GatewayError = InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
         for token in tokens:
             digest = hashlib.sha256(token).digest()

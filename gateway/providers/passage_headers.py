@@ -50,8 +50,10 @@ _NEVER: Final = frozenset(
     }
 )
 _NEVER_BEGIN: Final = ("x-tfy-", "proxy-", "x-forwarded-", "x-envoy-", "x-b3-", "sec-")
+# Also what balancers say of who has signed in at them (`cf-access-jwt-assertion`, `x-amzn-oidc-data`).
 _CREDENTIAL: Final = re.compile(
-    r"auth|api-?key|token|secret|password|credential|session|signature|-key\Z|\Akey\Z"
+    r"auth|api[-_]?key|token|secret|passw|credential|session|signature|jwt|assertion|oidc|client-?cert"
+    r"|client-principal|[-_]key\Z|\Akey\Z"
 )
 _SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _DOWN: Final = frozenset(

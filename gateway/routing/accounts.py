@@ -11,7 +11,13 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
+from gateway.errors import (
+    AccountNotAllowed,
+    AccountNotFound,
+    AccountRequired,
+    ModelNotAllowed,
+    SecretMissingError,
+)
 from gateway.model import Caller, Dialect, Plan, Price, Target
 from gateway.routing.stored import Origin, fingerprint
 
@@ -86,6 +92,25 @@ class Accounts:
             if found:
                 return next((name for name in found if name in caller.models), found[0])
         return ""
+
+    def check_named(self, account: str, model_id: str, field: str, caller: Caller) -> None:
+        """Check that *caller* may use the model that the provider of *account* knows by *model_id*.
+
+        Raises:
+            ModelNotAllowed: Neither that, nor the account as a whole.
+        """
+        if account in caller.accounts:
+            return
+        if any(
+            target.account == account and target.name in caller.models
+            for target in self._by_id.get(model_id, ())
+        ):
+            return
+        message = (
+            f'{caller.name} may not use {model_id[:_SHOWN_CHARACTERS]} of {account}, which "{field}" names. '
+            "Leave it out, or ask the gateway's operator for the right to it."
+        )
+        raise ModelNotAllowed(message, param=field)
 
     def door(self, account: str, dialect: Dialect) -> Target | None:
         """A server of *account*, one that speaks *dialect* if it has one; None when there is no such account.

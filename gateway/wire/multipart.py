@@ -34,10 +34,13 @@ _DISPOSITION: Final = re.compile(
 _NAME: Final = re.compile(
     rb"(?<![\w*-])name(\*?)\s*=\s*(?:\"([^\"\\]*)\"|([^\";\s\\]+))(?=\s*(?:;|\Z))", re.IGNORECASE
 )
-_NAMES: Final = re.compile(rb"(?<![\w*-])name\*?\s*=", re.IGNORECASE)
+# Also in the pieces of RFC 2231 (`name*0=mo; name*1=del`), which some parsers put behind what `name` says.
+_NAMES: Final = re.compile(rb"(?<![\w*-])name(?:\*[0-9]*\*?)?\s*=", re.IGNORECASE)
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _CLOSE: Final = b"--"
+_MODEL: Final = b"model"
+_MODEL_HEAD: Final = b'Content-Disposition: form-data; name="model"\r\n\r\n'
 
 
 class _State(enum.Enum):
@@ -68,13 +71,17 @@ class ModelField:
         is_ended: The last boundary has passed.
     """
 
-    def __init__(self, boundary: bytes, replace: Callable[[str], str]) -> None:
+    def __init__(
+        self, boundary: bytes, replace: Callable[[str], str], missing: Callable[[], str] | None = None
+    ) -> None:
         """Begin.
 
         Args:
             boundary: As `find_boundary` gives it.
             replace: Gives what goes out for a model that came in; called once for each such field.
+            missing: Gives what a form gets at its end that has no such field; "" or None: nothing.
         """
+        self._missing = missing
         self._mark = b"--" + boundary
         self._delimiter = _LINE_END + self._mark
         self._replace = replace
@@ -148,6 +155,8 @@ class ModelField:
         if len(following) < len(_LINE_END):
             return False
         if following == _CLOSE:
+            if self._missing is not None and (model := self._missing()):
+                out.append(_LINE_END + _MODEL_HEAD + model.encode() + self._delimiter)
             self._state = _State.END
             self.is_ended = True
         elif following == _LINE_END:
@@ -164,8 +173,13 @@ class ModelField:
         if end < 0:
             return False
         name = _field_name(self._buffer[self._at : end])
+        if name != _MODEL and name.lower() == _MODEL:
+            # To servers that do not tell upper and lower case apart this is a second one.
+            raise InvalidBody('The form\'s "model" is to be written in lower case.', param="model")
         self._give(out, end + len(_HEAD_END))
-        self._state = _State.MODEL if name == b"model" else _State.CONTENT
+        if name == _MODEL:
+            self._missing = None
+        self._state = _State.MODEL if name == _MODEL else _State.CONTENT
         return True
 
     def _pass_model(self, out: list[bytes]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,36 @@ def test_a_model_that_is_named_twice(gateway: GatewayProcess, upstream: FakeUpst
         with gateway.connect() as connection:
             connection.exchange("POST", CHAT, [JSON, bearer(NARROW_TOKEN)], body.encode())
     assert all(json.loads(exchange.body)["model"] == "normal" for exchange in upstream.exchanges)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        (CHAT, {"Model": "tools"}),
+        (CHAT, {"models": ["tools"]}),
+        (CHAT, {"fallbacks": ["tools"]}),
+        ("/v1/embeddings", {"input": "x", "models": ["normal", "tools"]}),
+        ("/v1/responses", {"input": "x", "models": ["tools"]}),
+        ("/v1/responses", {"input": "x", "tools": [{"type": "image_generation", "model": "tools"}]}),
+    ],
+    ids=str,
+)
+def test_further_models(
+    gateway: GatewayProcess, upstream: FakeUpstream, path: str, more: dict[str, Any]
+) -> None:
+    """The right to one model is none to others that a call names for the provider to take."""
+    for order in (("model", *more), (*more, "model")):
+        said = {"model": "fake/normal", "messages": [{"role": "user", "content": "x"}], **more}
+        body = json.dumps({**{name: said[name] for name in order}, **said}).encode()
+        with gateway.connect() as connection:
+            reply = connection.exchange("POST", path, [JSON, bearer(NARROW_TOKEN)], body)
+        assert reply.status in (400, 403), reply.body
+    assert upstream.exchanges == []
+    allowed = {**said, "models": ["normal"], "tools": []}
+    allowed.pop("Model", None)
+    with gateway.connect() as connection:
+        body = json.dumps(allowed | {"fallbacks": "default"}).encode()
+        assert connection.exchange("POST", CHAT, [JSON, bearer(NARROW_TOKEN)], body).status == 200
 
 
 def test_what_is_not_the_token(gateway: GatewayProcess) -> None:

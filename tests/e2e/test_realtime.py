@@ -530,3 +530,25 @@ def test_nothing_is_said_of_credentials(gateway: GatewayProcess) -> None:
     traces = [gateway.control("GET", f"/api/traces/{trace['trace_id']}")[1] for trace in listed["traces"]]
     said = json.dumps(traces) + gateway.log
     assert [credential for credential in CREDENTIALS if credential in said] == []
+
+
+async def test_a_token_is_revoked(
+    server: RealtimeUpstream, provider: RealtimeUpstream, tmp_path_factory: Any
+) -> None:
+    """The sessions that it began end within seconds, also one in which nobody speaks; others go on."""
+    manifests = [
+        openai_account("main", server.base_url, ["gpt-realtime"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["main/*"]),
+        virtual_account("narrow", ["env:NARROW_TOKEN"], ["main/*"]),
+    ]
+    other = {"authorization": f"Bearer {NARROW_TOKEN}"}
+    with GatewayProcess(tmp_path_factory.mktemp("revoked"), manifests, environment=ENVIRONMENT) as gateway:
+        async with open_socket(gateway) as silent, open_socket(gateway, additional_headers=other) as kept:
+            for connection in (silent, kept):
+                assert (await event(connection))["type"] == "session.created"
+            gateway.write_config([*manifests[:1], virtual_account("app", [], ["main/*"]), manifests[2]])
+            refused = await event(silent)
+            assert (refused["type"], refused["error"]["code"]) == ("error", "invalid_api_key")
+            assert await close_of(silent) == (3000, "invalid_api_key")
+            await kept.ping()
+            assert kept.close_code is None

@@ -223,6 +223,11 @@ def test_belongs_to_its_caller(gateway: GatewayProcess, provider: Provider) -> N
         ("GET", f"/v1/responses/{object_id}?tfyProviderName=one"),
         ("GET", f"/v1/responses/{object_id}?tfyProviderName=two"),
         ("GET", f"/v1/responses/{object_id.replace('_', '%5F')}?tfyModelName=one/small"),
+        # As it is to a server that decodes once more, or takes what follows a semicolon for parameters.
+        ("GET", f"/v1/responses/{object_id.replace('_', '%255F')}?tfyProviderName=one"),
+        ("DELETE", f"/v1/responses/{object_id};v=1?tfyProviderName=one"),
+        ("GET", f"/v1/responses/{object_id}%3Bv=1/input_items?tfyProviderName=one"),
+        ("POST", f"/v1/responses/{object_id}%20/cancel?tfyProviderName=one"),
     ):
         reply = ask(gateway, method, path, token=STRANGER)
         assert_error(reply, 403, "permission_error", "account_not_allowed", "client")

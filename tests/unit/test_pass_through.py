@@ -468,6 +468,44 @@ async def test_form_for_a_virtual_model(named: bytes, headers: tuple[tuple[str, 
     assert [(skip.target, skip.reason) for skip in trace.plan.skipped] == [("claude/small", "filter")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "sent"),
+    [
+        (KIND[1], part("file", b"RIFF") + END, part("file", b"RIFF") + part("model", b"small-1") + END),
+        ("application/json", b'{"x":1}', b'{"x":1,"model":"small-1"}'),
+        ("application/json", b'{"model":"","x":1}', b'{"model":"small-1","x":1}'),
+    ],
+)
+async def test_a_model_in_a_header_alone(kind: str, body: bytes, sent: bytes) -> None:
+    """The provider is told of it: left to itself it would answer with a model that nobody has a right to."""
+    rig = Rig(good())
+    headers = ("content-type", kind), ("x-tfy-model-name", "acct/small")
+    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS)
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.bodies) == (200, [sent])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"model=large-9"),
+        ("text/plain", b'{"model":"large-9"}'),
+        ("application/json", b"model=large-9"),
+        ("application/json", b'["large-9"]'),
+        ("application/json", b'{"model":["large-9"]}'),
+        ("application/json", b'{"model":"small-1","Model":"large-9"}'),
+        ("application/json; x=multipart/form-data; boundary=b", part("model", b"large-9") + END),
+    ],
+)
+async def test_a_body_whose_model_nobody_can_see(kind: str, body: bytes) -> None:
+    """A right to the model in the header is none to the one that a provider might read there."""
+    rig = Rig()
+    headers = ("content-type", kind), ("x-tfy-model-name", "acct/small")
+    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS)
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.passages) == (400, [])
+
+
 async def test_json_for_a_virtual_model() -> None:
     """The path of a form takes JSON as well, and that names the model likewise."""
     rig = Rig(UpstreamTimeout("silent"), good())

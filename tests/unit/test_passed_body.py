@@ -28,11 +28,18 @@ def form_of(*parts: bytes) -> bytes:
 class Naming:
     """A call that takes one model, at any time unless it is *not_late*."""
 
-    def __init__(self, *, is_settled: bool = True, may_change_late: bool = True) -> None:
+    def __init__(
+        self, *, is_settled: bool = True, may_change_late: bool = True, said_beside: str = ""
+    ) -> None:
+        self._said_beside = said_beside
         self.is_settled = is_settled
         self.may_change_late = may_change_late
         self.taken: list[str] = []
         self.late: list[str] = []
+
+    @property
+    def missing_model(self) -> str:
+        return "" if self.taken or self.late else self._said_beside
 
     def take(self, model: str) -> None:
         if self.taken or self.late:
@@ -79,6 +86,37 @@ async def test_held_bodies() -> None:
     assert json.written_for(lambda _: "m") is json.held
     nothing = HeldJson(b"{", naming)
     assert nothing.written_for(rename) == b"{"
+
+
+@pytest.mark.parametrize(
+    ("body", "sent_on"),
+    [
+        (b'{"n":1.0}', b'{"n":1.0,"model":"the-m"}'),
+        (b'{"model":null,"n":1}', b'{"model":"the-m","n":1}'),
+        (b'{"model":"x"}', b'{"model":"the-x"}'),
+    ],
+)
+async def test_json_without_a_model(body: bytes, sent_on: bytes) -> None:
+    """It gets the one that was said beside it, or the provider would take one that nobody looked at."""
+    assert HeldJson(body, Naming(said_beside="m")).written_for(rename) == sent_on
+
+
+NAMELESS = part("language", b"de") + part("file", b"x" * 100)
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize("more", [b"", part("file", b"x" * MAX_HEAD_BYTES)])
+async def test_form_without_a_model(more: bytes, *, is_declared: bool) -> None:
+    """Likewise, at its end; one that names a model gets no second one."""
+    whole = NAMELESS + more + END
+    form = await begun(Naming(said_beside="m"), whole[:50], whole[50:], is_declared=is_declared)
+    body = form.written_for(rename)
+    assert isinstance(body, bytes) or body.length is None
+    assert await sent(body) == NAMELESS + more + part("model", b"the-m") + END
+    form = await begun(Naming(said_beside="m"), SHORT[:50], SHORT[50:], is_declared=is_declared)
+    assert (await sent(form.written_for(rename))).count(b'name="model"') == 1
+    form = await begun(Naming(), whole, is_declared=is_declared)
+    assert await sent(form.written_for(rename)) == whole
 
 
 async def test_streamed_body() -> None:

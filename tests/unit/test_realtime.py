@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamUnreachable
-from gateway.identity.tokens import Identity
+from gateway.identity.tokens import Credential, Identity
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import LimitPolicy
 from gateway.model import AttemptObserver, Passage, RetryPolicy, Usage
@@ -141,8 +141,9 @@ class Rig:
         )
         self.counters = counters_in_memory()
         self.limiter = Limiter(self.counters)
+        self.current = CurrentSnapshot(snapshot)
         self.pipeline = Pipeline(
-            CurrentSnapshot(snapshot),
+            self.current,
             FakeUpstream(),
             self.records.append,
             max_body_bytes=1000,
@@ -174,6 +175,67 @@ async def test_given_metadata() -> None:
     rig = Rig(headers=(("x-tfy-metadata", '{"env":"dev","team":"mine"}'),))
     rig.socket.says.put_nowait(1000)
     assert (await rig.over(rig.begin())).notes.metadata == {"team": "ml", "env": "dev"}
+
+
+def with_rights(rig: Rig, *credentials: Credential) -> None:
+    """Put a configuration in force in which only these sign in."""
+    rig.current.snapshot = replace(rig.current.snapshot, identity=Identity(credentials))
+
+
+@pytest.mark.parametrize(
+    ("models", "expires_at_s", "code", "error"),
+    [
+        (None, None, 3000, "invalid_api_key"),
+        (("acct/small",), 1.0, 3000, "invalid_api_key"),
+        (("claude/small",), None, 3003, "model_not_allowed"),
+    ],
+    ids=["revoked", "expired", "without the right"],
+)
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_a_right_that_is_taken_back(
+    models: tuple[str, ...] | None, expires_at_s: float | None, code: int, error: str, *, speaks: bool
+) -> None:
+    """The session ends with it, and not a message more passes; the provider is blamed for nothing."""
+    rig = Rig(limits=replace(QUICK, look_every_s=60.0) if speaks else QUICK)
+    rig.socket.says.put_nowait("hello")
+    task = rig.begin()
+    await until_async(lambda: rig.provider.got == ["hello"], "the message has passed")
+    left = [] if models is None else [make_credential(TOKEN, make_caller(*models), expires_at_s=expires_at_s)]
+    with_rights(rig, *left)
+    if speaks:
+        rig.socket.says.put_nowait("once more")
+    trace = await rig.over(task)
+    assert rig.provider.got == ["hello"]
+    assert rig.socket.closed == (code, error)
+    assert json.loads(rig.socket.got[-1])["error"]["code"] == error
+    assert (trace.error_type, trace.attempts[-1].error_type, rig.provider.closed) == (error, "", 1001)
+
+
+async def test_a_right_that_is_kept() -> None:
+    """Another configuration ends no session by itself, nor does one without the model."""
+    rig = Rig()
+    task = rig.begin()
+    await until_async(lambda: bool(rig.passages), "the session has begun")
+    kept = [make_credential(TOKEN, make_caller("acct/small"))]
+    for routing in (rig.current.snapshot.routing, Routing([])):
+        rig.provider.got.clear()
+        rig.current.snapshot = replace(rig.current.snapshot, identity=Identity(kept), routing=routing)
+        rig.socket.says.put_nowait("a message")
+        await until_async(lambda: bool(rig.provider.got), "it has passed")
+    rig.socket.says.put_nowait(1000)
+    assert (await rig.over(task)).is_error is False
+
+
+async def test_the_end_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is seen though the configuration stays the same."""
+    rig = Rig(limits=replace(QUICK, token_every_s=0.0))
+    now_s = time.time()
+    with_rights(rig, make_credential(TOKEN, make_caller("acct/small"), expires_at_s=now_s + 100))
+    task = rig.begin()
+    await until_async(lambda: bool(rig.passages), "the session has begun")
+    monkeypatch.setattr(time, "time", lambda: now_s + 101)
+    await rig.over(task)
+    assert rig.socket.closed == (3000, "invalid_api_key")
 
 
 async def test_slow_provider_makes_the_caller_wait() -> None:

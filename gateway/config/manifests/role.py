@@ -77,5 +77,5 @@ class ModelGrant:
     integration: str | None
 
 
-EVERYTHING: Final = ModelGrant("*", "*", None)
-"""The right to call every model of every account."""
+EVERYTHING: Final = ModelGrant("", "", None)
+"""The right to call every model of every account; no resource of a manifest is read as this one."""

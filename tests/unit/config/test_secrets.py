@@ -199,6 +199,9 @@ def test_hashes_of_tokens(tmp_path: Path) -> None:
         assert source.token_sha256(SecretReference(text), tmp_path) == digest
     with pytest.raises(SecretMissing):
         source.token_sha256(SecretReference("env:NOT_SET"), tmp_path)
+    # `sha256sum` of a variable that is not set.
+    with pytest.raises(SecretMissing, match="empty"):
+        source.token_sha256(SecretReference(f"sha256:{hashlib.sha256(b'').hexdigest()}"), tmp_path)
 
 
 def test_files_to_watch(tmp_path: Path) -> None:

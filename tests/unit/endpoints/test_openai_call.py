@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, RESPONSE
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.openai_call import (
     MAX_MEMBERS,
     full_name,
@@ -29,7 +29,7 @@ JSON_VALUES = st.recursive(
     max_leaves=8,
 )
 OTHER_NAMES = st.text().filter(
-    lambda name: name not in {"model", "stream", "stream_options", "n"},
+    lambda name: name not in {"stream", "stream_options", "n"} and name.lower() != "model",
 )
 
 
@@ -264,6 +264,15 @@ def test_what_is_acted_on(
     call = parse(body, endpoint)
     assert (call.is_stream, call.wants_usage, call.choices) == (is_stream, wants_usage, choices)
     assert (call.endpoint, call.body_bytes) == (endpoint, len(body))
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "mOdEl", r"\u004dodel"])
+@pytest.mark.parametrize("endpoint", [CHAT, EMBEDDING, MESSAGES, RESPONSE])
+def test_a_second_model_in_another_case(endpoint: Endpoint, name: str) -> None:
+    """Servers that tell no upper from lower case would take the one that nobody has looked at."""
+    for body in (f'{{"model":"a/b","{name}":"c"}}', f'{{"{name}":"c","model":"a/b"}}', f'{{"{name}":"c"}}'):
+        with pytest.raises(InvalidBody, match="lower case"):
+            parse(body.encode(), endpoint, model="a/b")
 
 
 def test_call_is_not_changed_by_writing() -> None:

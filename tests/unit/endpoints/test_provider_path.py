@@ -13,6 +13,7 @@ from gateway.endpoints.provider_path import (
     read_query,
     rename_in_query,
     without_parameters,
+    words_in,
 )
 from gateway.errors import InvalidPath
 
@@ -37,6 +38,21 @@ def test_bad_paths(path: str) -> None:
     """What could lead elsewhere, for whatever reader."""
     with pytest.raises(InvalidPath):
         check_path(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/responses/resp_1/cancel", {"", "responses", "resp_1", "cancel"}),
+        ("/responses/resp%5F1", {"", "responses", "resp_1"}),
+        ("/responses/resp%255F1;a=b", {"", "responses", "resp%5F1;a=b", "resp%5F1", "resp_1"}),
+        ("/responses/resp_1%253Ba", {"", "responses", "resp_1%3Ba", "resp_1"}),
+        ("/responses/resp_1%20", {"", "responses", "resp_1 ", "resp_1"}),
+    ],
+)
+def test_words(path: str, words: set[str]) -> None:
+    """An id is found however a server behind may come to it."""
+    assert set(words_in(path)) == words
 
 
 @pytest.mark.parametrize(

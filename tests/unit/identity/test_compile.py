@@ -12,7 +12,7 @@ import pytest
 
 from gateway.config import SecretSource
 from gateway.errors import InvalidApiKey
-from gateway.identity.compile import compile_identity, compile_rights
+from gateway.identity.compile import compile_identity, compile_rights, known_callers
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.key_set import KeySet, parse_keys
 from gateway.identity.rights import Rights
@@ -298,6 +298,20 @@ def test_roles_of_one_s_own(tmp_path: Path) -> None:
     assert caller(found, "a").accounts == {"lab"}
     assert caller(found, "b").models == {"main/small"}
     assert caller(found, "c").models == frozenset()
+
+
+def test_stars_are_no_account(tmp_path: Path) -> None:
+    """A permission is for the account that it names, letter by letter: `*` is none, and not all of them."""
+    caller = CALLER.replace('models: ["lab/*"]\n', "")
+    starred = caller + (
+        "permissions:\n"
+        "  - {resource_fqn: 'acme:*:*', resource_type: provider-account, role_id: provider-account-access}\n"
+    )
+    checked = check_text(tmp_path, ACCOUNT, starred)
+    assert any("there is no account '*'" in problem.message for problem in checked.problems)
+    config = accepted_config(checked)
+    (known,) = known_callers(config, compile_rights(config, ["lab/qwen"]))
+    assert (known.models, known.accounts) == (frozenset(), frozenset())
 
 
 def test_tokens_that_were_issued(tmp_path: Path) -> None:

@@ -128,11 +128,16 @@ def test_other_tokens_are_passed_on(tmp_path: Path) -> None:
         def find(self, token: bytes, digest: bytes) -> Caller | None:
             return ADA if token == b"eyJ" else None
 
+        def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+            return ADA if token == b"old" else None
+
         def knows(self, digest: bytes) -> bool:
             return digest == b"d"
 
     found = DashboardTokens(DashboardKey(tmp_path), lambda _claims, _now_s: None, Others())
     assert find(found, "eyJ") is ADA
+    assert found.find_again(b"old", b"") is ADA
+    assert found.find_again(b"gwd_x", b"") is tokens(tmp_path).find_again(b"old", b"") is None
     assert found.knows(b"d")
     assert not tokens(tmp_path).knows(b"d")
     assert find(tokens(tmp_path), "eyJ") is None

@@ -154,6 +154,21 @@ def test_rotation_keeps_how_long_tokens_work(setting: Setting) -> None:
     assert setting.states()[at_once.replaces] == "expired"
 
 
+def test_a_token_that_would_be_over(tmp_path: Path) -> None:
+    """None is made that would sign nobody in: of an account that has expired, or with dates that disagree."""
+    backwards = (
+        "tokens:\n  - id: t-1\n    hash: sha256:" + "1" * 64 + "\n"
+        '    created_at: "2026-11-20T10:00:00Z"\n    expires_at: "2026-11-10T10:00:00Z"\n'
+    )
+    setting = Setting(tmp_path, documents(ACCOUNT, APP + 'expiration_date: "2026-11-25"\n', PAT + backwards))
+    before = setting.written
+    with pytest.raises(Refused, match=r"virtualaccount:app would be over already \(2026-11-26T00:00:00Z\)"):
+        setting.tokens.create("virtual-account", "app", "30d")
+    with pytest.raises(Refused, match=r"user:a@x\.io would be over already"):
+        setting.tokens.rotate("t-1")
+    assert setting.written == before
+
+
 def test_due(setting: Setting) -> None:
     """When its interval is over, even long ago; each once, those without an age never."""
     old = setting.tokens.create("virtual-account", "app").listed.id

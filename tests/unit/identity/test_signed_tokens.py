@@ -371,6 +371,44 @@ def test_the_end_of_an_account(checks: list[str]) -> None:
     assert "expired" in refusal(token, signed).message
 
 
+def again(signed: SignedTokens, token: str) -> Caller | None:
+    sent = token.encode()
+    return signed.find_again(sent, hashlib.sha256(sent).digest())
+
+
+def test_a_token_that_has_done_its_work() -> None:
+    """Who has begun something with it goes on though it is too old, as whoever they are by now."""
+    old = KEY.sign(claims(exp=1000, iat=900, groups=["g-ml"]))
+    assert "has expired" in refusal(old).message
+    caller = again(tokens(), old)
+    assert caller is not None
+    assert (caller.name, caller.teams) == ("a@x.io", ("ml",))
+    signed = tokens()
+    young = KEY.sign(claims())
+    assert again(signed, young) == find(signed, young) == again(signed, young)
+    assert again(signed, "opaque") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "why"),
+    [
+        ({}, {"issuer": "https://other.example/"}, "no token of an identity provider"),
+        ({}, {"audiences": ("other",)}, "for another service"),
+        ({}, {"ring": FakeRing(RSA)}, "does not publish"),
+        ({}, {"ring": FakeRing(SigningKey("k1"))}, "signature of this token is wrong"),
+        ({"email": "b@x.io"}, {}, "has no access"),
+        ({"email": "app1"}, {}, "name of a virtual account"),
+        ({"sub": "svc-old"}, {}, "account of this token has expired"),
+    ],
+)
+def test_a_right_that_was_taken_from_an_old_token(
+    said: dict[str, Any], more: dict[str, Any], why: str
+) -> None:
+    """That it is old helps nobody who would be refused without that."""
+    with pytest.raises(InvalidApiKey, match=why):
+        again(tokens(**more), KEY.sign(claims(exp=1000, iat=900, **said)))
+
+
 def test_not_yet_is_not_kept(checks: list[str]) -> None:
     """What will be good in a moment is looked at again."""
     signed = tokens()

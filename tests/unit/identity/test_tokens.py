@@ -125,6 +125,37 @@ def test_expiry_is_the_first_moment_of_refusal() -> None:
         )
 
 
+class SignedOnes:
+    """Tokens that begin with `signed` are good, and too old."""
+
+    def find(self, token: bytes, digest: bytes) -> Caller | None:
+        raise AssertionError("asked whether it is good now")
+
+    def find_again(self, token: bytes, digest: bytes) -> Caller | None:
+        return OTHER if token.startswith(b"signed") else None
+
+    def knows(self, digest: bytes) -> bool:
+        return False
+
+
+def test_who_goes_on() -> None:
+    """By a token of the gateway's own as long as that works, by a signed one also when it is too old."""
+    identity = Identity(
+        [make_credential("t", APP), make_credential("over", APP, expires_at_s=1)], SignedOnes()
+    )
+
+    def again(token: str) -> Caller:
+        return identity.identify_again(FakeHeaders([("authorization", f"Bearer {token}")]))
+
+    assert again("t") is APP
+    assert again("signed") is OTHER
+    for token, why in (("over", "expired"), ("unknown", "not known here"), ("", "not known here")):
+        with pytest.raises(InvalidApiKey, match=why):
+            again(token)
+    with pytest.raises(InvalidApiKey, match="not known here"):
+        Identity([]).identify_again(FakeHeaders([("x-api-key", "t")]))
+
+
 class NoisyBytes(bytes):
     """A hash that cannot be compared byte by byte."""
 
@@ -200,13 +231,26 @@ def test_google_s_ways(headers: list[tuple[str, str]], key: str, caller: Caller)
         ([("x-goog-api-key", "wrong")], "", "not known"),
         ([("x-goog-api-key", "wrong")], "worse", "not known"),
         ([("x-goog-api-key", "expired")], "", "expired"),
-        ([("x-goog-api-key", " ")], "", "not known"),
+        ([("x-goog-api-key", " ")], "", "No API key"),
+        ([], " ", "No API key"),
+        ([("x-goog-api-key", " "), ("authorization", "Bearer  ")], "\t", "No API key"),
     ],
 )
 def test_none_of_google_s_ways(headers: list[tuple[str, str]], key: str, message: str) -> None:
     """Else the caller is told what is missing."""
     with pytest.raises(InvalidApiKey, match=message):
         google(*headers, key=key)
+
+
+def test_the_hash_of_nothing() -> None:
+    """Whoever sends a blank has sent nothing, even where a manifest has the hash of that."""
+    identity = Identity([make_credential("", APP)])
+    for headers, key in (([], " "), ([], "\t "), ([("x-goog-api-key", " ")], "")):
+        with pytest.raises(InvalidApiKey):
+            identity.identify_google(FakeHeaders(headers), key)
+    for name in ("authorization", "x-api-key", "x-tfy-api-key"):
+        with pytest.raises(InvalidApiKey):
+            identity.identify(FakeHeaders([(name, "Bearer " if name == "authorization" else " ")]))
 
 
 SECRET = b"provider key"

@@ -45,6 +45,8 @@ def test_defaults(given: list[tuple[str, str]], sent: str) -> None:
         "x-tfy-metadata",
         "x-auth-token", "x-amz-security-token", "cookie", "proxy-authorization", "x-functions-key", "host",
         "content-length", "transfer-encoding", "connection", "te", "upgrade", "x-forwarded-for", "forwarded",
+        "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion", "x-amzn-oidc-data", "x-amzn-oidc-identity",
+        "x-ms-client-principal", "x-client-cert", "x_api_key", "api_key", "x_own_key", "x-passwd",
         "x-goog-user-project", "x-http-method-override", "x-http-method", "x-method-override",
         "traceparent", "baggage", "accept-encoding", "user-agent", "x-request-id", "x-named-in-connection",
     ],

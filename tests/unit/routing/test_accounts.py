@@ -9,6 +9,7 @@ from gateway.errors import (
     AccountNotFound,
     AccountRequired,
     GatewayError,
+    ModelNotAllowed,
     SecretMissingError,
 )
 from gateway.model import AwsSigning, Caller
@@ -37,6 +38,30 @@ def test_plan() -> None:
     assert (target.name, target.account, target.model_id) == ("acct", "acct", "")
     (target,) = ACCOUNTS.plan("acct", "acct/big", caller("acct"), by_model=False).targets
     assert (target.name, target.model_id) == ("acct/big", "big-1")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "who", "is_allowed"),
+    [
+        ("big-1", caller("acct"), True),
+        ("unlisted", caller("acct"), True),
+        ("big-1", caller(models=("acct/big",)), True),
+        ("big", caller(models=("acct/big",)), False),
+        ("acct/big", caller(models=("acct/big",)), False),
+        ("BIG-1", caller(models=("acct/big",)), False),
+        ("big-1", caller("spare", models=("acct/small", "spare/small")), False),
+        ("small-1", caller(models=("spare/small",)), False),
+        ("unlisted", caller(models=("acct/small", "acct/big")), False),
+    ],
+)
+def test_models_named_by_the_provider_s_id(model_id: str, who: Caller, *, is_allowed: bool) -> None:
+    """The right is to the model of that very account that the provider knows so, or to all of it."""
+    if is_allowed:
+        ACCOUNTS.check_named("acct", model_id, "models", who)
+        return
+    with pytest.raises(ModelNotAllowed, match='which "models" names') as refused:
+        ACCOUNTS.check_named("acct", model_id, "models", who)
+    assert refused.value.param == "models"
 
 
 def test_plan_without_a_price() -> None:

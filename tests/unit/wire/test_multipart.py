@@ -83,6 +83,9 @@ def test_nothing_after_the_end_is_lost() -> None:
         pytest.param(part("mod\\el", b"x") + END, id="escaped name"),
         pytest.param(part("a", b"x", '; name="model"') + END, id="two names"),
         pytest.param(part("a", b"x", "; name*=utf-8''model") + END, id="extended name"),
+        pytest.param(part("mo", b"x", "; name*0=del") + END, id="name in pieces"),
+        pytest.param(part("mo", b"x", "; name*0*=utf-8''del") + END, id="name in extended pieces"),
+        pytest.param(part("Model", b"x") + END, id="name in another case"),
         pytest.param(
             part("a", b"x", '; filename="\\"; name=model; x=\\""') + END, id="name in a quoted text"
         ),

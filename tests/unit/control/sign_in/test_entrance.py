@@ -76,6 +76,21 @@ def test_tokens_are_operators(entrance: Entrance) -> None:
     assert entrance.by_bearer("\udcff", ADDRESS) is None
 
 
+def test_nobody_keeps_a_program_out(tmp_path: Path) -> None:
+    """By sending wrong tokens from its address; the environment's, which may be short, has to wait there."""
+    entrance = Entrance(tmp_path, "of-the-environment", tick_s=lambda: 0.0)
+    made, text = entrance.accounts.make_token("ci", Role.VIEWER)
+    for _ in range(31):
+        assert entrance.by_bearer("guess", ADDRESS) is None
+    for wrong in ("guess", "of-the-environment", "gwa_guess", text + "x"):
+        with pytest.raises(TooManyTries):
+            entrance.by_bearer(wrong, ADDRESS)
+    assert entrance.by_bearer(text, ADDRESS) == Operator("ci", Role.VIEWER)
+    entrance.accounts.revoke_token(made.id)
+    with pytest.raises(TooManyTries):
+        entrance.by_bearer(text, ADDRESS)
+
+
 async def test_who_guesses_has_to_wait(tmp_path: Path) -> None:
     """Also with the right one then; somebody else has not."""
     now_s = 0.0

@@ -1,0 +1,66 @@
+"""Models that a call names beside its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.endpoints.further_models import further_models, reach
+from gateway.endpoints.openai_call import split_body
+
+FUNCTION = {
+    "type": "function",
+    "name": "buy",
+    "parameters": {"type": "object", "properties": {"model": {"type": "string"}}, "model": "no"},
+}
+
+
+def named(body: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(model.name, model.field) for model in further_models(split_body(json.dumps(body).encode()))]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"model": "a", "messages": [{"role": "user", "content": '{"models": ["b"]}'}]}, []),
+        ({"models": ["b", "c"]}, [("b", "models"), ("c", "models")]),
+        ({"fallbacks": [{"model": "b", "max_tokens": 5}]}, [("b", "fallbacks")]),
+        ({"fallbacks": ["b"]}, [("b", "fallbacks")]),
+        ({"fallbacks": "default", "models": None}, []),
+        ({"models": "b", "tools": "model"}, [("b", "models")]),
+        ({"models": [1, None, ["b"], {"model": 2}], "tools": {"model": "b"}}, []),
+        ({"tools": [FUNCTION, "x", None]}, []),
+        ({"tools": [FUNCTION, {"type": "advisor_20260301", "model": "b"}]}, [("b", "tools")]),
+        (
+            {"tools": [{"type": "image_generation", "model": "b", "svg": {"model": "c"}}]},
+            [("b", "tools"), ("c", "tools")],
+        ),
+    ],
+    ids=lambda value: json.dumps(value)[:60],
+)
+def test_named(body: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    """In the members that have them, and in no schema or text."""
+    assert named(body) == expected
+
+
+@pytest.mark.parametrize("body", [rb'{"tools":[{"mod\u0065l":"b"}]}', rb'{"mod\u0065ls":["b"]}'])
+def test_escaped_names(body: bytes) -> None:
+    """A member is what it is, however it is written."""
+    assert [model.name for model in further_models(split_body(body))] == ["b"]
+
+
+def test_unreadable() -> None:
+    """What cannot be read is the provider's to judge: it does not answer such a call."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert list(further_models({"models": msgspec.Raw(deep), "tools": msgspec.Raw(b'[{"model"')})) == []
+
+
+def test_reach() -> None:
+    """They get to who speaks as their caller does, and tools of a chat to Claude."""
+    assert reach("openai", "openai")
+    assert reach("anthropic", "openai")
+    assert not reach("gemini", "openai")
+    assert not reach("openai", "anthropic")
