@@ -328,7 +328,7 @@ async def test_virtual_model(model: str) -> None:
         "https://api.test/v1/realtime?model=small-1",
         "https://spare.test/v1/realtime?model=loud-1",
     ]
-    assert (trace.resolved_model, trace.cost_usd) == ("spare/loud", 0.002)
+    assert (trace.resolved_model, trace.total_cost_usd) == ("spare/loud", 0.002)
     assert trace.plan is not None
     assert [(skip.target, skip.reason) for skip in trace.plan.skipped] == [("claude/small", "filter")]
     assert health.outcomes == [
