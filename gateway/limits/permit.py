@@ -65,6 +65,9 @@ class Till(Protocol):
     def replied(self, target: str, output_tokens: int) -> None:
         """Take note of how long a reply of *target* was."""
 
+    def micro_usd(self, cost_usd: float) -> int:
+        """What counts of a call that has cost so much; see `gateway.limits.limiter`."""
+
 
 class LimitPolicy(msgspec.Struct, frozen=True):
     """What a configuration says of limits.
@@ -194,14 +197,16 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
 
 
 def _usual_corrections(
-    held: Held, charges: Sequence[Charge], decision: Decision, spent: Spent
+    till: Till, held: Held, charges: Sequence[Charge], decision: Decision, spent: Spent
 ) -> Sequence[Correction]:
     """What corrects *charges* that were taken at once for one target to what that *spent*."""
     assert isinstance(charges, Charges), "they were asked as such"  # noqa: S101 - says it to the type checker
     amounts, changes = charges.amounts, [-1]
     for kind, at in held.needs_at:
-        used = min(spent.tokens, _MOST) if kind == "tokens" else _micro_usd(spent)
-        changes.append(used - amounts[at])
+        used = spent.tokens
+        if kind == "cost":
+            used = till.micro_usd(spent.cost_usd) if spent.cost_usd else 0
+        changes.append((used if used < _MOST else _MOST) - amounts[at])  # noqa: FURB136  each call settles
     return Corrections(charges, held.changes_of(changes), decision)
 
 
@@ -497,11 +502,12 @@ class CallPermit(msgspec.Struct, eq=False):
             if only.corrected:
                 # Whatever was asked for a target was asked for this one.
                 said = self.said[0]
-                self._till.settle(_usual_corrections(only, said.charges, said.decision, one))
+                self._till.settle(_usual_corrections(self._till, only, said.charges, said.decision, one))
 
     def _corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
         """What corrects what any call has taken."""
         turns, self._asked = self._turns, ()
+        spent = [self._counted(each) for each in spent]
         corrections = [each for turn in turns for each in turn.corrections(spent)]
         for turn in turns:
             if turn.held.watched:
@@ -517,6 +523,12 @@ class CallPermit(msgspec.Struct, eq=False):
         corrections += self._beside
         self._beside = ()
         return corrections
+
+    def _counted(self, spent: Spent) -> Spent:
+        """The same with the cost that counts."""
+        if not spent.cost_usd:
+            return spent
+        return msgspec.structs.replace(spent, cost_usd=self._till.micro_usd(spent.cost_usd) / MICRO_USD)
 
     def _unadmitted(self, spent: Sequence[Spent], turns: Sequence[_Turn]) -> Iterator[Correction]:
         """What is counted for models that were asked without leave, such as one that judges the call."""
