@@ -18,7 +18,7 @@ from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, read_object
-from gateway.endpoints.openai_paths import FORM_CALLS
+from gateway.endpoints.openai_paths import FORM_CALLS, tells_again
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     MEDIA_BYTES_PER_TOKEN,
@@ -238,12 +238,14 @@ def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> N
 
 
 def _spends(responder: Responder, endpoint: Endpoint) -> bool:
-    """Whether a reply's usage is of this call: what is fetched or cancelled was counted before.
+    """Whether a reply's usage is of this call: what is fetched, cancelled or changed was counted before.
 
     On Anthropic's own paths it is what an agent used so far, the same again with each answer.
     """
-    is_running_sum = endpoint.dialect == "anthropic" or endpoint.path.endswith("/cancel")
-    return responder.client.method == "POST" and not is_running_sum
+    client = responder.client
+    if client.method != "POST" or endpoint.dialect == "anthropic":
+        return False
+    return not tells_again(endpoint, client.path)
 
 
 async def _relay_known(
