@@ -250,6 +250,8 @@ class CallPermit(msgspec.Struct, eq=False):
     _beside: tuple[Correction, ...] = ()
     _is_charged: bool = False
     _reset_s: float = 0.0
+    # Which of what was said has the refusal.
+    _refusing: int = -1
     said: tuple[LimitsSaid, ...] = ()
     refusal: GatewayError | None = None
     is_refused: bool = False
@@ -546,9 +548,22 @@ class CallPermit(msgspec.Struct, eq=False):
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
         said = self.said
-        if len(said) == 1 and isinstance(held := said[0].held, Held):
+        if len(said) == 1 and isinstance(held := said[0].held, Held) and said[0].decision.refused is None:
             return headers_of(held, said[0])
-        return limit_headers(self.notes)
+        return limit_headers(self._told_notes())
+
+    def _told_notes(self) -> list[LimitNote]:
+        """What the limits said, but for those in the way of a target in whose place another was asked.
+
+        Where none was, the one is told that refuses the call: its reset is what the refusal says.
+        """
+        refusing = -1 if self._admitted else self._refusing
+        return [
+            note
+            for at, said in enumerate(self.said)
+            for note in said.notes()
+            if note.outcome != "refused" or at == refusing
+        ]
 
     async def _reserve(self, charges: Sequence[Charge]) -> Decision:
         answer = self._till.reserve(charges)
@@ -617,7 +632,7 @@ class CallPermit(msgspec.Struct, eq=False):
             reset_s = inf
         if self.refusal is not None and reset_s >= self._reset_s:
             return
-        self._reset_s = reset_s
+        self._reset_s, self._refusing = reset_s, len(self.said)
         if decision.is_unknown:
             self.refusal = unknown_refusal(meter, reset_s)
             return

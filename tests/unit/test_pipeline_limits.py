@@ -14,6 +14,7 @@ import pytest
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
 from gateway.errors import UpstreamTimeout
 from gateway.identity.tokens import Identity
+from gateway.limits.headers import format_duration
 from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
@@ -341,6 +342,36 @@ async def test_a_full_target_is_passed_over() -> None:
     clients = [await rig.call("vm/chat") for _ in range(2)]
     assert [client.header("x-tfy-resolved-model") for client in clients] == ["one/m", "two/m"]
     assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("one/m", "limit")]
+
+
+@pytest.mark.parametrize("has_second", [True, False])
+async def test_who_was_passed_over_is_not_told_of(*, has_second: bool) -> None:
+    """Who is answered by another target is told what is left there, not that nothing is of the first."""
+    rules = [limit_of("requests", 0, models=("one/*",), id="first")]
+    if has_second:
+        rules.append(limit_of("requests", 7, models=("two/*",), id="second"))
+    client = await Rig(answer(), rules=rules).call("vm/chat")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "two/m")
+    told = [client.header(f"x-ratelimit-{name}-requests") for name in ("limit", "remaining")]
+    assert told == (["7", "6"] if has_second else [None, None])
+
+
+@pytest.mark.parametrize("windows", [("day", "minute"), ("minute", "day")])
+async def test_reset_of_what_refuses(windows: tuple[str, str]) -> None:
+    """The header says of the same limit as the refusal when there is room."""
+    rules = [
+        limit_of("requests", at + 1, models=(f"{name}/*",), id=name, window=window)
+        for at, (name, window) in enumerate(zip(("one", "two"), windows, strict=True))
+    ]
+    rig = Rig(*[answer() for _ in range(3)], rules=rules)
+    for _ in range(3):
+        assert (await rig.call("vm/chat")).status == 200
+    client = await rig.call("vm/chat")
+    name = ("one", "two")[windows.index("minute")]
+    assert (client.status, f'"{name}"' in error_of(client)["message"]) == (429, True)
+    wait_s = float(client.header("retry-after") or "")
+    assert client.header("x-ratelimit-reset-requests") == format_duration(wait_s).decode()
+    assert client.header("x-ratelimit-limit-requests") == {"one": "1", "two": "2"}[name]
 
 
 async def test_no_target_left() -> None:
