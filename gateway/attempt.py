@@ -28,6 +28,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
+from gateway.endpoints.spoken_usage import find_spoken
 from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import (
     BodyTimeout,
@@ -269,6 +270,10 @@ async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> N
             )
     finally:
         reply.close()
+        if attempt.usage is None and responder.client.has_started:
+            spoken = find_spoken(attempt.sent or call)
+            if spoken is not None:
+                attempt.used(spoken)
 
 
 def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits) -> Outcome:

@@ -18,10 +18,13 @@ from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
-from gateway.endpoints.openai_reply import UNREADABLE, read_usage, text_of
+from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, read_usage, text_of
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
+_OF_SOUND: Final = ("transcribe", "translate")
+"""What a transcription with its details says that it is; it also tells how long the sound is."""
+
 _CACHED_APART: Final = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 
 
@@ -33,6 +36,9 @@ class PassedReply(TypedReply):
     interaction: msgspec.Raw = _NULL
     candidates: msgspec.Raw = _NULL
     usageMetadata: msgspec.Raw = _NULL  # noqa: N815 - Google's name
+    usage_info: Any = None
+    task: Any = None
+    duration: Any = None
 
     @property
     def is_generated(self) -> bool:
@@ -69,7 +75,7 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             finish_reasons=(),
             usage=read_generated_usage(found.get("usageMetadata")),
         )
-    return object_facts(told, find_usage(dialect, told.usage))
+    return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
 
 
 def find_usage(dialect: Dialect, usage: object) -> Usage | None:
@@ -85,6 +91,14 @@ def find_usage(dialect: Dialect, usage: object) -> Usage | None:
         if (found := read(usage)) is not None:
             return found
     return None
+
+
+def _read_uncounted(told: PassedReply) -> Usage | None:
+    """Pages that were read, as Mistral tells them, or the length of sound, where no usage is told."""
+    if isinstance(told.usage_info, dict):
+        pages = count_of(told.usage_info.get("pages_processed"))
+        return None if pages is None else Usage(None, None, "provider", pages=pages)
+    return read_seconds(told.duration) if told.task in _OF_SOUND else None
 
 
 def _read_cached_apart(usage: object) -> Usage | None:

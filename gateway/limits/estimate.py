@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
+from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
 from gateway.model import Call, LimitKind, Target
@@ -164,6 +165,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if self.call.endpoint.operation == _COUNTING:
             return 0
         cost_usd = None if price is None else price.tokens_usd(*tokens)
+        if cost_usd is None and price is not None and (spoken := find_spoken(self.call)) is not None:
+            cost_usd = price.cost_usd(spoken)
         cost = _UNPRICED_MICRO_USD if cost_usd is None else ceil(cost_usd * MICRO_USD)
         cost = min(cost, _MOST)
         self._paid = (price, tokens, cost)

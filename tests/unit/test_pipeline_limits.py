@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
 from gateway.errors import UpstreamTimeout
 from gateway.identity.tokens import Identity
 from gateway.limits.headers import format_duration
@@ -19,9 +19,10 @@ from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
-from gateway.limits.rules import Rule, RuleSet
+from gateway.limits.rules import MICRO_USD, Rule, RuleSet
 from gateway.model import Classification, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.pricing.price import CharacterPrice
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.store.counter_table import counters_in_memory
@@ -241,6 +242,43 @@ async def test_budgets_are_settled() -> None:
     rig = Rig(answer(30, 12), rules=[budget_of(1)])
     await rig.call(max_tokens=100)
     assert rig.used() == {"budget": 30 + 2 * 12}
+
+
+SPEAKER = make_target("one/m", price=CharacterPrice(1_000_000.0))
+"""One that costs 1 USD for each character."""
+
+
+async def test_what_is_spoken_is_paid() -> None:
+    """Its characters are known before, so a call that does not fit is refused; nobody tells what was used."""
+    sounds = [FakeReply(200, {"content-type": "audio/mpeg"}, b"ID3", b"more") for _ in range(2)]
+    rig = Rig(*sounds, rules=[budget_of(7)], targets=(SPEAKER,))
+    statuses = [(await rig.call(endpoint=SPEECH, input=text)).status for text in ("hello", "bye", "é")]
+    assert statuses == [200, 429, 200]
+    assert rig.used() == {"budget": 6 * MICRO_USD}
+    assert rig.records[-1].total_cost_usd == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(refusal(500), id="an error"),
+        pytest.param(FakeReply(200, {"content-type": "text/html"}, b"<html>"), id="no sound"),
+    ],
+)
+async def test_what_is_not_spoken_is_not_paid(reply: FakeReply) -> None:
+    """A provider that gives no sound has spoken nothing."""
+    rig = Rig(reply, rules=[budget_of(7)], targets=(SPEAKER,))
+    assert (await rig.call(endpoint=SPEECH, input="hello")).status in (500, 502)
+    assert rig.used() == {"budget": 0}
+
+
+async def test_who_leaves_while_it_is_spoken_pays() -> None:
+    """As much as who stays."""
+    client = FakeClient(BEARER, body=make_body("one/m", input="hello"))
+    reply = FakeReply(200, {"content-type": "audio/mpeg"}, b"ID3", client.leave, asyncio.Event())
+    rig = Rig(reply, rules=[budget_of(7)], targets=(SPEAKER,))
+    await rig.call(endpoint=SPEECH, client=client)
+    assert rig.used() == {"budget": 5 * MICRO_USD}
 
 
 async def test_failures_cost_nothing() -> None:

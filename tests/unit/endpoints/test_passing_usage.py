@@ -61,6 +61,22 @@ def test_no_usage(usage: object) -> None:
             },
             ObjectFacts("g", "gemini-x", (), Usage(7, 5, "provider")),
         ),
+        (
+            {"model": "ocr", "pages": [], "usage_info": {"pages_processed": 3, "doc_size_bytes": 9}},
+            ObjectFacts("", "ocr", (), Usage(None, None, "provider", pages=3)),
+        ),
+        ({"usage_info": {"pages_processed": "3"}}, ObjectFacts("", "", (), None)),
+        (
+            {"task": "transcribe", "duration": 8.5, "text": "a"},
+            ObjectFacts("", "", (), Usage(None, None, "provider", audio_s=8.5)),
+        ),
+        (
+            {"task": "translate", "duration": 8.5, "usage": {"type": "duration", "seconds": 9}},
+            ObjectFacts("", "", (), Usage(None, None, "provider", audio_s=9.0)),
+        ),
+        ({"task": "transcribe", "duration": "long"}, ObjectFacts("", "", (), None)),
+        ({"task": ["transcribe"], "duration": 8.5}, ObjectFacts("", "", (), None)),
+        ({"duration": 8.5}, ObjectFacts("", "", (), None)),
         ({"candidates": []}, ObjectFacts("", "", (), None)),
         ({"candidates": "a", "usageMetadata": None, "id": 1}, ObjectFacts("", "", (), None)),
     ],
