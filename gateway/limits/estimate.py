@@ -157,6 +157,12 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             most = amount if amount > most else most  # noqa: FURB136  each call is asked
         return most
 
+    def input_tokens(self, target: Target) -> int | None:
+        """See `gateway.limits.held.Need`."""
+        if self.is_unread or not (self.call.endpoint.counts_tokens and self.call.fields):
+            return None
+        return self._tokens(target)[0]
+
     def _cost(self, target: Target, tokens: tuple[int, int]) -> int:
         """In millionths of a USD."""
         price, paid = target.price, self._paid

@@ -482,6 +482,10 @@ class CallPermit(msgspec.Struct, eq=False):
         status = self._policy.budget_status
         return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
 
+    def may_read(self, target: Target) -> int | None:
+        """Tokens of input that an attempt at *target* may have, None where nobody has looked."""
+        return self._asking.need.input_tokens(target)
+
     def may_use(self, target: Target) -> tuple[int, float]:
         """Tokens and USD that an attempt at *target* may use; none of a long call that no limit had read."""
         need = self._asking.need

@@ -20,7 +20,16 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import MICRO_USD, Rule, RuleSet
-from gateway.model import Classification, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.model import (
+    Classification,
+    Endpoint,
+    FallbackPolicy,
+    Plan,
+    RetryPolicy,
+    RouteFacts,
+    Target,
+    Usage,
+)
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.pricing.price import CharacterPrice
 from gateway.routing.direct import Routing
@@ -352,6 +361,42 @@ async def test_what_ends_in_the_background_counts_as_told() -> None:
     )
     await rig.call(endpoint=RESPONSE, input="hi", background=True)
     assert rig.used() == {"tokens-limit": 5}
+
+
+SHOWN: Final[Any] = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9_000}}]
+"""A picture, which by its bytes alone would be more than 2,000 tokens."""
+
+
+@pytest.mark.parametrize(
+    "rules", [[limit_of("tokens", 5000), budget_of(1)], []], ids=["limited", "not limited"]
+)
+async def test_pictures_of_who_leaves(rules: list[Rule]) -> None:
+    """What nobody told is taken for what limits take it for, on spans and by limits."""
+    client = FakeClient(
+        BEARER,
+        body=make_body("one/m", stream=True, max_tokens=50, messages=[{"role": "user", "content": SHOWN}]),
+    )
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
+    rig = Rig(FakeReply(200, SSE, chunk, client.leave, asyncio.Event()), rules=rules)
+    await rig.call(client=client)
+    trace = rig.records[-1]
+    read = 8 + 1_445
+    assert trace.usage == Usage(read, 1, "partial")
+    assert trace.total_cost_usd == pytest.approx((read + 2) / 1e6)
+    if rules:
+        assert rig.used() == {"tokens-limit": read + 1, "budget": read + 2}
+
+
+async def test_pictures_of_whose_provider_counts() -> None:
+    """Its own count stands, also of a reply that did not end."""
+    client = FakeClient(
+        BEARER,
+        body=make_body("one/m", stream=True, max_tokens=50, messages=[{"role": "user", "content": SHOWN}]),
+    )
+    told = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":90,"completion_tokens":3}}\n\n'
+    rig = Rig(FakeReply(200, SSE, told, client.leave, asyncio.Event()), rules=[limit_of("tokens", 5000)])
+    await rig.call(client=client)
+    assert rig.used() == {"tokens-limit": 90 + 3}
 
 
 async def test_a_silent_provider_costs_nothing() -> None:
