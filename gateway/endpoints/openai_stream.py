@@ -117,7 +117,9 @@ class StreamReader:
         """
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
         if not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            # Who counts on the way may have done so last before much of it.
+            said = max(usage.output_tokens or 0, self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
             response_id=self._id,
             response_model=self._model,

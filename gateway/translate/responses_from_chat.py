@@ -117,7 +117,8 @@ class ChatToResponses:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
         if not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            said = max(usage.output_tokens or 0, self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         reasons = (self._finish_reason,) if self._finish_reason else ()
         return ReplyFacts(self._id, self._model, reasons, usage)
 

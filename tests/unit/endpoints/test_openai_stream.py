@@ -393,6 +393,9 @@ def test_usage_of_a_cut_stream_is_partial() -> None:
     stream = reader()
     stream.feed(event(chunk()) * 2)
     assert stream.facts().usage == Usage(100, 2, "partial")
+    stream = reader()
+    stream.feed(event(chunk(usage={"prompt_tokens": 12, "completion_tokens": 0})) + event(chunk()) * 4)
+    assert stream.facts().usage == Usage(12, 5, "partial"), "what came tells more than what was begun with"
 
 
 def test_first_id_and_model_count() -> None:

@@ -181,6 +181,13 @@ def test_nothing_follows_the_end_or_an_error() -> None:
     assert read_events_of(told)[-1]["type"] == "response.completed"
 
 
+def test_what_was_counted_before_most_of_it() -> None:
+    """Of a reply that did not end the output is what was counted or what came, whichever is more."""
+    told = {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 1}}
+    _, stream = run(responses_to_chat, [event(told), *[chunk(content="a")] * 4])
+    assert facts_of(stream).usage == Usage(12, 5, "partial")
+
+
 def test_facts() -> None:
     """The provider's own words: its id, its model, its finish reason, its count."""
     usage = {"prompt_tokens": 5, "completion_tokens": 6}
