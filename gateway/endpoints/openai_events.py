@@ -15,13 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.openai_reply import (
+    BYTES_PER_TOKEN,
     UNREADABLE,
     estimate_usage,
     excerpt,
     read_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import may_be_broken, read_event
+from gateway.endpoints.stream_reading import count_objects, read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
@@ -157,6 +158,8 @@ class EventReader:
         self._asked_bytes = asked_bytes
         self._cutter = EventCutter()
         self._seen_bytes = 0
+        # Events since the reply itself began, about one token each.
+        self._pieces = 0
         self._reply = TypedReply()
         self._usage: Usage | None = None
         self.has_data = False
@@ -172,9 +175,11 @@ class EventReader:
         """
         whole = self._cutter.cut(data)
         self._seen_bytes += len(whole)
-        is_plain = self.has_content and not self.has_ended and not _TELLING.search(whole)
-        if is_plain and not may_be_broken(whole):
-            return whole
+        if self.has_content and not self.has_ended and not _TELLING.search(whole):
+            events = count_objects(whole)
+            if events:
+                self._pieces += events
+                return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
@@ -196,9 +201,12 @@ class EventReader:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage
         if usage is None and self._endpoint.counts_tokens:
-            usage = estimate_usage(self._asked_bytes, self._seen_bytes)
+            usage = estimate_usage(self._asked_bytes, self._pieces * BYTES_PER_TOKEN)
         if usage is not None and not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            said = usage.output_tokens
+            if self._endpoint.counts_tokens:
+                said = max(said or 0, self._pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return object_facts(self._reply, usage)
 
     def _passes(self, event: bytes) -> bool:
@@ -222,8 +230,9 @@ class EventReader:
             read_event(data)
             # JSON of another shape is not ours to judge: the client's parser decides.
             self.has_content = True
-            return True
-        self._take(told, data)
+        else:
+            self._take(told, data)
+        self._pieces += self.has_content
         return True
 
     def _take(self, told: TypedReply, data: bytes) -> None:

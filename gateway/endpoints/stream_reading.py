@@ -71,6 +71,14 @@ def may_be_broken(events: bytes) -> bool:
     return events.count(b"}\n\n") != events.count(b"\n\n") or b"\r" in events
 
 
+def count_objects(events: bytes) -> int:
+    """How many whole events these are if none `may_be_broken`, else 0; for as much as that alone."""
+    if events.endswith(b"}\n\n") and events.find(b"\n\n") == len(events) - 2:
+        return 1
+    ends = events.count(b"\n\n")
+    return ends if events.count(b"}\n\n") == ends and b"\r" not in events else 0
+
+
 Facts = TypeVar("Facts", bound=StreamFacts)
 
 
