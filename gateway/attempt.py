@@ -7,6 +7,8 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable
@@ -33,6 +35,7 @@ from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
+    ClientDisconnected,
     FirstTokenTimeout,
     GatewayError,
     InvalidBody,
@@ -65,6 +68,7 @@ MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 MAX_HELD_BYTES: Final = 1024 * 1024
 """Most of a stream that is held back while it has no content yet."""
 
+_USAGE_S: Final = 0.25
 _EVENT_STREAM: Final = b"text/event-stream"
 _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
 """What a stream is called by the dialects that do not send server-sent events."""
@@ -544,6 +548,9 @@ async def _deliver_stream(
     try:
         await responder.start_stream(reply, call.endpoint.stream_type)
         await _pump(responder, call, attempt, reply, reader, held)
+    except (asyncio.CancelledError, ClientDisconnected):
+        await _hear_usage(reply, reader)
+        raise
     finally:
         attempt.answered(reader.facts())
     if reader.failure:
@@ -557,6 +564,20 @@ async def _deliver_stream(
         attempt.ended()
         await responder.end_stream()
         await reply.finish()
+
+
+async def _hear_usage(reply: UpstreamReply, reader: ReplyStream) -> None:
+    """Wait a little for the usage of a reply that is whole, whose caller has left.
+
+    A chat tells it after its last word, which is where some callers leave; only it tells what was thought.
+    """
+    usage = reader.facts().usage if reader.is_complete else None
+    if usage is None or usage.source == "provider":
+        return
+    with contextlib.suppress(GatewayError, TimeoutError):
+        async with asyncio.timeout(_USAGE_S):
+            while not reader.has_ended and (data := await reply.read_chunk()):
+                reader.feed(data)
 
 
 async def _pump(

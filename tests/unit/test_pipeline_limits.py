@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
-from gateway.errors import UpstreamTimeout
+from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
 from gateway.limits.headers import format_duration
 from gateway.limits.held import Held
@@ -363,6 +363,42 @@ async def test_what_ends_in_the_background_counts_as_told() -> None:
     assert rig.used() == {"tokens-limit": 5}
 
 
+LATE: Final = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":900}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("late", "is_told"),
+    [
+        pytest.param((LATE,), True, id="told"),
+        pytest.param((UpstreamUnreachable("gone"),), False, id="broken off"),
+        pytest.param((b": ping\n\n", b"data: [DONE]\n\n", LATE), False, id="ended without"),
+    ],
+)
+async def test_who_leaves_at_the_last_word(late: tuple[Any, ...], *, is_told: bool) -> None:
+    """What the whole reply used is heard yet: what a model thought stands nowhere else."""
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=5000))
+    said = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"yes"}}]}\n\n'
+    last = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    reply = FakeReply(200, SSE, said, last, client.leave, asyncio.Event(), *late)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)])
+    await rig.call(client=client)
+    trace = rig.records[-1]
+    assert trace.call is not None
+    assert rig.used() == {"tokens-limit": 907 if is_told else trace.call.body_bytes // 4 + 2}
+    assert (trace.error_type, reply.is_closed) == ("client_disconnected", True)
+
+
+async def test_who_leaves_before_the_last_word_is_not_waited_for() -> None:
+    """What a provider would write on is nobody's."""
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=5000))
+    said = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"yes"}}]}\n\n'
+    reply = FakeReply(200, SSE, said, client.leave, asyncio.Event(), LATE)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)])
+    await rig.call(client=client)
+    assert rig.used()["tokens-limit"] < 900
+    assert reply.is_closed
+
+
 SHOWN: Final[Any] = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9_000}}]
 """A picture, which by its bytes alone would be more than 2,000 tokens."""
 
@@ -393,7 +429,8 @@ async def test_pictures_of_whose_provider_counts() -> None:
         BEARER,
         body=make_body("one/m", stream=True, max_tokens=50, messages=[{"role": "user", "content": SHOWN}]),
     )
-    told = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":90,"completion_tokens":3}}\n\n'
+    usage = b'"usage":{"prompt_tokens":90,"completion_tokens":3}'
+    told = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],' + usage + b"}\n\n"
     rig = Rig(FakeReply(200, SSE, told, client.leave, asyncio.Event()), rules=[limit_of("tokens", 5000)])
     await rig.call(client=client)
     assert rig.used() == {"tokens-limit": 90 + 3}
