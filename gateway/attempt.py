@@ -48,6 +48,7 @@ from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, Upst
 from gateway.providers.headers import forwarded_headers, names_an_account, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
+    USAGE_S,
     no_error,
     note_failure,
     relay_reply,
@@ -68,7 +69,6 @@ MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 MAX_HELD_BYTES: Final = 1024 * 1024
 """Most of a stream that is held back while it has no content yet."""
 
-_USAGE_S: Final = 0.25
 _EVENT_STREAM: Final = b"text/event-stream"
 _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
 """What a stream is called by the dialects that do not send server-sent events."""
@@ -575,7 +575,7 @@ async def _hear_usage(reply: UpstreamReply, reader: ReplyStream) -> None:
     if usage is None or usage.source == "provider":
         return
     with contextlib.suppress(GatewayError, TimeoutError):
-        async with asyncio.timeout(_USAGE_S):
+        async with asyncio.timeout(USAGE_S):
             while not reader.has_ended and (data := await reply.read_chunk()):
                 reader.feed(data)
 

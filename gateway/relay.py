@@ -9,6 +9,8 @@ looked at before: a success without an answer is a failure.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -17,7 +19,7 @@ import msgspec
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, read_object
+from gateway.endpoints.openai_events import EventReader, ObjectFacts, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS, tells_again
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
@@ -26,8 +28,8 @@ from gateway.endpoints.openai_reply import (
     is_json_object,
 )
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
-from gateway.endpoints.passing_usage import read_passed
-from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
+from gateway.endpoints.passing_usage import END_BYTES, read_passed, read_passed_end
+from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
@@ -36,7 +38,11 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
-"""JSON up to this long is read whole, for its usage and so that a cut one is an error with a status."""
+"""JSON up to this long is read whole, so that a cut one is an error with a status; of a longer one its end is
+read, for its usage."""
+
+USAGE_S: Final = 0.25
+"""How long what a whole reply used is waited for when its caller has left."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
@@ -203,12 +209,20 @@ async def _relay_json(
         size += len(data)
     body = b"".join(parts)
     if size > MAX_PASSING_BYTES:
-        await _relay_pieces(responder, attempt, reply, headers, endpoint, body)
+        ending = _Ending(reply, body)
+        try:
+            await _relay_pieces(responder, attempt, ending, headers, endpoint, body)
+        except (asyncio.CancelledError, ClientDisconnected):
+            await ending.hear()
+            raise
+        finally:
+            if ending.is_whole:
+                _learn(responder, attempt, endpoint, read_passed_end(attempt.target.dialect, ending.data))
         return
     if _is_answer(reply, endpoint):
         # An error inside, or what is no JSON, is none.
         read_object(endpoint, body, asked_bytes=0)
-    _learn(responder, attempt, endpoint, body)
+    _learn(responder, attempt, endpoint, read_passed(attempt.target.dialect, body))
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
     attempt.ended()
@@ -217,8 +231,10 @@ async def _relay_json(
     await responder.pass_whole(reply.status, headers, without_keys(body, attempt))
 
 
-def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
-    facts = read_passed(attempt.target.dialect, body)
+def _learn(
+    responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, facts: ObjectFacts | None
+) -> None:
+    """Note what a whole reply says of itself."""
     if facts is not None:
         if not _spends(responder, endpoint):
             facts = msgspec.structs.replace(facts, usage=None)
@@ -432,6 +448,36 @@ class _LookedAt:
         piece, self._piece = self._piece, b""
         if piece:
             self._passing.see(piece)
+
+
+class _Ending:
+    """A reply whose last bytes are kept, while it passes.
+
+    Attributes:
+        data: These.
+        is_whole: It has come to its end.
+    """
+
+    def __init__(self, reply: UpstreamReply, begun: bytes) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self.data = begun[-END_BYTES:]
+        self.is_whole = False
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        piece = await self._reply.read_chunk()
+        self.is_whole = not piece
+        self.data = (self.data + piece[-END_BYTES:])[-END_BYTES:]
+        return piece
+
+    async def hear(self) -> None:
+        """Wait a little for the end: a caller that has left has had most of what is to be paid."""
+        with contextlib.suppress(GatewayError, TimeoutError):
+            async with asyncio.timeout(USAGE_S):
+                while await self.read_chunk():
+                    pass
 
 
 async def _relay_pieces(
