@@ -8,7 +8,6 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import Awaitable
@@ -44,11 +43,21 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.long_work import LONG_BYTES, LongWork
-from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    Call,
+    Dialect,
+    Headers,
+    Outcome,
+    Passage,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+    Usage,
+)
 from gateway.providers.headers import forwarded_headers, names_an_account, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
-    USAGE_S,
+    hear_usage,
     no_error,
     note_failure,
     relay_reply,
@@ -549,7 +558,9 @@ async def _deliver_stream(
         await responder.start_stream(reply, call.endpoint.stream_type)
         await _pump(responder, call, attempt, reply, reader, held)
     except (asyncio.CancelledError, ClientDisconnected):
-        await _hear_usage(reply, reader)
+        if reader.is_said and _is_guessed(reader.facts().usage):
+            # Most tell it after their last word, where some callers leave; only it tells what was thought.
+            await hear_usage(reply, reader)
         raise
     finally:
         attempt.answered(reader.facts())
@@ -566,18 +577,8 @@ async def _deliver_stream(
         await reply.finish()
 
 
-async def _hear_usage(reply: UpstreamReply, reader: ReplyStream) -> None:
-    """Wait a little for the usage of a reply that is whole, whose caller has left.
-
-    A chat tells it after its last word, which is where some callers leave; only it tells what was thought.
-    """
-    usage = reader.facts().usage if reader.is_complete else None
-    if usage is None or usage.source == "provider":
-        return
-    with contextlib.suppress(GatewayError, TimeoutError):
-        async with asyncio.timeout(USAGE_S):
-            while not reader.has_ended and (data := await reply.read_chunk()):
-                reader.feed(data)
+def _is_guessed(usage: Usage | None) -> bool:
+    return usage is not None and usage.source != "provider"
 
 
 async def _pump(

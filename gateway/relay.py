@@ -41,7 +41,7 @@ MAX_PASSING_BYTES: Final = 1024 * 1024
 """JSON up to this long is read whole, so that a cut one is an error with a status; of a longer one its end is
 read, for its usage."""
 
-USAGE_S: Final = 0.25
+_USAGE_S: Final = 0.25
 """How long what a whole reply used is waited for when its caller has left."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
@@ -338,6 +338,10 @@ async def _relay_answer(
         _break_off(responder, attempt, error)
         await responder.fail(error)
         return
+    except (asyncio.CancelledError, ClientDisconnected):
+        # A transcript has been told when its usage comes.
+        await hear_usage(reply, reader)
+        raise
     finally:
         attempt.answered(reader.facts())
     if reader.failure:
@@ -349,6 +353,14 @@ async def _relay_answer(
     attempt.ended()
     await responder.end_stream()
     await reply.finish()
+
+
+async def hear_usage(reply: _Pieces, reader: _Reads) -> None:
+    """Wait a little for the end of a stream whose caller has left: it has what was used."""
+    with contextlib.suppress(GatewayError, TimeoutError):
+        async with asyncio.timeout(_USAGE_S):
+            while not reader.has_ended and (data := await reply.read_chunk()):
+                reader.feed(data)
 
 
 async def _first_content(
@@ -425,6 +437,17 @@ class _Pieces(Protocol):
         """The next piece, b"" at the end."""
 
 
+class _Reads(Protocol):
+    """What is needed of who reads a stream."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data*."""
+
+
 class _LookedAt:
     """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
 
@@ -475,7 +498,7 @@ class _Ending:
     async def hear(self) -> None:
         """Wait a little for the end: a caller that has left has had most of what is to be paid."""
         with contextlib.suppress(GatewayError, TimeoutError):
-            async with asyncio.timeout(USAGE_S):
+            async with asyncio.timeout(_USAGE_S):
                 while await self.read_chunk():
                     pass
 

@@ -47,6 +47,10 @@ _PRELUDE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.content_part.added"}
 )
 _ITEM_ADDED: Final = "response.output_item.added"
+_ITEM_DONE: Final = "response.output_item.done"
+_SAYS: Final = frozenset({"message", "function_call", "custom_tool_call"})
+"""Items after which a response may end."""
+
 _ITEMS_WITHOUT_CONTENT: Final = frozenset({"message", "reasoning"})
 _PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
 """Of the errors of a response; the others are about what was asked, so another target would say the same."""
@@ -59,7 +63,7 @@ _CALLERS_MISTAKES: Final = re.compile(
 
 # Decides whether events are worth decoding. Runs of a thread have no `type`, so any usage is.
 _TELLING: Final = re.compile(
-    rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)"'
+    rb'"(?:response\.(?:output_item\.done|created|queued|in_progress|completed|incomplete|cancelled|failed)"'
     rb'|image_(?:generation|edit)\.completed"|speech\.audio\.done"|transcript\.text\.done"|error"'
     rb'|usage"\s*:\s*\{)'
 )
@@ -160,6 +164,7 @@ class EventReader:
         self._seen_bytes = 0
         # Events since the reply itself began, about one token each.
         self._pieces = 0
+        self._is_said = False
         self._reply = TypedReply()
         self._usage: Usage | None = None
         self.has_data = False
@@ -191,6 +196,11 @@ class EventReader:
     def is_complete(self) -> bool:
         """The stream ended as one that is whole."""
         return self.has_ended and not self.failure
+
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return self._is_said
 
     @property
     def object_id(self) -> str:
@@ -248,6 +258,8 @@ class EventReader:
             self.has_content = True
         if is_failure or kind in _ENDS:
             self.has_ended = True
+        if kind == _ITEM_DONE and isinstance(told.item, dict):
+            self._is_said = text_of(told.item.get("type")) in _SAYS
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage

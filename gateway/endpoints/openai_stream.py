@@ -109,6 +109,11 @@ class StreamReader:
             self.is_done or (not self._cutter.tail.strip() and len(self._finish_reasons) >= self._choices)
         )
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return len(self._finish_reasons) >= self._choices
+
     def facts(self) -> ReplyFacts:
         """What was learned so far.
 

@@ -113,6 +113,11 @@ class StreamReading(Generic[Facts]):
         """The stream ended by its end marker."""
         return self._facts.is_done and not self._facts.failure
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow; here it comes with it."""
+        return self.is_complete
+
     def facts(self) -> ReplyFacts:
         """What was learned so far."""
         return self._facts.facts()

@@ -113,6 +113,11 @@ class ChatToResponses:
             self._is_done or (bool(self._finish_reason) and not self._splitter.tail.strip())
         )
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return bool(self._finish_reason)
+
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)

@@ -388,6 +388,31 @@ async def test_who_leaves_at_the_last_word(late: tuple[Any, ...], *, is_told: bo
     assert (trace.error_type, reply.is_closed) == ("client_disconnected", True)
 
 
+async def test_who_leaves_at_the_last_word_of_a_response() -> None:
+    """The same of a response, whose usage comes with its end."""
+
+    def event(kind: str, **members: Any) -> bytes:
+        return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+    used = {"id": "r", "status": "completed", "usage": {"input_tokens": 7, "output_tokens": 900}}
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, input="hi", max_output_tokens=5000))
+    reply = FakeReply(
+        200,
+        SSE,
+        event("response.created", response={"id": "r", "status": "in_progress"}),
+        event("response.output_text.delta", delta="yes"),
+        event("response.output_item.done", item={"type": "message", "content": []}),
+        client.leave,
+        asyncio.Event(),
+        event("response.completed", response=used),
+    )
+    target = make_target("one/m", has_responses=True)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)], targets=(target,))
+    await rig.call(endpoint=RESPONSE, client=client)
+    assert rig.used() == {"tokens-limit": 907}
+    assert rig.records[-1].error_type == "client_disconnected"
+
+
 async def test_who_leaves_before_the_last_word_is_not_waited_for() -> None:
     """What a provider would write on is nobody's."""
     client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=5000))

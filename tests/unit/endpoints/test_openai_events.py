@@ -110,6 +110,24 @@ def test_stream_that_is_cut(size: int) -> None:
     assert stream.facts().usage == Usage(100, 7, "partial")
 
 
+@pytest.mark.parametrize(
+    ("said", "is_said"),
+    [
+        pytest.param(b"", False, id="nothing"),
+        pytest.param(DELTA, False, id="a piece"),
+        pytest.param(event("response.output_item.done", item={"type": "message"}), True, id="a message"),
+        pytest.param(event("response.output_item.done", item={"type": "reasoning"}), False, id="thoughts"),
+        pytest.param(event("response.output_item.done", item=5), False, id="nonsense"),
+    ],
+)
+def test_last_word(said: bytes, *, is_said: bool) -> None:
+    """After a message or the call of a tool a response may end; its usage comes then."""
+    stream = reader()
+    stream.feed(CREATED + DELTA)
+    stream.feed(said)
+    assert stream.is_said is is_said
+
+
 def test_what_was_counted_before_most_of_it() -> None:
     """What came tells more than what was begun with."""
     stream = reader()

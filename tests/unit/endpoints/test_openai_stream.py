@@ -221,9 +221,9 @@ def test_every_choice_must_finish() -> None:
     """Without end marker, two choices want two finish reasons, told in the choices' order."""
     stream = reader(choices=2)
     stream.feed(event(chunk(finish="length", index=1)))
-    states = [stream.is_complete]
+    states = [stream.is_complete, stream.is_said]
     stream.feed(event(chunk(finish="stop", index=0)))
-    assert [*states, stream.is_complete] == [False, True]
+    assert [*states, stream.is_complete, stream.is_said] == [False, False, True, True]
     assert stream.facts().finish_reasons == ("stop", "length")
 
 

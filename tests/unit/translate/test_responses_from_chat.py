@@ -157,6 +157,7 @@ def test_beginning_and_end(pieces: list[bytes], *, has_content: bool, is_complet
     """Nothing is told before there is content, and no end before the stream has one."""
     told, stream = run(responses_to_chat, pieces)
     assert (stream.has_content, stream.is_complete) == (has_content, is_complete)
+    assert stream.is_said is any(b'"stop"' in piece for piece in pieces)
     ended = [event for event in read_events_of(told) if event["type"] == "response.completed"]
     assert bool(ended) is is_complete
     is_told = (has_content or is_complete) and pieces != [chunk("stop"), b"data: {"]
