@@ -7,6 +7,7 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable
@@ -28,10 +29,12 @@ from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
+from gateway.endpoints.spoken_usage import find_spoken
 from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
+    ClientDisconnected,
     FirstTokenTimeout,
     GatewayError,
     InvalidBody,
@@ -40,10 +43,21 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.long_work import LONG_BYTES, LongWork
-from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    Call,
+    Dialect,
+    Headers,
+    Outcome,
+    Passage,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+    Usage,
+)
 from gateway.providers.headers import forwarded_headers, names_an_account, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
+    hear_usage,
     no_error,
     note_failure,
     relay_reply,
@@ -269,6 +283,10 @@ async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> N
             )
     finally:
         reply.close()
+        if attempt.usage is None and responder.client.has_started:
+            spoken = find_spoken(attempt.sent or call)
+            if spoken is not None:
+                attempt.used(spoken)
 
 
 def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits) -> Outcome:
@@ -539,6 +557,11 @@ async def _deliver_stream(
     try:
         await responder.start_stream(reply, call.endpoint.stream_type)
         await _pump(responder, call, attempt, reply, reader, held)
+    except (asyncio.CancelledError, ClientDisconnected):
+        if reader.is_said and _is_guessed(reader.facts().usage):
+            # Most tell it after their last word, where some callers leave; only it tells what was thought.
+            await hear_usage(reply, reader)
+        raise
     finally:
         attempt.answered(reader.facts())
     if reader.failure:
@@ -552,6 +575,10 @@ async def _deliver_stream(
         attempt.ended()
         await responder.end_stream()
         await reply.finish()
+
+
+def _is_guessed(usage: Usage | None) -> bool:
+    return usage is not None and usage.source != "provider"
 
 
 async def _pump(

@@ -1283,6 +1283,9 @@ class Permit(Protocol):
     async def use(self, spent: Sequence[Spent]) -> Exception | None:
         """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
 
+    def may_read(self, target: Target) -> int | None:
+        """Tokens of input that an attempt at *target* may have, None where nobody has looked."""
+
     def may_use(self, target: Target) -> tuple[int, float]:
         """Tokens and USD that an attempt at *target* may use; none of a long call that no limit had read."""
 

@@ -34,12 +34,15 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
+import msgspec
+
 from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
 from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
@@ -57,6 +60,7 @@ from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
+from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.permit import CallPermit
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
@@ -88,6 +92,9 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _MODEL: Final = "x-tfy-model-name"
 _ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
+_MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
+"""A shorter body has few tokens, whatever is in it."""
+
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
 """Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
@@ -573,6 +580,28 @@ def spent_by(trace: CallTrace) -> list[Spent]:
     return spent
 
 
+def _guess_again(trace: CallTrace) -> None:
+    """Take the input that no provider has told for what limits take it: a picture in a body is no text.
+
+    By its bytes one of three megabytes would be a million tokens, which whoever leaves would pay for.
+    """
+    for attempt in trace.attempts:
+        usage, asked = attempt.usage, attempt.sent or trace.call
+        if usage is None or usage.source == "provider" or asked is None or usage.input_tokens is None:
+            continue
+        if usage.input_tokens != asked.body_bytes // BYTES_PER_TOKEN:
+            # That is the provider's, of a reply that did not end.
+            continue
+        if trace.permit is not None:
+            read = trace.permit.may_read(attempt.target)
+        elif asked.body_bytes < LONG_BYTES:
+            read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
+        else:
+            read = None
+        if read is not None and read < usage.input_tokens:
+            attempt.used(msgspec.structs.replace(usage, input_tokens=read))
+
+
 def _goes_on(trace: CallTrace) -> bool:
     """Whether a response is written on in the background when its call has ended."""
     call = trace.call
@@ -611,6 +640,8 @@ class _Settlement:
         if not trace.end_ns:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
+        if trace.call is not None and trace.call.body_bytes >= _MAY_HAVE_MEDIA_BYTES:
+            _guess_again(trace)
         if trace.permit is not None:
             trace.permit.settle(spent_by(trace))
         self._pipeline.left(self._task, trace)

@@ -56,6 +56,7 @@ from gateway.wire.retry_after import wish_in_headers
 
 _SWITCHING: Final = 101
 _REFUSED: Final = frozenset({401, 403})
+_USAGE_S: Final = 0.25
 _CUT_S: Final = 0.7
 _MAX_CHARACTER_BYTES: Final = 4
 _PING_S: Final = 1.0
@@ -388,6 +389,8 @@ class _Session:
                 await self._refuse(failure)
                 return
             ending = await self._relay(upward, self._provider.result())
+            if ending.of_caller and self._used.is_answering:
+                await self._hear_usage(self._provider.result())
             self._settle()
             await self._finish(ending)
         except asyncio.CancelledError:
@@ -501,6 +504,21 @@ class _Session:
         return None
 
     # -- ending
+
+    async def _hear_usage(self, provider: ProviderSocket) -> None:
+        """Wait a little for the end of a response whose caller has left: it has what the response used.
+
+        Its sound is there long before it has been heard, so some callers leave then.
+        """
+        await self._stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_USAGE_S):
+                while self._used.is_answering:
+                    message = await provider.receive()
+                    if isinstance(message, Closed):
+                        return
+                    if isinstance(message, str):
+                        self._used.see(message)
 
     async def _finish(self, ending: _Ending) -> None:
         """Close both sides as *ending* says."""

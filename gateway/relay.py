@@ -9,6 +9,8 @@ looked at before: a success without an answer is a failure.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -17,8 +19,8 @@ import msgspec
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, read_object
-from gateway.endpoints.openai_paths import FORM_CALLS
+from gateway.endpoints.openai_events import EventReader, ObjectFacts, read_object
+from gateway.endpoints.openai_paths import FORM_CALLS, tells_again
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     MEDIA_BYTES_PER_TOKEN,
@@ -26,8 +28,8 @@ from gateway.endpoints.openai_reply import (
     is_json_object,
 )
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
-from gateway.endpoints.passing_usage import read_passed
-from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
+from gateway.endpoints.passing_usage import END_BYTES, read_passed, read_passed_end
+from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
@@ -36,7 +38,11 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
-"""JSON up to this long is read whole, for its usage and so that a cut one is an error with a status."""
+"""JSON up to this long is read whole, so that a cut one is an error with a status; of a longer one its end is
+read, for its usage."""
+
+_USAGE_S: Final = 0.25
+"""How long what a whole reply used is waited for when its caller has left."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
@@ -203,12 +209,20 @@ async def _relay_json(
         size += len(data)
     body = b"".join(parts)
     if size > MAX_PASSING_BYTES:
-        await _relay_pieces(responder, attempt, reply, headers, endpoint, body)
+        ending = _Ending(reply, body)
+        try:
+            await _relay_pieces(responder, attempt, ending, headers, endpoint, body)
+        except (asyncio.CancelledError, ClientDisconnected):
+            await ending.hear()
+            raise
+        finally:
+            if ending.is_whole:
+                _learn(responder, attempt, endpoint, read_passed_end(attempt.target.dialect, ending.data))
         return
     if _is_answer(reply, endpoint):
         # An error inside, or what is no JSON, is none.
         read_object(endpoint, body, asked_bytes=0)
-    _learn(responder, attempt, endpoint, body)
+    _learn(responder, attempt, endpoint, read_passed(attempt.target.dialect, body))
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
     attempt.ended()
@@ -217,8 +231,10 @@ async def _relay_json(
     await responder.pass_whole(reply.status, headers, without_keys(body, attempt))
 
 
-def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
-    facts = read_passed(attempt.target.dialect, body)
+def _learn(
+    responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, facts: ObjectFacts | None
+) -> None:
+    """Note what a whole reply says of itself."""
     if facts is not None:
         if not _spends(responder, endpoint):
             facts = msgspec.structs.replace(facts, usage=None)
@@ -238,12 +254,14 @@ def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> N
 
 
 def _spends(responder: Responder, endpoint: Endpoint) -> bool:
-    """Whether a reply's usage is of this call: what is fetched or cancelled was counted before.
+    """Whether a reply's usage is of this call: what is fetched, cancelled or changed was counted before.
 
     On Anthropic's own paths it is what an agent used so far, the same again with each answer.
     """
-    is_running_sum = endpoint.dialect == "anthropic" or endpoint.path.endswith("/cancel")
-    return responder.client.method == "POST" and not is_running_sum
+    client = responder.client
+    if client.method != "POST" or endpoint.dialect == "anthropic":
+        return False
+    return not tells_again(endpoint, client.path)
 
 
 async def _relay_known(
@@ -320,6 +338,10 @@ async def _relay_answer(
         _break_off(responder, attempt, error)
         await responder.fail(error)
         return
+    except (asyncio.CancelledError, ClientDisconnected):
+        # A transcript has been told when its usage comes.
+        await hear_usage(reply, reader)
+        raise
     finally:
         attempt.answered(reader.facts())
     if reader.failure:
@@ -331,6 +353,14 @@ async def _relay_answer(
     attempt.ended()
     await responder.end_stream()
     await reply.finish()
+
+
+async def hear_usage(reply: _Pieces, reader: _Reads) -> None:
+    """Wait a little for the end of a stream whose caller has left: it has what was used."""
+    with contextlib.suppress(GatewayError, TimeoutError):
+        async with asyncio.timeout(_USAGE_S):
+            while not reader.has_ended and (data := await reply.read_chunk()):
+                reader.feed(data)
 
 
 async def _first_content(
@@ -407,6 +437,17 @@ class _Pieces(Protocol):
         """The next piece, b"" at the end."""
 
 
+class _Reads(Protocol):
+    """What is needed of who reads a stream."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data*."""
+
+
 class _LookedAt:
     """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
 
@@ -430,6 +471,36 @@ class _LookedAt:
         piece, self._piece = self._piece, b""
         if piece:
             self._passing.see(piece)
+
+
+class _Ending:
+    """A reply whose last bytes are kept, while it passes.
+
+    Attributes:
+        data: These.
+        is_whole: It has come to its end.
+    """
+
+    def __init__(self, reply: UpstreamReply, begun: bytes) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self.data = begun[-END_BYTES:]
+        self.is_whole = False
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        piece = await self._reply.read_chunk()
+        self.is_whole = not piece
+        self.data = (self.data + piece[-END_BYTES:])[-END_BYTES:]
+        return piece
+
+    async def hear(self) -> None:
+        """Wait a little for the end: a caller that has left has had most of what is to be paid."""
+        with contextlib.suppress(GatewayError, TimeoutError):
+            async with asyncio.timeout(_USAGE_S):
+                while await self.read_chunk():
+                    pass
 
 
 async def _relay_pieces(

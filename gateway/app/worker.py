@@ -152,7 +152,7 @@ class Worker:
         )
         self._shared_counters = _shared_counters(settings.redis_url, self._counters)
         self._take_away_rule()
-        self._limiter = Limiter(self._counters, self._shared_counters)
+        self._limiter = Limiter(self._counters, self._shared_counters, random=random)
         self._gate = _gate(settings, random)
         self._gate.take_shares(self._current.snapshot.shares)
         self._metrics = WorkerMetrics(

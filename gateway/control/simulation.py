@@ -243,6 +243,11 @@ class _Looking:
     def replied(self, target: str, output_tokens: int) -> None:
         """There is no reply."""
 
+    def micro_usd(self, cost_usd: float) -> int:
+        """Nothing was spent."""
+        del cost_usd
+        return 0
+
 
 class _NoHeaders:
     """`gateway.model.Headers` of a call that nobody sent."""

@@ -70,6 +70,11 @@ class CohereReading:
         return self.is_done and not self.failure
 
     @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come; its usage comes with it."""
+        return self.is_complete
+
+    @property
     def usage(self) -> Usage:
         """The provider's own counts, else an estimate."""
         return self._usage or estimate_usage(self._asked_bytes, self._pieces * BYTES_PER_TOKEN)

@@ -103,6 +103,11 @@ class ConverseReading(StreamReading[ConverseFacts]):
             self.has_data = True
             yield message.kind, self._facts.learn(message)
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return bool(self._facts.stop_reason)
+
     def finish(self) -> bytes:
         """What the end of the stream adds for the caller: nothing, as half a message is never given."""
         return b""

@@ -148,6 +148,11 @@ class GeneratedReading:
         """The stream has ended, and nothing is missing."""
         return self._is_over and not self._facts.failure and self._facts.is_finished
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come; its usage comes with it."""
+        return self.is_complete
+
     def facts(self) -> ReplyFacts:
         """What was learned so far."""
         return self._facts.facts(is_complete=self.is_complete)

@@ -15,13 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.openai_reply import (
+    BYTES_PER_TOKEN,
     UNREADABLE,
     estimate_usage,
     excerpt,
     read_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import may_be_broken, read_event
+from gateway.endpoints.stream_reading import count_objects, read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
@@ -46,6 +47,10 @@ _PRELUDE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.content_part.added"}
 )
 _ITEM_ADDED: Final = "response.output_item.added"
+_ITEM_DONE: Final = "response.output_item.done"
+_SAYS: Final = frozenset({"message", "function_call", "custom_tool_call"})
+"""Items after which a response may end."""
+
 _ITEMS_WITHOUT_CONTENT: Final = frozenset({"message", "reasoning"})
 _PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
 """Of the errors of a response; the others are about what was asked, so another target would say the same."""
@@ -58,7 +63,7 @@ _CALLERS_MISTAKES: Final = re.compile(
 
 # Decides whether events are worth decoding. Runs of a thread have no `type`, so any usage is.
 _TELLING: Final = re.compile(
-    rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)"'
+    rb'"(?:response\.(?:output_item\.done|created|queued|in_progress|completed|incomplete|cancelled|failed)"'
     rb'|image_(?:generation|edit)\.completed"|speech\.audio\.done"|transcript\.text\.done"|error"'
     rb'|usage"\s*:\s*\{)'
 )
@@ -157,6 +162,9 @@ class EventReader:
         self._asked_bytes = asked_bytes
         self._cutter = EventCutter()
         self._seen_bytes = 0
+        # Events since the reply itself began, about one token each.
+        self._pieces = 0
+        self._is_said = False
         self._reply = TypedReply()
         self._usage: Usage | None = None
         self.has_data = False
@@ -172,9 +180,11 @@ class EventReader:
         """
         whole = self._cutter.cut(data)
         self._seen_bytes += len(whole)
-        is_plain = self.has_content and not self.has_ended and not _TELLING.search(whole)
-        if is_plain and not may_be_broken(whole):
-            return whole
+        if self.has_content and not self.has_ended and not _TELLING.search(whole):
+            events = count_objects(whole)
+            if events:
+                self._pieces += events
+                return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
@@ -188,6 +198,11 @@ class EventReader:
         return self.has_ended and not self.failure
 
     @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return self._is_said
+
+    @property
     def object_id(self) -> str:
         """Of the object that the stream is about, "" while it has not said."""
         return text_of(self._reply.id)
@@ -196,9 +211,12 @@ class EventReader:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage
         if usage is None and self._endpoint.counts_tokens:
-            usage = estimate_usage(self._asked_bytes, self._seen_bytes)
+            usage = estimate_usage(self._asked_bytes, self._pieces * BYTES_PER_TOKEN)
         if usage is not None and not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            said = usage.output_tokens
+            if self._endpoint.counts_tokens:
+                said = max(said or 0, self._pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return object_facts(self._reply, usage)
 
     def _passes(self, event: bytes) -> bool:
@@ -222,8 +240,9 @@ class EventReader:
             read_event(data)
             # JSON of another shape is not ours to judge: the client's parser decides.
             self.has_content = True
-            return True
-        self._take(told, data)
+        else:
+            self._take(told, data)
+        self._pieces += self.has_content
         return True
 
     def _take(self, told: TypedReply, data: bytes) -> None:
@@ -239,6 +258,8 @@ class EventReader:
             self.has_content = True
         if is_failure or kind in _ENDS:
             self.has_ended = True
+        if kind == _ITEM_DONE and isinstance(told.item, dict):
+            self._is_said = text_of(told.item.get("type")) in _SAYS
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage

@@ -225,6 +225,13 @@ def _endpoint(template: str) -> Endpoint:
 TEMPLATES: Final = tuple(_TEMPLATES.split())
 _TREE: Final = PathTree(TEMPLATES, _endpoint, more_areas=_MORE_AREAS)
 
+_CANCEL: Final = "cancel"
+_CHANGED_ALONE: Final = ("chatcmpl", "run_")
+"""How ids begin of what a POST to its own path changes the notes of, and tells whole."""
+
+_CANCELLED: Final = ("resp_", "run_", "batch_")
+"""The same of what is cancelled: below a path of which nothing is known a word may be anything."""
+
 PROXY: Final = Endpoint(
     name="proxy",
     path=f"/{REST}",
@@ -255,6 +262,18 @@ def needs_no_account(endpoint: Endpoint, method: str) -> bool:
     does not (in capitals, behind a `;`, or newer than it).
     """
     return method in _OF_RESPONSES.get(endpoint.path, ())
+
+
+def tells_again(endpoint: Endpoint, path: str) -> bool:
+    """Whether a POST tells again what was made, and used, before: it is cancelled, or its notes change.
+
+    To the letter, as what is none of these may be a call of a model: some servers have paths that this table
+    does not.
+    """
+    before, _, last = path.rpartition("/")
+    if last == _CANCEL:
+        return endpoint.path.endswith(_CANCEL) or before.rpartition("/")[2].startswith(_CANCELLED)
+    return last.startswith(_CHANGED_ALONE)
 
 
 def find_openai_path(path: str) -> Endpoint | None:

@@ -219,8 +219,12 @@ def _with_reasoning(
 
 def _read_duration(usage: dict[str, Any]) -> Usage | None:
     """The usage of a transcription that is paid by its length."""
-    seconds = usage.get("seconds")
-    if usage.get("type") != "duration" or not isinstance(seconds, int | float) or isinstance(seconds, bool):
+    return read_seconds(usage.get("seconds")) if usage.get("type") == "duration" else None
+
+
+def read_seconds(seconds: object) -> Usage | None:
+    """The usage of so many *seconds* of sound, None where that is no length."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None
     return Usage(None, None, "provider", audio_s=float(seconds)) if 0 <= seconds < _MAX_S else None
 

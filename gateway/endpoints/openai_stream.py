@@ -109,6 +109,11 @@ class StreamReader:
             self.is_done or (not self._cutter.tail.strip() and len(self._finish_reasons) >= self._choices)
         )
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return len(self._finish_reasons) >= self._choices
+
     def facts(self) -> ReplyFacts:
         """What was learned so far.
 
@@ -117,7 +122,9 @@ class StreamReader:
         """
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
         if not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            # Who counts on the way may have done so last before much of it.
+            said = max(usage.output_tokens or 0, self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
             response_id=self._id,
             response_model=self._model,

@@ -6,7 +6,9 @@ of a path that is not known nothing else tells which it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +20,19 @@ from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
-from gateway.endpoints.openai_reply import UNREADABLE, read_usage, text_of
+from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, read_usage, text_of
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
+END_BYTES: Final = 16 * 1024
+"""Of a long reply: what it says of itself stands after what it says, and is short."""
+
+_TOLD: Final = re.compile(rb',(?=\s*"(?:id|model|usage|usage_info|usageMetadata)"\s*:)')
+_MOST_TRIED: Final = 32
+
+_OF_SOUND: Final = ("transcribe", "translate")
+"""What a transcription with its details says that it is; it also tells how long the sound is."""
+
 _CACHED_APART: Final = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 
 
@@ -33,6 +44,9 @@ class PassedReply(TypedReply):
     interaction: msgspec.Raw = _NULL
     candidates: msgspec.Raw = _NULL
     usageMetadata: msgspec.Raw = _NULL  # noqa: N815 - Google's name
+    usage_info: Any = None
+    task: Any = None
+    duration: Any = None
 
     @property
     def is_generated(self) -> bool:
@@ -69,7 +83,19 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             finish_reasons=(),
             usage=read_generated_usage(found.get("usageMetadata")),
         )
-    return object_facts(told, find_usage(dialect, told.usage))
+    return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
+
+
+def read_passed_end(dialect: Dialect, end: bytes) -> ObjectFacts | None:
+    """What the *end* of a whole reply says of itself, as `read_passed`.
+
+    From one of its own members on it is an object as it stands; from one further inside it is none.
+    """
+    for member in islice(_TOLD.finditer(end), _MOST_TRIED):
+        facts = read_passed(dialect, b"{" + end[member.end() :])
+        if facts is not None:
+            return facts
+    return None
 
 
 def find_usage(dialect: Dialect, usage: object) -> Usage | None:
@@ -85,6 +111,14 @@ def find_usage(dialect: Dialect, usage: object) -> Usage | None:
         if (found := read(usage)) is not None:
             return found
     return None
+
+
+def _read_uncounted(told: PassedReply) -> Usage | None:
+    """Pages that were read, as Mistral tells them, or the length of sound, where no usage is told."""
+    if isinstance(told.usage_info, dict):
+        pages = count_of(told.usage_info.get("pages_processed"))
+        return None if pages is None else Usage(None, None, "provider", pages=pages)
+    return read_seconds(told.duration) if told.task in _OF_SOUND else None
 
 
 def _read_cached_apart(usage: object) -> Usage | None:

@@ -71,6 +71,14 @@ def may_be_broken(events: bytes) -> bool:
     return events.count(b"}\n\n") != events.count(b"\n\n") or b"\r" in events
 
 
+def count_objects(events: bytes) -> int:
+    """How many whole events these are if none `may_be_broken`, else 0; for as much as that alone."""
+    if events.endswith(b"}\n\n") and events.find(b"\n\n") == len(events) - 2:
+        return 1
+    ends = events.count(b"\n\n")
+    return ends if events.count(b"}\n\n") == ends and b"\r" not in events else 0
+
+
 Facts = TypeVar("Facts", bound=StreamFacts)
 
 
@@ -104,6 +112,11 @@ class StreamReading(Generic[Facts]):
     def is_complete(self) -> bool:
         """The stream ended by its end marker."""
         return self._facts.is_done and not self._facts.failure
+
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow; here it comes with it."""
+        return self.is_complete
 
     def facts(self) -> ReplyFacts:
         """What was learned so far."""

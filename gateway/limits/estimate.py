@@ -15,7 +15,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.endpoints.bedrock_catalogue import INVOKE
 from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
+from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
 from gateway.model import Call, LimitKind, Target
@@ -32,6 +34,18 @@ _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
 """OpenAI's of the biggest picture at high detail: 85 and 170 for each of 8 tiles."""
 
 _MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+_INVOKED_MAXIMA: Final = (*_MAXIMA, "max_gen_len", "max_new_tokens", "maxTokens", "maxTokenCount")
+_MAXIMA_OF: Final = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completion": ("max_tokens",),
+    "messages": ("max_tokens",),
+    "responses": ("max_output_tokens",),
+    INVOKE.name: _INVOKED_MAXIMA,
+}
+"""By the endpoint's name: what another API calls its maximum, a server may pass over, and write on."""
+
+_CONFIGS: Final = ("inferenceConfig", "textGenerationConfig")
+"""Members of what is invoked at Bedrock that may have one."""
 
 _CHAT: Final = "messages"
 _MESSAGES: Final = (_CHAT, "contents", "input")
@@ -75,6 +89,7 @@ _DATA_URL: Final = "data:"
 _IMAGE_URL: Final = "data:image/"
 _TEXT_URLS: Final = tuple([_DATA_URL + kind for kind in _TEXT_TYPES])
 _numbers: Final = msgspec.json.Decoder(float)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -156,6 +171,12 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             most = amount if amount > most else most  # noqa: FURB136  each call is asked
         return most
 
+    def input_tokens(self, target: Target) -> int | None:
+        """See `gateway.limits.held.Need`."""
+        if self.is_unread or not (self.call.endpoint.counts_tokens and self.call.fields):
+            return None
+        return self._tokens(target)[0]
+
     def _cost(self, target: Target, tokens: tuple[int, int]) -> int:
         """In millionths of a USD."""
         price, paid = target.price, self._paid
@@ -164,6 +185,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if self.call.endpoint.operation == _COUNTING:
             return 0
         cost_usd = None if price is None else price.tokens_usd(*tokens)
+        if cost_usd is None and price is not None and (spoken := find_spoken(self.call)) is not None:
+            cost_usd = price.cost_usd(spoken)
         cost = _UNPRICED_MICRO_USD if cost_usd is None else ceil(cost_usd * MICRO_USD)
         cost = min(cost, _MOST)
         self._paid = (price, tokens, cost)
@@ -187,7 +210,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
         if parameters:
-            most = _maximum(parameters) or most
+            most = _maximum_over(parameters, most, self.sizes.usual(target.name))
         answered = 0
         if operation not in _WITHOUT_OUTPUT:
             answered = self.sizes.usual(target.name) if most is None else most
@@ -213,9 +236,11 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     most = None
     fields = call.fields
     form = _kept_form_of if call.body_bytes <= _SMALL_BYTES else _form_of
-    maxima, texts = form(tuple(fields))
+    maxima, texts, configs = form(call.endpoint.name, tuple(fields))
     for name in maxima:
         most = _number(fields[name]) if most is None else _larger(most, fields[name])
+    for name in configs:
+        most = _maximum_within(fields[name], most)
     for name in texts:
         raw = fields[name]
         if name == _CHAT and (plain := _plain_messages(raw)) is not None:
@@ -233,10 +258,14 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     return tokens, others.images, most
 
 
-def _form_of(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of the members of a body those that say how long a reply may be, and those that may have texts."""
-    maxima = tuple([name for name in names if name in _MAXIMA])
-    return maxima, tuple([name for name in names if name not in _SETTINGS])
+def _form_of(
+    endpoint: str, names: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Of the members of a body those that say how long a reply may be, that may have texts, or one such."""
+    known = _MAXIMA_OF.get(endpoint, _MAXIMA)
+    maxima = tuple([name for name in names if name in known])
+    configs = tuple([name for name in names if endpoint == INVOKE.name and name in _CONFIGS])
+    return maxima, tuple([name for name in names if name not in _SETTINGS]), configs
 
 
 _kept_form_of: Final = lru_cache(maxsize=256)(_form_of)
@@ -345,13 +374,33 @@ def _kind_of(value: Mapping[str, Any]) -> _Kind:
     return "encoded text" if isinstance(written, str) and written in _TEXT_FORMATS else ""
 
 
-def _maximum(parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes]) -> int | None:
-    """Most tokens of one choice that *parameters* allow, None when they do not say."""
+def _maximum(
+    parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes], names: Sequence[str] = _MAXIMA
+) -> int | None:
+    """Most tokens of one choice that *parameters* allow under these *names*, None when they do not say."""
     most = None
-    for name in _MAXIMA:
+    for name in names:
         if name in parameters:
             most = _larger(most, parameters[name])
     return most
+
+
+def _maximum_over(parameters: Mapping[str, bytes], most: int | None, usual: int) -> int | None:
+    """What a call may have at most by what a route puts over its own maximum, which it may take away."""
+    put_over = _maximum(parameters)
+    if put_over is None and not parameters.keys().isdisjoint(_MAXIMA):
+        return max(usual, most or 0)
+    return put_over or most
+
+
+def _maximum_within(config: msgspec.Raw, most: int | None) -> int | None:
+    """The larger of *most* and what a member of a body says."""
+    try:
+        found = _members.decode(config)
+    except (msgspec.DecodeError, RecursionError):
+        return most
+    within = _maximum(found, _INVOKED_MAXIMA)
+    return most if within is None else max(within, most or 0)
 
 
 def _larger(most: int | None, value: msgspec.Raw | bytes) -> int | None:

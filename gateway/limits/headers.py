@@ -44,10 +44,8 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
 
 
 def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
-    """The same of a call for which limits were asked once."""
+    """The same of a call for which limits were asked once, and had room."""
     decision = said.decision
-    if decision.refused is not None:
-        return limit_headers(said.notes())
     used, second = decision.used, int(decision.at_s)
     headers: HeaderPairs = []
     for told in held.told:

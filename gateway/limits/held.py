@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Final, Protocol
 
 from gateway.limits.rules import Meter
-from gateway.model import Charges, CounterGroup, HeaderPairs, HeldLimit, HeldLimits, LimitKind
+from gateway.model import Charges, CounterGroup, HeaderPairs, HeldLimit, HeldLimits, LimitKind, Target
 
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
@@ -34,6 +34,9 @@ class Need(Protocol):
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
+
+    def input_tokens(self, target: Target) -> int | None:
+        """Those of its input at *target*, None where nobody has looked."""
 
 
 def _picks(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:

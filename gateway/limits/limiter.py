@@ -6,13 +6,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from random import Random
 from typing import Any, Final
 
 from gateway.limits.output_sizes import OutputSizes
+from gateway.limits.rules import MICRO_USD
 from gateway.model import Charge, Correction, Counters, Decision, RemoteCounters
 from gateway.tasks import end, spawn
 
 _CLOSE_S: Final = 1.0
+_NO_PART: Final = 1e-6
+"""Of a millionth of a USD: arithmetic with floats leaves such parts."""
 
 
 class Limiter:
@@ -28,9 +32,11 @@ class Limiter:
         remote: RemoteCounters | None = None,
         *,
         now_s: Callable[[], float] = time.time,
+        random: Random | None = None,
     ) -> None:
         """Count in *counters*, or in *remote* ones in their place; *now_s* is Unix time."""
         self.sizes = OutputSizes()
+        self._random = (random or Random()).random
         # Without a step between: each is done for every call.
         self.now_s = now_s
         self.replied = self.sizes.add
@@ -42,6 +48,19 @@ class Limiter:
                 partial(self._settle_elsewhere, remote),
             )
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def micro_usd(self, cost_usd: float) -> int:
+        """What counts of a call that has cost so much, in millionths of a USD.
+
+        A part of one counts as one as often as it is large: cut off, a million short questions for embeddings
+        would cost nothing; rounded up, five times what they cost.
+        """
+        exact = cost_usd * MICRO_USD
+        whole = int(exact)
+        part = exact - whole
+        if part > _NO_PART and part + self._random() >= 1 - _NO_PART:
+            return whole + 1
+        return whole
 
     async def close(self) -> None:
         """Wait a little for what is being settled."""

@@ -65,6 +65,9 @@ class Till(Protocol):
     def replied(self, target: str, output_tokens: int) -> None:
         """Take note of how long a reply of *target* was."""
 
+    def micro_usd(self, cost_usd: float) -> int:
+        """What counts of a call that has cost so much; see `gateway.limits.limiter`."""
+
 
 class LimitPolicy(msgspec.Struct, frozen=True):
     """What a configuration says of limits.
@@ -194,14 +197,16 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
 
 
 def _usual_corrections(
-    held: Held, charges: Sequence[Charge], decision: Decision, spent: Spent
+    till: Till, held: Held, charges: Sequence[Charge], decision: Decision, spent: Spent
 ) -> Sequence[Correction]:
     """What corrects *charges* that were taken at once for one target to what that *spent*."""
     assert isinstance(charges, Charges), "they were asked as such"  # noqa: S101 - says it to the type checker
     amounts, changes = charges.amounts, [-1]
     for kind, at in held.needs_at:
-        used = min(spent.tokens, _MOST) if kind == "tokens" else _micro_usd(spent)
-        changes.append(used - amounts[at])
+        used = spent.tokens
+        if kind == "cost":
+            used = till.micro_usd(spent.cost_usd) if spent.cost_usd else 0
+        changes.append((used if used < _MOST else _MOST) - amounts[at])  # noqa: FURB136  each call settles
     return Corrections(charges, held.changes_of(changes), decision)
 
 
@@ -245,6 +250,8 @@ class CallPermit(msgspec.Struct, eq=False):
     _beside: tuple[Correction, ...] = ()
     _is_charged: bool = False
     _reset_s: float = 0.0
+    # Which of what was said has the refusal.
+    _refusing: int = -1
     said: tuple[LimitsSaid, ...] = ()
     refusal: GatewayError | None = None
     is_refused: bool = False
@@ -475,6 +482,10 @@ class CallPermit(msgspec.Struct, eq=False):
         status = self._policy.budget_status
         return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
 
+    def may_read(self, target: Target) -> int | None:
+        """Tokens of input that an attempt at *target* may have, None where nobody has looked."""
+        return self._asking.need.input_tokens(target)
+
     def may_use(self, target: Target) -> tuple[int, float]:
         """Tokens and USD that an attempt at *target* may use; none of a long call that no limit had read."""
         need = self._asking.need
@@ -497,11 +508,12 @@ class CallPermit(msgspec.Struct, eq=False):
             if only.corrected:
                 # Whatever was asked for a target was asked for this one.
                 said = self.said[0]
-                self._till.settle(_usual_corrections(only, said.charges, said.decision, one))
+                self._till.settle(_usual_corrections(self._till, only, said.charges, said.decision, one))
 
     def _corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
         """What corrects what any call has taken."""
         turns, self._asked = self._turns, ()
+        spent = [self._counted(each) for each in spent]
         corrections = [each for turn in turns for each in turn.corrections(spent)]
         for turn in turns:
             if turn.held.watched:
@@ -517,6 +529,12 @@ class CallPermit(msgspec.Struct, eq=False):
         corrections += self._beside
         self._beside = ()
         return corrections
+
+    def _counted(self, spent: Spent) -> Spent:
+        """The same with the cost that counts."""
+        if not spent.cost_usd:
+            return spent
+        return msgspec.structs.replace(spent, cost_usd=self._till.micro_usd(spent.cost_usd) / MICRO_USD)
 
     def _unadmitted(self, spent: Sequence[Spent], turns: Sequence[_Turn]) -> Iterator[Correction]:
         """What is counted for models that were asked without leave, such as one that judges the call."""
@@ -534,9 +552,22 @@ class CallPermit(msgspec.Struct, eq=False):
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
         said = self.said
-        if len(said) == 1 and isinstance(held := said[0].held, Held):
+        if len(said) == 1 and isinstance(held := said[0].held, Held) and said[0].decision.refused is None:
             return headers_of(held, said[0])
-        return limit_headers(self.notes)
+        return limit_headers(self._told_notes())
+
+    def _told_notes(self) -> list[LimitNote]:
+        """What the limits said, but for those in the way of a target in whose place another was asked.
+
+        Where none was, the one is told that refuses the call: its reset is what the refusal says.
+        """
+        refusing = -1 if self._admitted else self._refusing
+        return [
+            note
+            for at, said in enumerate(self.said)
+            for note in said.notes()
+            if note.outcome != "refused" or at == refusing
+        ]
 
     async def _reserve(self, charges: Sequence[Charge]) -> Decision:
         answer = self._till.reserve(charges)
@@ -605,7 +636,7 @@ class CallPermit(msgspec.Struct, eq=False):
             reset_s = inf
         if self.refusal is not None and reset_s >= self._reset_s:
             return
-        self._reset_s = reset_s
+        self._reset_s, self._refusing = reset_s, len(self.said)
         if decision.is_unknown:
             self.refusal = unknown_refusal(meter, reset_s)
             return

@@ -33,6 +33,11 @@ class StatedNeed:
         asked = [one for one in self._targets if not target or one.name == target]
         return max(map(self._cost, asked), default=_LEAST)
 
+    def input_tokens(self, target: Target) -> int:
+        """As it was told."""
+        del target
+        return self._input_tokens
+
     def _cost(self, target: Target) -> int:
         price = target.price
         cost_usd = None if price is None else price.tokens_usd(self._input_tokens, self._output_tokens)

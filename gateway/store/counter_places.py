@@ -242,12 +242,13 @@ class Places:
     def _ends_s(self, number: int, now_s: float) -> float:
         """Unix time at which what is in the place counts no more; it may be past."""
         words, place = self._words, self._first + number * WORDS
+        if not words[place]:
+            # Nothing is counted there: who comes again begins where it was.
+            return 0.0
         window_s = words[place + WINDOW]
         if window_s > 0:
             return now_s + left_s(words[place + HEAD], window_s, now_s)
-        if window_s == PARALLEL:
-            return inf if words[place] else 0.0
-        return words[place + BASE] or inf
+        return inf if window_s == PARALLEL else words[place + BASE] or inf
 
 
 def slot_of(charge: Charge, now_s: float) -> int:

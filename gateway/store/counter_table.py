@@ -304,7 +304,10 @@ class CounterTable:
             or not found.since <= now_s * ROLLING_SLOTS < found.until
             or found.words is not words
         ):
-            found = self._place(group, now_s)
+            placed = self._place(charges, now_s)
+            if isinstance(placed, Decision):
+                return placed
+            found = placed
         used = (*map(add, found.look(words), amounts),)
         if any(map(gt, used, group.most)):
             # Who takes nothing of what has been passed already is not refused by it.
@@ -320,6 +323,24 @@ class CounterTable:
             words[place] = used[at]
         return Decision(None, used, (), now_s)
 
+    def _refuse_without(
+        self, charges: Sequence[Charge], places: Sequence[int], now_s: float
+    ) -> Decision | None:
+        """The refusal of *charges* of which some have no counter yet, None where there is none.
+
+        These get none by it: else who is refused could fill the file with counters for whatever its calls say
+        of themselves, until that which refuses it has lost its place.
+        """
+        used = [self._counted(charge, now_s) for charge in charges]
+        blocking = [
+            at for at, charge in enumerate(charges) if charge.is_enforced and not charge.has_room(used[at])
+        ]
+        if not blocking:
+            return None
+        if self._free_the_dead(charges, places, blocking):
+            return self._refuse_without(charges, places, now_s)
+        return self._decision(charges, used, blocking, now_s)
+
     def _found(self, group: CounterGroup, now_s: float) -> _Found | None:
         """Where the counters of *group* are, if that is known and nothing has moved since."""
         found: _Found | None = group.found
@@ -332,13 +353,19 @@ class CounterTable:
             return found
         return None
 
-    def _place(self, group: CounterGroup, now_s: float) -> _Found:
-        """Find each counter of *group* and let its window go on; those that have no place get one."""
-        words, moves = self._words, self._words[MOVES_WORD]
+    def _place(self, charges: Charges, now_s: float) -> _Found | Decision:
+        """Find each counter and let its window go on; those that have no place get one, if none refuses."""
+        words, moves, group = self._words, self._words[MOVES_WORD], charges.group
+        known = [self._places.find(charge.key) for charge in group.charges]
+        are_known = all(known)
+        if not are_known and (refusal := self._refuse_without(charges, known, now_s)) is not None:
+            return refusal
         places = []
-        for charge in group.charges:
+        for at, charge in enumerate(group.charges):
             slot = slot_of(charge, now_s)
-            place = self._places.find(charge.key) or self._make(charge, slot, now_s)
+            # A new one may take another's place.
+            place = known[at] if are_known else self._places.find(charge.key)
+            place = place or self._make(charge, slot, now_s)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
             places.append(place)
@@ -441,7 +468,7 @@ class CounterTable:
         """Let go of parallel calls of processes that are no more; whether there were any."""
         is_any = False
         for at in blocking:
-            if charges[at].window_s == PARALLEL and self._descriptor is not None:
+            if charges[at].window_s == PARALLEL and places[at] and self._descriptor is not None:
                 lanes = [lane for lane in self._places.lanes_at(places[at]) if lane != self._lane]
                 dead = frozenset(lane for lane in lanes if _is_dead(self._descriptor, lane))
                 if dead:

@@ -377,14 +377,11 @@ class CallTrace(msgspec.Struct, eq=False):
         return None if answer is None else answer.usage
 
     @property
-    def cost_usd(self) -> float | None:
-        """What that usage costs, None when it is not known."""
-        answer = self.answer
-        return None if answer is None else answer.cost_usd
-
-    @property
     def total_cost_usd(self) -> float | None:
         """What all that was asked cost, as far as that is known; None when of nothing it is."""
+        if len(self.attempts) == 1 and self.judgement is None:
+            # As most calls have it.
+            return self.attempts[0].cost_usd
         costs = [attempt.cost_usd for attempt in self.exchanges if attempt.cost_usd is not None]
         return sum(costs) if costs else None
 

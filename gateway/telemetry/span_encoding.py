@@ -724,7 +724,8 @@ def _row(trace: CallTrace, secrets: Secrets, metadata: dict[str, str]) -> StoreR
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         usage_source=usage.source if usage else "",
-        cost_usd=trace.cost_usd,
+        # As on the trace's page, and as budgets count: a sum over calls is what was paid.
+        cost_usd=trace.total_cost_usd,
         caller_kind=trace.caller.kind if trace.caller else "",
         teams=trace.caller.teams if trace.caller else (),
         cached_input_tokens=usage.cached_input_tokens if usage else None,

@@ -232,6 +232,11 @@ class EventStream:
         """The stream ended as one that is whole."""
         return self._reader.is_complete
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return self._reader.is_said
+
     def feed(self, data: bytes) -> bytes:
         """Take the target's bytes and give the caller's events."""
         return self._events_of(self._reader.feed(data)) + self._stop_if_ended()

@@ -59,6 +59,10 @@ class ReplyStream(Protocol):
     def is_complete(self) -> bool:
         """The stream ended as one that is whole."""
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+
     def facts(self) -> ReplyFacts | ObjectFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
 

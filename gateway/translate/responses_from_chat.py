@@ -113,11 +113,17 @@ class ChatToResponses:
             self._is_done or (bool(self._finish_reason) and not self._splitter.tail.strip())
         )
 
+    @property
+    def is_said(self) -> bool:
+        """The last word of the answer has come, after which a usage may follow."""
+        return bool(self._finish_reason)
+
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
         if not self.is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            said = max(usage.output_tokens or 0, self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         reasons = (self._finish_reason,) if self._finish_reason else ()
         return ReplyFacts(self._id, self._model, reasons, usage)
 

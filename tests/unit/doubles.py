@@ -159,6 +159,11 @@ class FakePermit:
         del spent
         return None
 
+    def may_read(self, target: Target) -> int | None:
+        """No limit asked."""
+        del target
+        return None
+
     def may_use(self, target: Target) -> tuple[int, float]:
         """No limit asked."""
         del target

@@ -204,6 +204,30 @@ async def test_json_is_read_in_passing() -> None:
         assert (trace.attempts[0].usage is not None) is is_counted
 
 
+@pytest.mark.parametrize(
+    ("path", "is_counted"),
+    [
+        ("/v1/chat/completions/chatcmpl-1", False),
+        ("/v1/chat/completions/batch", True),
+        ("/v1/threads/thread_1/runs", True),
+        ("/v1/threads/thread_1/runs/run_1", False),
+        ("/v1/threads/thread_1/runs/run_1/cancel", False),
+        ("/v1/threads/thread_1/runs/run_1/submit_tool_outputs", True),
+        ("/v1/responses/resp_1/cancel", False),
+        ("/other/openai/v1/responses/resp_1/cancel", False),
+        ("/other/openai/v1/chat/completions/chatcmpl-1", False),
+        ("/other/openai/v1/chat/completions", True),
+        ("/other/openai/v1/chat/cancel", True),
+    ],
+)
+async def test_what_is_told_again(path: str, *, is_counted: bool) -> None:
+    """What is cancelled, or has its notes changed, was counted when it was made, on whatever path that is."""
+    body = b'{"id":"x-1","usage":{"input_tokens":3,"output_tokens":4}}'
+    client = FakeClient(BEARER, method="POST", path=path)
+    trace = await Rig(FakeReply(200, JSON, body)).call(client)
+    assert (trace.attempts[0].usage is not None) is is_counted
+
+
 @pytest.mark.parametrize(("model", "cost_usd"), [("whisper-9-2026-01-01", 11e-6), ("other", None)])
 async def test_the_model_that_answered_is_paid_for(model: str, cost_usd: float | None) -> None:
     """What an account is asked for costs what the model does that the reply tells, where it has a price."""

@@ -11,16 +11,27 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
-from gateway.errors import UpstreamTimeout
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
+from gateway.limits.headers import format_duration
 from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
-from gateway.limits.rules import Rule, RuleSet
-from gateway.model import Classification, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.limits.rules import MICRO_USD, Rule, RuleSet
+from gateway.model import (
+    Classification,
+    Endpoint,
+    FallbackPolicy,
+    Plan,
+    RetryPolicy,
+    RouteFacts,
+    Target,
+    Usage,
+)
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.pricing.price import CharacterPrice
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.store.counter_table import counters_in_memory
@@ -242,6 +253,43 @@ async def test_budgets_are_settled() -> None:
     assert rig.used() == {"budget": 30 + 2 * 12}
 
 
+SPEAKER = make_target("one/m", price=CharacterPrice(1_000_000.0))
+"""One that costs 1 USD for each character."""
+
+
+async def test_what_is_spoken_is_paid() -> None:
+    """Its characters are known before, so a call that does not fit is refused; nobody tells what was used."""
+    sounds = [FakeReply(200, {"content-type": "audio/mpeg"}, b"ID3", b"more") for _ in range(2)]
+    rig = Rig(*sounds, rules=[budget_of(7)], targets=(SPEAKER,))
+    statuses = [(await rig.call(endpoint=SPEECH, input=text)).status for text in ("hello", "bye", "é")]
+    assert statuses == [200, 429, 200]
+    assert rig.used() == {"budget": 6 * MICRO_USD}
+    assert rig.records[-1].total_cost_usd == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(refusal(500), id="an error"),
+        pytest.param(FakeReply(200, {"content-type": "text/html"}, b"<html>"), id="no sound"),
+    ],
+)
+async def test_what_is_not_spoken_is_not_paid(reply: FakeReply) -> None:
+    """A provider that gives no sound has spoken nothing."""
+    rig = Rig(reply, rules=[budget_of(7)], targets=(SPEAKER,))
+    assert (await rig.call(endpoint=SPEECH, input="hello")).status in (500, 502)
+    assert rig.used() == {"budget": 0}
+
+
+async def test_who_leaves_while_it_is_spoken_pays() -> None:
+    """As much as who stays."""
+    client = FakeClient(BEARER, body=make_body("one/m", input="hello"))
+    reply = FakeReply(200, {"content-type": "audio/mpeg"}, b"ID3", client.leave, asyncio.Event())
+    rig = Rig(reply, rules=[budget_of(7)], targets=(SPEAKER,))
+    await rig.call(endpoint=SPEECH, client=client)
+    assert rig.used() == {"budget": 5 * MICRO_USD}
+
+
 async def test_failures_cost_nothing() -> None:
     """A provider's error gives tokens and money back; the request stays counted."""
     rules = [limit_of("requests", 5), limit_of("tokens", 5000), budget_of(1)]
@@ -315,6 +363,104 @@ async def test_what_ends_in_the_background_counts_as_told() -> None:
     assert rig.used() == {"tokens-limit": 5}
 
 
+LATE: Final = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":900}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("late", "is_told"),
+    [
+        pytest.param((LATE,), True, id="told"),
+        pytest.param((UpstreamUnreachable("gone"),), False, id="broken off"),
+        pytest.param((b": ping\n\n", b"data: [DONE]\n\n", LATE), False, id="ended without"),
+    ],
+)
+async def test_who_leaves_at_the_last_word(late: tuple[Any, ...], *, is_told: bool) -> None:
+    """What the whole reply used is heard yet: what a model thought stands nowhere else."""
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=5000))
+    said = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"yes"}}]}\n\n'
+    last = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    reply = FakeReply(200, SSE, said, last, client.leave, asyncio.Event(), *late)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)])
+    await rig.call(client=client)
+    trace = rig.records[-1]
+    assert trace.call is not None
+    assert rig.used() == {"tokens-limit": 907 if is_told else trace.call.body_bytes // 4 + 2}
+    assert (trace.error_type, reply.is_closed) == ("client_disconnected", True)
+
+
+async def test_who_leaves_at_the_last_word_of_a_response() -> None:
+    """The same of a response, whose usage comes with its end."""
+
+    def event(kind: str, **members: Any) -> bytes:
+        return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+    used = {"id": "r", "status": "completed", "usage": {"input_tokens": 7, "output_tokens": 900}}
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, input="hi", max_output_tokens=5000))
+    reply = FakeReply(
+        200,
+        SSE,
+        event("response.created", response={"id": "r", "status": "in_progress"}),
+        event("response.output_text.delta", delta="yes"),
+        event("response.output_item.done", item={"type": "message", "content": []}),
+        client.leave,
+        asyncio.Event(),
+        event("response.completed", response=used),
+    )
+    target = make_target("one/m", has_responses=True)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)], targets=(target,))
+    await rig.call(endpoint=RESPONSE, client=client)
+    assert rig.used() == {"tokens-limit": 907}
+    assert rig.records[-1].error_type == "client_disconnected"
+
+
+async def test_who_leaves_before_the_last_word_is_not_waited_for() -> None:
+    """What a provider would write on is nobody's."""
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=5000))
+    said = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"yes"}}]}\n\n'
+    reply = FakeReply(200, SSE, said, client.leave, asyncio.Event(), LATE)
+    rig = Rig(reply, rules=[limit_of("tokens", 9000)])
+    await rig.call(client=client)
+    assert rig.used()["tokens-limit"] < 900
+    assert reply.is_closed
+
+
+SHOWN: Final[Any] = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9_000}}]
+"""A picture, which by its bytes alone would be more than 2,000 tokens."""
+
+
+@pytest.mark.parametrize(
+    "rules", [[limit_of("tokens", 5000), budget_of(1)], []], ids=["limited", "not limited"]
+)
+async def test_pictures_of_who_leaves(rules: list[Rule]) -> None:
+    """What nobody told is taken for what limits take it for, on spans and by limits."""
+    client = FakeClient(
+        BEARER,
+        body=make_body("one/m", stream=True, max_tokens=50, messages=[{"role": "user", "content": SHOWN}]),
+    )
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
+    rig = Rig(FakeReply(200, SSE, chunk, client.leave, asyncio.Event()), rules=rules)
+    await rig.call(client=client)
+    trace = rig.records[-1]
+    read = 8 + 1_445
+    assert trace.usage == Usage(read, 1, "partial")
+    assert trace.total_cost_usd == pytest.approx((read + 2) / 1e6)
+    if rules:
+        assert rig.used() == {"tokens-limit": read + 1, "budget": read + 2}
+
+
+async def test_pictures_of_whose_provider_counts() -> None:
+    """Its own count stands, also of a reply that did not end."""
+    client = FakeClient(
+        BEARER,
+        body=make_body("one/m", stream=True, max_tokens=50, messages=[{"role": "user", "content": SHOWN}]),
+    )
+    usage = b'"usage":{"prompt_tokens":90,"completion_tokens":3}'
+    told = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],' + usage + b"}\n\n"
+    rig = Rig(FakeReply(200, SSE, told, client.leave, asyncio.Event()), rules=[limit_of("tokens", 5000)])
+    await rig.call(client=client)
+    assert rig.used() == {"tokens-limit": 90 + 3}
+
+
 async def test_a_silent_provider_costs_nothing() -> None:
     """Who has not answered in the time that its target has may have read nothing."""
     rig = Rig(UpstreamTimeout("silent"), rules=[limit_of("tokens", 5000)])
@@ -341,6 +487,36 @@ async def test_a_full_target_is_passed_over() -> None:
     clients = [await rig.call("vm/chat") for _ in range(2)]
     assert [client.header("x-tfy-resolved-model") for client in clients] == ["one/m", "two/m"]
     assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("one/m", "limit")]
+
+
+@pytest.mark.parametrize("has_second", [True, False])
+async def test_who_was_passed_over_is_not_told_of(*, has_second: bool) -> None:
+    """Who is answered by another target is told what is left there, not that nothing is of the first."""
+    rules = [limit_of("requests", 0, models=("one/*",), id="first")]
+    if has_second:
+        rules.append(limit_of("requests", 7, models=("two/*",), id="second"))
+    client = await Rig(answer(), rules=rules).call("vm/chat")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "two/m")
+    told = [client.header(f"x-ratelimit-{name}-requests") for name in ("limit", "remaining")]
+    assert told == (["7", "6"] if has_second else [None, None])
+
+
+@pytest.mark.parametrize("windows", [("day", "minute"), ("minute", "day")])
+async def test_reset_of_what_refuses(windows: tuple[str, str]) -> None:
+    """The header says of the same limit as the refusal when there is room."""
+    rules = [
+        limit_of("requests", at + 1, models=(f"{name}/*",), id=name, window=window)
+        for at, (name, window) in enumerate(zip(("one", "two"), windows, strict=True))
+    ]
+    rig = Rig(*[answer() for _ in range(3)], rules=rules)
+    for _ in range(3):
+        assert (await rig.call("vm/chat")).status == 200
+    client = await rig.call("vm/chat")
+    name = ("one", "two")[windows.index("minute")]
+    assert (client.status, f'"{name}"' in error_of(client)["message"]) == (429, True)
+    wait_s = float(client.header("retry-after") or "")
+    assert client.header("x-ratelimit-reset-requests") == format_duration(wait_s).decode()
+    assert client.header("x-ratelimit-limit-requests") == {"one": "1", "two": "2"}[name]
 
 
 async def test_no_target_left() -> None:

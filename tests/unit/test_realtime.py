@@ -390,7 +390,7 @@ async def test_virtual_model(model: str) -> None:
         "https://api.test/v1/realtime?model=small-1",
         "https://spare.test/v1/realtime?model=loud-1",
     ]
-    assert (trace.resolved_model, trace.cost_usd) == ("spare/loud", 0.002)
+    assert (trace.resolved_model, trace.total_cost_usd) == ("spare/loud", 0.002)
     assert trace.plan is not None
     assert [(skip.target, skip.reason) for skip in trace.plan.skipped] == [("claude/small", "filter")]
     assert health.outcomes == [
@@ -435,6 +435,37 @@ async def test_other_dialect() -> None:
     rig.socket.query = "model=claude/small"
     trace = await rig.over(rig.begin())
     assert (rig.socket.status, trace.error_type, rig.passages) == (400, "invalid_body", [])
+
+
+@pytest.mark.parametrize("code", [1000, 1006])
+async def test_who_leaves_before_a_response_is_over(code: int) -> None:
+    """What it used comes with its end, which is heard yet; pieces before that are nobody's any more."""
+    rig = Rig()
+    rig.provider.says.put_nowait('{"type":"response.created"}')
+    task = rig.begin()
+    await until_async(lambda: bool(rig.socket.got), "the response has begun")
+    rig.socket.says.put_nowait(code)
+    await until_async(rig.socket.says.empty, "it is known that the caller has left")
+    for said in (
+        '{"type":"response.output_audio.done"}',
+        b"sound",
+        '{"type":"response.done","response":{"usage":{"input_tokens":3,"output_tokens":4}}}',
+    ):
+        rig.provider.says.put_nowait(said)
+    trace = await rig.over(task)
+    assert trace.usage == Usage(3, 4, "provider")
+    assert rig.provider.closed is not None
+
+
+async def test_who_leaves_while_the_provider_does() -> None:
+    """Nobody is waited for then."""
+    rig = Rig()
+    rig.provider.says.put_nowait('{"type":"response.created"}')
+    task = rig.begin()
+    await until_async(lambda: bool(rig.socket.got), "the response has begun")
+    rig.socket.says.put_nowait(1000)
+    rig.provider.says.put_nowait(Closed(1000))
+    assert (await rig.over(task)).usage is None
 
 
 async def test_cut() -> None:

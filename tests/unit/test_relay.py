@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
 from gateway.model import Dialect, Endpoint, Target, Usage
-from gateway.relay import note_failure, relay_reply
+from gateway.relay import MAX_PASSING_BYTES, note_failure, relay_reply
 from gateway.responder import Answer, Responder
 from gateway.routing.stored import StoredObjects
 from gateway.store.shared_table import table_in_memory
@@ -32,6 +33,7 @@ def openai_path(path: str) -> Endpoint:
 
 FILES = openai_path("/files")
 SOUND = openai_path("/audio/transcriptions")
+PICTURES = openai_path("/images/edits")
 SESSION = find_anthropic_path("/sessions/s_1/events/stream")
 HTML = {"content-type": "text/html"}
 JSON = {"content-type": "application/json"}
@@ -251,6 +253,62 @@ async def test_links_of_anthropic(dialect: Dialect, host: bytes) -> None:
     rig = Rig(target=make_target(dialect=dialect))
     await rig.relay(FakeReply(200, {"content-type": "application/json"}, body))
     assert rig.client.received == b'{"results_url":"' + host + b'/v1/messages/batches/b/results"}'
+
+
+async def test_who_leaves_a_transcript_before_its_usage() -> None:
+    """All of it has been told by then, so what it used is heard yet."""
+    rig = Rig(method="POST")
+
+    def leave() -> None:
+        assert task.cancel()
+
+    end = b'data: {"type":"transcript.text.done","usage":{"input_tokens":5,"output_tokens":2}}\n\n'
+    task = asyncio.ensure_future(rig.relay(FakeReply(200, SSE, DELTA, leave, asyncio.Event(), end), SOUND))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (rig.client.received, rig.attempt.usage) == (DELTA, Usage(5, 2, "provider"))
+
+
+PICTURE: Final = b'{"created":1,"data":[{"b64_json":"' + b"A" * MAX_PASSING_BYTES
+USED: Final = b'"}],"quality":"low","usage":{"input_tokens":50,"output_tokens":272},"size":"1024x1024"}'
+
+
+@pytest.mark.parametrize("size", [1_000, 65_536, 1 << 30])
+@pytest.mark.parametrize(("method", "tokens"), [("POST", 322), ("GET", None)])
+async def test_usage_of_long_json(size: int, method: str, tokens: int | None) -> None:
+    """A picture in base64 is longer than what is held; its usage stands at the end."""
+    body = PICTURE + USED
+    rig = Rig(method=method)
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    await rig.relay(FakeReply(200, {"content-type": "application/json"}, *pieces), PICTURES)
+    assert rig.client.received == body
+    usage = rig.attempt.usage
+    assert (None if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)) == tokens
+
+
+async def test_who_leaves_long_json_has_used_it() -> None:
+    """What is left of it is heard yet, if it comes soon."""
+    rig = Rig(method="POST")
+
+    def leave() -> None:
+        assert task.cancel()
+
+    reply = FakeReply(
+        200, {"content-type": "application/json"}, PICTURE, b"A", leave, asyncio.Event(), b"AAA", USED
+    )
+    task = asyncio.ensure_future(rig.relay(reply, PICTURES))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rig.client.received == PICTURE + b"A"
+    assert rig.attempt.usage == Usage(50, 272, "provider")
+
+
+async def test_long_json_that_breaks_off() -> None:
+    """Nobody has told what it used."""
+    rig = Rig(method="POST")
+    reply = FakeReply(200, {"content-type": "application/json"}, PICTURE, UpstreamUnreachable("gone"))
+    await rig.relay(reply, PICTURES)
+    assert (rig.attempt.usage, rig.attempt.error_type) == (None, UpstreamUnreachable.code)
 
 
 async def test_note_failure() -> None:

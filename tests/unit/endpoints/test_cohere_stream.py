@@ -33,7 +33,7 @@ def test_announcements_are_no_content() -> None:
 def test_the_end() -> None:
     """It has the reason and both counts, and nothing after it counts."""
     reading = read(*START, TEXT, END, b"data: [DONE]\n\n", TEXT)
-    assert (reading.is_complete, reading.has_ended) == (True, True)
+    assert (reading.is_complete, reading.is_said, reading.has_ended) == (True, True, True)
     facts = reading.facts()
     assert (facts.response_id, facts.finish_reasons) == ("c14c80c3", ("COMPLETE",))
     assert facts.usage.billed_output_tokens == 26

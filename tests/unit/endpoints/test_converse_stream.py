@@ -49,6 +49,14 @@ def test_a_whole_stream() -> None:
     assert stream.facts() == ReplyFacts("", "", ("end_turn",), Usage(3, 9, "provider"))
 
 
+def test_the_last_word() -> None:
+    """The usage comes after it."""
+    _, stream = read([START + TEXT])
+    states = [stream.is_said]
+    assert list(stream.read(STOP))
+    assert [*states, stream.is_said, stream.is_complete] == [False, True, False]
+
+
 @pytest.mark.parametrize("depth", [2, 3, 900])
 def test_a_deep_piece(depth: int) -> None:
     """However deeply a piece is nested, it is content and no failure of ours."""

@@ -34,6 +34,7 @@ def test_whole_stream() -> None:
     facts = stream.facts()
     assert passed == WHOLE
     assert (stream.is_complete, stream.has_ended, stream.failure) == (True, True, b"")
+    assert stream.is_said
     assert (facts.response_id, facts.response_model, facts.finish_reasons) == ("r-1", "gemini-x", ("STOP",))
     assert (facts.usage.input_tokens, facts.usage.output_tokens, facts.usage.source) == (240, 12, "provider")
 

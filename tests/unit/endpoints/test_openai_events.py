@@ -83,7 +83,7 @@ def test_failures(failure: bytes) -> None:
     assert stream.feed(CREATED + failure) == CREATED + failure
     assert (stream.has_ended, stream.is_complete, stream.has_content) == (True, False, False)
     assert stream.failure in failure
-    assert stream.facts().usage == Usage(100, (len(CREATED + failure)) // 4, "partial")
+    assert stream.facts().usage == Usage(100, 0, "partial")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,41 @@ def test_last_events(last: str) -> None:
     assert (stream.is_complete, stream.facts().usage) == (True, COUNTED)
 
 
-def test_stream_that_is_cut() -> None:
-    """Its usage is a guess, and partial."""
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_stream_that_is_cut(size: int) -> None:
+    """Its usage is a guess, and partial: an event is a token, and what announces is none."""
+    stream = reader()
+    said = CREATED + event("response.in_progress", response={"instructions": "x" * 999}) + DELTA * 7
+    for at in range(0, len(said), size):
+        stream.feed(said[at : at + size])
+    assert not stream.is_complete
+    assert stream.facts().usage == Usage(100, 7, "partial")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_said"),
+    [
+        pytest.param(b"", False, id="nothing"),
+        pytest.param(DELTA, False, id="a piece"),
+        pytest.param(event("response.output_item.done", item={"type": "message"}), True, id="a message"),
+        pytest.param(event("response.output_item.done", item={"type": "reasoning"}), False, id="thoughts"),
+        pytest.param(event("response.output_item.done", item=5), False, id="nonsense"),
+    ],
+)
+def test_last_word(said: bytes, *, is_said: bool) -> None:
+    """After a message or the call of a tool a response may end; its usage comes then."""
     stream = reader()
     stream.feed(CREATED + DELTA)
-    assert not stream.is_complete
-    usage = stream.facts().usage
-    assert usage is not None
-    assert usage.source == "partial"
+    stream.feed(said)
+    assert stream.is_said is is_said
+
+
+def test_what_was_counted_before_most_of_it() -> None:
+    """What came tells more than what was begun with."""
+    stream = reader()
+    begun = event("response.in_progress", response={"usage": {"input_tokens": 12, "output_tokens": 0}})
+    stream.feed(begun + DELTA * 3)
+    assert stream.facts().usage == Usage(12, 3, "partial")
 
 
 def test_end_without_a_blank_line() -> None:

@@ -221,9 +221,9 @@ def test_every_choice_must_finish() -> None:
     """Without end marker, two choices want two finish reasons, told in the choices' order."""
     stream = reader(choices=2)
     stream.feed(event(chunk(finish="length", index=1)))
-    states = [stream.is_complete]
+    states = [stream.is_complete, stream.is_said]
     stream.feed(event(chunk(finish="stop", index=0)))
-    assert [*states, stream.is_complete] == [False, True]
+    assert [*states, stream.is_complete, stream.is_said] == [False, False, True, True]
     assert stream.facts().finish_reasons == ("stop", "length")
 
 
@@ -393,6 +393,9 @@ def test_usage_of_a_cut_stream_is_partial() -> None:
     stream = reader()
     stream.feed(event(chunk()) * 2)
     assert stream.facts().usage == Usage(100, 2, "partial")
+    stream = reader()
+    stream.feed(event(chunk(usage={"prompt_tokens": 12, "completion_tokens": 0})) + event(chunk()) * 4)
+    assert stream.facts().usage == Usage(12, 5, "partial"), "what came tells more than what was begun with"
 
 
 def test_first_id_and_model_count() -> None:

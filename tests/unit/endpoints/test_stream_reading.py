@@ -7,7 +7,13 @@ import math
 import pytest
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
+from gateway.endpoints.stream_reading import (
+    StreamReading,
+    count_objects,
+    is_one_object,
+    may_be_broken,
+    read_event,
+)
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import DONE, count_data_lines
@@ -60,20 +66,21 @@ def test_event_that_cannot_be_read(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "may_be"),
+    ("events", "may_be", "objects"),
     [
-        (b'data: {"a":1}\n\n' * 3, False),
-        (b'event: x\ndata: {"a":1}\n\n', False),
-        (b'data: {"a":1}\n\ndata: {"a":\n\n', True),
-        (b": comment\n\n", True),
-        (b'data: {"a":1}\r\n\r\n', True),
-        (b"", False),
+        (b'data: {"a":1}\n\n' * 3, False, 3),
+        (b'event: x\ndata: {"a":1}\n\n', False, 1),
+        (b'data: {"a":1}\n\ndata: {"a":\n\n', True, 0),
+        (b": comment\n\n", True, 0),
+        (b'data: {"a":1}\r\n\r\n', True, 0),
+        (b"", False, 0),
     ],
     ids=["whole", "named", "cut", "comment", "other line ends", "nothing"],
 )
-def test_what_may_be_broken(events: bytes, *, may_be: bool) -> None:
-    """Every event that does not end with a brace is looked at, never the many that do."""
+def test_what_may_be_broken(events: bytes, objects: int, *, may_be: bool) -> None:
+    """Every event that does not end with a brace is looked at, never the many that do, which are counted."""
     assert may_be_broken(events) is may_be
+    assert count_objects(events) == objects
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.endpoints.bedrock_call import read_bedrock_call
-from gateway.endpoints.bedrock_catalogue import CONVERSE
+from gateway.endpoints.bedrock_catalogue import CONVERSE, INVOKE
 from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE, SPEECH
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import GENERATE
@@ -283,6 +283,46 @@ def test_what_a_route_puts_over() -> None:
     target = make_target(parameters={"max_tokens": b"10"})
     need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=500), (target,), OutputSizes())
     assert need.amount("tokens", "") == 118
+
+
+@pytest.mark.parametrize(("own", "tokens"), [(5, 1_024), (5_000, 5_000)])
+def test_what_a_route_takes_away(own: int, tokens: int) -> None:
+    """Without a maximum a reply may be as long as others, or as its call said where one has to stay."""
+    target = make_target(parameters={"max_tokens": b"null"})
+    need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=own), (target,), OutputSizes())
+    assert need.amount("tokens", "") == 108 + tokens
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(call_of(messages=[said(HUNDRED)], max_output_tokens=5), id="Responses' in a chat"),
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens_to_sample=5), id="Claude's old one"),
+        pytest.param(call_of(messages=[said(HUNDRED)], maxTokens=5), id="Bedrock's"),
+        pytest.param(
+            call_of(messages=[said(HUNDRED)], inferenceConfig={"maxTokens": 5}), id="within, in a chat"
+        ),
+    ],
+)
+def test_words_of_other_apis(call: Call) -> None:
+    """A server may pass them over and write on, so nobody takes less by them."""
+    assert tokens_of(call) >= 108 + 1_024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"prompt": "x", "max_gen_len": 5000}, id="Llama"),
+        pytest.param({"inputText": "x", "textGenerationConfig": {"maxTokenCount": 5000}}, id="Titan"),
+        pytest.param({"prompt": "x", "inferenceConfig": {"max_new_tokens": 5000}}, id="Nova"),
+        pytest.param({"prompt": "x", "max_tokens": 5, "inferenceConfig": {"maxTokens": 5000}}, id="both"),
+        pytest.param({"prompt": "x", "max_tokens": 5000, "inferenceConfig": [1]}, id="nonsense"),
+    ],
+)
+def test_what_is_invoked(body: dict[str, Any]) -> None:
+    """Each maker of Bedrock's models has its own word for the maximum."""
+    call = read_bedrock_call(INVOKE, json.dumps(body).encode(), model="acct/small")
+    assert 5_000 < tokens_of(call) < 5_010
 
 
 def test_choices_of_a_route() -> None:

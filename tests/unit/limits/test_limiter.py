@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from math import nextafter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,15 +16,15 @@ from hypothesis.stateful import run_state_machine_as_test
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
 from gateway.limits.permit import LimitPolicy
-from gateway.limits.rules import Rule
-from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts
+from gateway.limits.rules import MICRO_USD, Rule
+from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters
 from tests.rig.requires import requires
 from tests.rig.until import until_async
 from tests.rig.valkey_server import ValkeyServer
 from tests.unit.limits.limiter_machine import LimiterMachine
-from tests.unit.limits.limits import NOW_S, FixedNeed, admit, limit_of, policy_of
+from tests.unit.limits.limits import NOW_S, FixedNeed, admit, budget_of, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
 
 ONE, TWO = make_target("one/m"), make_target("two/m")
@@ -82,6 +84,40 @@ async def test_routed() -> None:
     assert [permit.is_refused for permit in admitted] == [False, False]
     assert [await permit.admit_target(ONE) for permit in admitted] == [True, False]
     assert await admitted[1].admit_target(TWO)
+
+
+@pytest.mark.parametrize("cost_usd", [0.16e-6, 0.5e-6, 1.3e-6, 7.9e-6])
+@pytest.mark.parametrize(
+    ("model", "plan", "targets"),
+    [
+        pytest.param("one/m", DIRECT, (ONE,), id="direct"),
+        pytest.param("vm/chat", ROUTED, (ONE,), id="routed"),
+        pytest.param("vm/chat", ROUTED, (ONE, TWO), id="after another"),
+    ],
+)
+async def test_parts_of_a_millionth(
+    cost_usd: float, model: str, plan: Plan, targets: tuple[Target, ...]
+) -> None:
+    """Many calls count as what they cost, though none alone costs a whole number of millionths of a USD."""
+    counters = counters_in_memory(places=64, now_s=lambda: NOW_S)
+    limiter = Limiter(counters, now_s=lambda: NOW_S, random=Random(1))
+    policy = policy_of(budget_of(1))
+    calls = 5_000
+    for _ in range(calls):
+        permit = await admit(limiter, policy, asking(model), plan)
+        assert all([await permit.admit_target(target) for target in targets])
+        permit.settle([Spent(targets[-1].name, 1, None, cost_usd)])
+    charges = [meter.charge(0, NOW_S) for meter in policy.rules.of_call(make_caller(model), model, {})]
+    (used,) = counters.usage(charges).used
+    assert used == pytest.approx(calls * cost_usd * MICRO_USD, rel=0.1)
+
+
+@pytest.mark.parametrize("micro_usd", [0, 1, 3, 1_200, 999_999_999_999])
+def test_whole_millionths(micro_usd: int) -> None:
+    """What costs a whole number of them counts as that, whatever floats make of it."""
+    limiter = Limiter(counters_in_memory(places=64), random=Random(1))
+    for nearly in (micro_usd / MICRO_USD, nextafter(micro_usd / MICRO_USD, 0), micro_usd * 1e-7 * 10):
+        assert {limiter.micro_usd(nearly) for _ in range(100)} == {micro_usd}
 
 
 async def test_one_round_trip() -> None:

@@ -251,6 +251,10 @@ class NeedByTarget:
         account = target.partition("/")[0]
         return self._tokens[account] if account else max(self._tokens.values())
 
+    def input_tokens(self, target: Target) -> int | None:
+        """All of it."""
+        return self._tokens[target.account]
+
 
 async def test_a_target_that_may_use_more() -> None:
     """A limit that several targets share has what the one needs that is asked, not what the first needed."""

@@ -525,6 +525,31 @@ def test_full(clock: Clock) -> None:
     assert all(counters.usage([charge(f"month-{number}", window_s=0)]).used == (1,) for number in range(12))
 
 
+def test_who_is_refused_takes_no_place(clock: Clock) -> None:
+    """Calls that are refused can say what they like: no counter loses its place to what they are about."""
+    counters = counters_in_memory(places=16, now_s=clock)
+    mine = charge("mine", limit=1)
+    assert is_taken(counters, mine)
+    for number in range(100):
+        decision = counters.reserve([mine, charge(f"said-{number}", limit=9, window_s=0)])
+        assert (decision.refused, decision.used) == (0, (1, 0))
+    assert counters.lost == 0
+    for number in range(15):
+        assert is_taken(counters, charge(f"taken-{number}", window_s=0))
+    assert (counters.lost, is_taken(counters, mine)) == (0, False)
+
+
+def test_what_counts_nothing_makes_room(clock: Clock) -> None:
+    """A counter to which all was given back, or of calls that cost nothing, is no counter that is lost."""
+    counters = counters_in_memory(places=16, now_s=clock)
+    assert is_taken(counters, charge("mine"))
+    for number in range(100):
+        one = charge(f"said-{number}", amount=number % 2, window_s=0)
+        correct(counters, one, counters.reserve([one]), -one.amount)
+    assert counters.lost == 0
+    assert counters.usage([charge("mine")]).used == (1,)
+
+
 def test_a_hundred_thousand() -> None:
     """All of them keep what they count, in the room that is said."""
     counters = counters_in_memory()

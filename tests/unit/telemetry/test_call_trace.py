@@ -173,11 +173,11 @@ def make_hedged_trace() -> CallTrace:
 
 
 def test_answer_is_the_one_that_was_given() -> None:
-    """Usage, cost and model of a call are those of the attempt whose answer the caller got."""
+    """Usage and model of a call are those of the attempt whose answer the caller got."""
     trace = make_hedged_trace()
     first, second = trace.attempts
     assert trace.answer is first
-    assert (trace.usage, trace.cost_usd, trace.resolved_model) == (FACTS.usage, 11e-6, "acct/small")
+    assert (trace.usage, trace.resolved_model) == (FACTS.usage, "acct/small")
     assert (second.error_type, trace.is_error) == ("hedge_lost", False)
 
 
@@ -305,14 +305,14 @@ def test_caller_that_leaves_has_cost_its_input() -> None:
 def test_cost_is_that_of_the_usage(usage: Usage, expected: float | None) -> None:
     """Whoever counted; what cannot be known is None."""
     trace = make_planned_trace(PRICED)
-    assert trace.cost_usd is None
+    assert trace.total_cost_usd is None
     add_attempt(trace, PRICED).answered(msgspec.structs.replace(FACTS, usage=usage))
-    assert trace.cost_usd == trace.attempts[0].cost_usd == expected
+    assert trace.total_cost_usd == trace.attempts[0].cost_usd == expected
 
 
 def test_no_price_no_cost() -> None:
     """A target whose price is not known costs an unknown amount, not nothing."""
-    assert make_answered_trace().cost_usd is None
+    assert make_answered_trace().total_cost_usd is None
 
 
 def test_caller_that_leaves_pays_for_its_input() -> None:
@@ -321,7 +321,7 @@ def test_caller_that_leaves_pays_for_its_input() -> None:
     trace.attempt(PRICED)
     trace.disconnected()
     assert trace.call is not None
-    assert trace.cost_usd == (trace.call.body_bytes // 4) / 1_000_000
+    assert trace.total_cost_usd == (trace.call.body_bytes // 4) / 1_000_000
 
 
 def test_caller_that_leaves_when_all_is_done() -> None:
@@ -415,7 +415,7 @@ def test_question_is_no_attempt() -> None:
     assert (asked.number, answer.number) == (0, 1)
     assert list(trace.exchanges) == [asked, answer]
     assert trace.answer is answer
-    assert (trace.usage, trace.cost_usd) == (FACTS.usage, 11e-6)
+    assert (trace.usage, answer.cost_usd) == (FACTS.usage, 11e-6)
     assert trace.total_cost_usd == 102e-6 + 11e-6
 
 

@@ -465,7 +465,7 @@ def test_attempt_that_lost_is_no_failure() -> None:
     assert costs == [11e-6, 5e-6]
     assert attributes_of(server)["gateway.cost_usd"] == sum(costs)
     row = row_of(trace)
-    assert (row.cost_usd, row.input_tokens, row.first_chunk_ms) == (11e-6, 3, 35.0)
+    assert (row.cost_usd, row.input_tokens, row.first_chunk_ms) == (sum(costs), 3, 35.0)
 
 
 @pytest.mark.parametrize("answering", [1, 2])
@@ -892,6 +892,14 @@ def test_cost() -> None:
     assert row_of(make_answered_trace(PRICED)).cost_usd == 11e-6
     assert "gen_ai.usage.cost" not in attributes_of(spans_of(make_answered_trace())[1])
     assert row_of(make_answered_trace()).cost_usd is None
+
+
+def test_row_has_the_cost_of_all_that_was_asked() -> None:
+    """What the list and the sums of calls tell is what the SERVER span tells, and what budgets count."""
+    trace = make_judged_trace()
+    row = row_of(trace)
+    assert row.cost_usd == attributes_of(spans_of(trace)[0])["gateway.cost_usd"] == 102e-6 + 11e-6
+    assert row.input_tokens == 3, "tokens are those of the answer"
 
 
 def test_row_of_a_refusal() -> None:

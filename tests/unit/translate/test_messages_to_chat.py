@@ -66,6 +66,7 @@ def test_any_cut(cuts: list[int]) -> None:
     passed, stream = relay([data[a:b] for a, b in pairwise(edges)])
     assert passed == relay([data])[0]
     assert stream.is_complete
+    assert stream.is_said
     assert stream.has_ended
 
 

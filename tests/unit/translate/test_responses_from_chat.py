@@ -157,6 +157,7 @@ def test_beginning_and_end(pieces: list[bytes], *, has_content: bool, is_complet
     """Nothing is told before there is content, and no end before the stream has one."""
     told, stream = run(responses_to_chat, pieces)
     assert (stream.has_content, stream.is_complete) == (has_content, is_complete)
+    assert stream.is_said is any(b'"stop"' in piece for piece in pieces)
     ended = [event for event in read_events_of(told) if event["type"] == "response.completed"]
     assert bool(ended) is is_complete
     is_told = (has_content or is_complete) and pieces != [chunk("stop"), b"data: {"]
@@ -179,6 +180,13 @@ def test_nothing_follows_the_end_or_an_error() -> None:
     assert facts_of(stream).usage.source == "partial"
     told, _ = run(responses_to_chat, [DONE, chunk(content="b")])
     assert read_events_of(told)[-1]["type"] == "response.completed"
+
+
+def test_what_was_counted_before_most_of_it() -> None:
+    """Of a reply that did not end the output is what was counted or what came, whichever is more."""
+    told = {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 1}}
+    _, stream = run(responses_to_chat, [event(told), *[chunk(content="a")] * 4])
+    assert facts_of(stream).usage == Usage(12, 5, "partial")
 
 
 def test_facts() -> None:
