@@ -57,6 +57,33 @@ def test_account_names_are_one_space(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "end"),
+    [
+        ("http://localhost:8000/v1/chat/completions", "/chat/completions"),
+        ("http://localhost:8000/v1/completions/", "/completions"),
+        ("http://localhost:8000/v1/messages", "/messages"),
+        ("http://localhost:8000/v1/embeddings", "/embeddings"),
+    ],
+)
+def test_addresses_of_calls(tmp_path: Path, url: str, end: str) -> None:
+    """A warning, of a server of one's own and of an account: each call would be asked for below a call."""
+    account = TWO_MODELS.replace("name: main\n", f"name: main\nbase_url: {url}\n")
+    told = f"it ends in '{end}', which is added to it for each call. Remove '{end}' from its end"
+    assert findings(tmp_path, ACCOUNT.replace("http://localhost:8000/v1", url), account, CALLER) == [
+        f"warning 7 integrations.0.url: {told}",
+        f"warning 13 base_url: {told}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://messages", "http://h/completions/v1", "http://h/my-embeddings", "http://h"]
+)
+def test_other_addresses(tmp_path: Path, url: str) -> None:
+    """Nothing is said of those that only look a little like it."""
+    assert findings(tmp_path, ACCOUNT.replace("http://localhost:8000/v1", url), CALLER) == []
+
+
 def test_integration_names_are_unique_in_an_account(tmp_path: Path) -> None:
     """The second would never be called."""
     text = TWO_MODELS.replace("org/small", "gpt-4o")

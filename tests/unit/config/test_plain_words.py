@@ -368,6 +368,14 @@ integrations:
             "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY",
             id="reference",
         ),
+        pytest.param(
+            CALLER,
+            "name: app",
+            "name: app\ntokens: ['sha256:5e88']",
+            "3 tokens.0: 'sha256:' is not followed by 64 hexadecimal digits. "
+            "Write what printf %s \"$TOKEN\" | sha256sum prints, without the '-' behind it",
+            id="hash",
+        ),
     ],
 )
 def test_slips(tmp_path: Path, base: str, old: str, new: str, expected: str) -> None:
