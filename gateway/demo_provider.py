@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import math
 import re
@@ -86,7 +87,9 @@ def main(host: str, port: int) -> int:
     except OSError as error:
         # Python appends the address to the system's words.
         reason = str(error.strerror).partition(" (")[0]
-        message = f"demo provider: cannot listen on {host}:{port}: {reason}; choose another with --port"
+        is_taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        way = "choose another with --port" if is_taken else "give an address of this machine with --host"
+        message = f"demo provider: cannot listen on {host}:{port}: {reason}; {way}"
         print(message, file=sys.stderr)  # noqa: T201, a command's answer
         return _PORT_TAKEN
     # Accepted sockets inherit it: each word leaves at once.

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -217,6 +218,7 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
         raise SettingsError(msg)
+    _check_ports(settings)
     _check_files(settings)
     if settings.redis_url is not None:
         _need_redis()
@@ -301,6 +303,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _check_ports(settings: Settings) -> None:
+    """Whether each is another one: the start would take the first, and then call it a stranger's.
+
+    Raises:
+        SettingsError: Two are the same, on one address.
+    """
+    places = (
+        ("--port", settings.host, settings.port),
+        ("--control-port", settings.control_host, settings.control_port),
+        ("--health-port", settings.health_host, settings.health_port),
+    )
+    for (flag, host, port), (other_flag, other_host, other_port) in combinations(places, 2):
+        if port and port == other_port and host == other_host:
+            msg = f"{flag} and {other_flag} are both {port}: each needs a port of its own"
+            raise SettingsError(msg)
 
 
 def _check_files(settings: Settings) -> None:

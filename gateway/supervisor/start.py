@@ -169,9 +169,10 @@ def _check_certificates(settings: Settings) -> None:
         try:
             HeldTls(files).close()
         except TlsFileError as error:
-            flag = f"{prefix}-{_TLS_FLAGS[error.field]}"
-            path = getattr(files, error.field)
-            raise CertificateUnusable(f"{flag} {error.what}: {path}") from error
+            text = f"tls.{error.field} {error.what}"
+            for field, flag in _TLS_FLAGS.items():
+                text = text.replace(f"tls.{field}", f"{prefix}-{flag}")
+            raise CertificateUnusable(f"{text}: {getattr(files, error.field)}") from error
 
 
 def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:

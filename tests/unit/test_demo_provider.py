@@ -12,6 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from gateway import demo_provider
 from gateway.demo_provider import embed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,3 +170,9 @@ def test_port_taken_is_told() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 3
     assert "choose another with --port" in done.stderr
+
+
+def test_a_host_that_is_none_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another port would not help, and is not proposed."""
+    assert demo_provider.main("192.0.2.1", 0) == 3
+    assert "give an address of this machine with --host" in capsys.readouterr().err

@@ -207,10 +207,10 @@ def test_what_was_accepted_last_is_started_with(config: Path) -> None:
 
 @pytest.mark.parametrize("plane", ["", "control-"])
 def test_certificate_that_cannot_be_used(config: Path, plane: str) -> None:
-    """Exit 1, by the flag that names it."""
+    """Exit 1, by the flags that name it and what goes with it."""
     done = _serve(config, f"--{plane}tls-cert", str(config))
     assert done.returncode == 1
-    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or tls.key_file no key: {config}"
+    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or --{plane}tls-key no key: {config}"
     assert expected in done.stderr
 
 
