@@ -47,9 +47,8 @@ from gateway.redaction import may_hold_secret
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
 _ADDRESSES: Final = ("base_url", "url", "azure_endpoint")
-_OF_A_CALL: Final = re.compile(
-    r"(?<!/)(/(?:chat/completions|completions|embeddings|messages|responses|rerank))/*\Z"
-)
+# Not /rerank, which `cohere-rerank-v2` takes at the end.
+_OF_A_CALL: Final = re.compile(r"(?<!/)(/(?:chat/completions|completions|embeddings|messages|responses))/*\Z")
 SINGLE: Final = {
     "gateway-global-settings": "global settings",
     "gateway-load-balancing-config": "load-balancing rules",

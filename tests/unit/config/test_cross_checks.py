@@ -77,7 +77,14 @@ def test_addresses_of_calls(tmp_path: Path, url: str, end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://messages", "http://h/completions/v1", "http://h/my-embeddings", "http://h"]
+    "url",
+    [
+        "http://messages",
+        "http://h/completions/v1",
+        "http://h/my-embeddings",
+        "http://h",
+        "http://h/v2/rerank",
+    ],
 )
 def test_other_addresses(tmp_path: Path, url: str) -> None:
     """Nothing is said of those that only look a little like it."""
