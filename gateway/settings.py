@@ -430,7 +430,17 @@ def _path(text: str) -> Path:
     if not text or "\x00" in text or not is_utf8(text):
         msg = "a path in UTF-8"
         raise ValueError(msg)
-    return Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        msg = "a path, with '~' before a user that this machine knows"
+        raise ValueError(msg) from error
+    try:
+        path.absolute()
+    except OSError as error:
+        msg = "a path that begins with '/', as the folder that this was started in is gone"
+        raise ValueError(msg) from error
+    return path
 
 
 def _absolute_path(text: str) -> Path:

@@ -264,6 +264,24 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert settings.config == Path("manifests")
 
 
+def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a new release took its place: what is relative to it is nowhere, what is whole is used."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    for flag in ("config", "state-dir", "secrets-dir"):
+        with pytest.raises(SettingsError, match=f"--{flag}: expected a path that begins with '/'"):
+            read({"config": "/m", "state-dir": "/s", flag: "relative"})
+    assert read({"config": "/m", "state-dir": "/s"}).config == Path("/m")
+
+
+def test_the_home_folder_of_nobody() -> None:
+    """A slip in the name of the user is told as one."""
+    with pytest.raises(SettingsError, match="--config: expected a path, with '~' before a user"):
+        read({"config": "~no-such-user/manifests"})
+
+
 def test_the_home_folder_is_understood() -> None:
     """Variables are not expanded by a shell."""
     assert read({"config": "~/c"}).config == Path("~/c").expanduser()
