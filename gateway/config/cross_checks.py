@@ -109,7 +109,8 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
             case PersonalAccessToken(tokens=tokens, models=patterns):
                 yield from _check_ids(reading.document, tokens)
                 yield from _check_patterns(reading.document, patterns, names)
-            case Team(models=patterns):
+            case Team(members=members, models=patterns):
+                yield from _check_members(reading.document, members)
                 yield from _check_patterns(reading.document, patterns, names)
             case RoleBinding() as binding:
                 yield from check_bound(reading.document, binding, subjects)
@@ -187,6 +188,15 @@ def _check_models(document: Document, models: Sequence[Integration | VirtualMode
                 yield document.warning(
                     ("integrations", index, "model_types", number), "unknown type of model", fix
                 )
+
+
+def _check_members(document: Document, members: Sequence[str]) -> Iterator[Problem]:
+    """Members are emails; rules and collaborators name users in another way, and no user's name has a ':'."""
+    for index, member in enumerate(members):
+        kind, colon, name = member.rpartition(":")
+        if colon:
+            fix = f"Write {name}" if kind.endswith("user") else "Write the email of a user"
+            yield document.warning(("members", index), f"'{member}' is no email of a user", fix)
 
 
 def _check_addresses(document: Document) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.cross_checks import CallableNames
-from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, check_text, found
 
 TWO_MODELS = """\
 type: provider-account/openai
@@ -54,6 +54,18 @@ def test_account_names_are_one_space(tmp_path: Path) -> None:
             "error 17 name: the account name 'lab' belongs to the provider-account/self-hosted-model in "
             f"{tmp_path}/m.yaml:1. Give one of them another name; models are called <name>/<model>"
         )
+    ]
+
+
+def test_members_are_emails(tmp_path: Path) -> None:
+    """A warning where they are written as rules write subjects: nobody would be that member."""
+    members = "members: ['user:a@x.io', 'team:ml', 'virtualaccount:app', 'acme:user:b@x.io', 'c@x.io']"
+    team = TEAM.replace("members: [a@x.io]", members)
+    assert findings(tmp_path, ACCOUNT, CALLER, team) == [
+        "warning 18 members.0: 'user:a@x.io' is no email of a user. Write a@x.io",
+        "warning 18 members.1: 'team:ml' is no email of a user. Write the email of a user",
+        "warning 18 members.2: 'virtualaccount:app' is no email of a user. Write the email of a user",
+        "warning 18 members.3: 'acme:user:b@x.io' is no email of a user. Write b@x.io",
     ]
 
 
