@@ -41,6 +41,8 @@ _TLS_SETTINGS: Final = tuple(
 _LEAST_STORE_BYTES: Final = 10_000_000
 CONFIG_IN_REDIS: Final = "redis:"
 """`--config` of who gets it from where replicas meet."""
+# As paths, which keep one of two slashes.
+_REDIS_URLS: Final = ("redis:/", "rediss:/")
 
 _SET_HERE: Final = Path("config-set") / "current"
 """Where it is put, in the state folder: see `gateway.control.config_sets`."""
@@ -211,6 +213,12 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
                 f"--config {CONFIG_IN_REDIS} needs --redis-url (or {_REDIS_VARIABLE}), which says where it is"
             )
             raise SettingsError(msg)
+    elif str(found["config"]).startswith(_REDIS_URLS):
+        msg = (
+            f"--config is a URL: write {CONFIG_IN_REDIS} alone, and the URL as --redis-url "
+            f"(or {_REDIS_VARIABLE})"
+        )
+        raise SettingsError(msg)
     settings = Settings(**found, admin_token=_admin_token(environ))
     if settings.admin_token is None and not is_loopback(settings.control_host):
         msg = (

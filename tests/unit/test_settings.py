@@ -207,6 +207,14 @@ def test_config_in_redis(tmp_path: Path) -> None:
         read({"config": "redis:"})
 
 
+@pytest.mark.parametrize("url", ["redis://:secret@host:6379/0", "rediss://:secret@host"])
+def test_a_url_of_redis_as_configuration(url: str) -> None:
+    """It belongs elsewhere, and is not shown: there may be a password in it."""
+    with pytest.raises(SettingsError, match="write redis: alone, and the URL as --redis-url") as caught:
+        read({"config": url})
+    assert "secret" not in str(caught.value)
+
+
 def test_what_is_wrong_with_a_redis_url_quotes_no_password() -> None:
     """The message goes to a log."""
     with pytest.raises(SettingsError) as caught:
