@@ -106,9 +106,11 @@ def _fetch_config(settings: Settings) -> None:
         sets.take()
     except (ConfigAwayError, NothingThere, SetUnusable, OSError) as error:
         if sets.here() is None:
-            raise NoConfigYet(
-                f"no configuration from {store.place}: {error}; put one there with gateway config push PATH"
-            ) from error
+            is_away = isinstance(error, ConfigAwayError)
+            fix = (
+                "start it, or mend --redis-url" if is_away else "put one there with gateway config push PATH"
+            )
+            raise NoConfigYet(f"no configuration from {store.place}: {error}; {fix}") from error
         _log.warning("%s: %s; the start goes by the configuration that came last", store.place, error)
     finally:
         store.close()

@@ -18,6 +18,8 @@ from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.supervisor.state_folder import lock_state_folder
 from tests.rig.certificates import Authority
+from tests.rig.requires import requires
+from tests.rig.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVIDER = """
@@ -163,8 +165,8 @@ def test_nobody_reads_what_it_says(config: Path) -> None:
     assert serving.returncode == 0
 
 
-def _serve_from_redis(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return _serve(config, "--redis-url", AWAY, "--config", "redis:", *options)
+def _serve_from_redis(config: Path, *options: str, at: str = AWAY) -> subprocess.CompletedProcess[str]:
+    return _serve(config, "--redis-url", at, "--config", "redis:", *options)
 
 
 def _come_from_redis(config: Path, text: str) -> None:
@@ -173,12 +175,21 @@ def _come_from_redis(config: Path, text: str) -> None:
 
 
 def test_nothing_came_from_redis(config: Path) -> None:
-    """Exit 5, and the message says what to do; the password is not told."""
+    """Exit 5, and the message says what to do while it is away; the password is not told."""
     done = _serve_from_redis(config)
     assert done.returncode == 5
     assert "no configuration from redis://127.0.0.1:1/0: " in done.stderr
-    assert "gateway config push PATH" in done.stderr
+    assert done.stderr.rstrip().endswith("; start it, or mend --redis-url")
     assert "canary" not in done.stderr
+
+
+@requires("valkey")
+def test_nothing_was_put_into_redis(config: Path, tmp_path: Path) -> None:
+    """Exit 5; what is missing is a push."""
+    with ValkeyServer(tmp_path) as server:
+        done = _serve_from_redis(config, at=server.url)
+    assert done.returncode == 5
+    assert done.stderr.rstrip().endswith("; put one there with gateway config push PATH")
 
 
 def test_what_came_last_is_started_with(config: Path) -> None:
