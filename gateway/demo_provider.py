@@ -83,7 +83,8 @@ def main(host: str, port: int) -> int:
         Exit code: 0, or 3 when the port is taken.
     """
     try:
-        listener = socket.create_server((host, port), backlog=BACKLOG)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         # Python appends the address to the system's words.
         reason = str(error.strerror).partition(" (")[0]
@@ -95,7 +96,8 @@ def main(host: str, port: int) -> int:
     # Accepted sockets inherit it: each word leaves at once.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setblocking(False)
-    uvloop.run(_serve(listener, f"http://{host}:{listener.getsockname()[1]}"))
+    shown = f"[{host}]" if ":" in host else host
+    uvloop.run(_serve(listener, f"http://{shown}:{listener.getsockname()[1]}"))
     return 0
 
 

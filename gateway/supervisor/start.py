@@ -38,6 +38,7 @@ from gateway.supervisor.ports import reserve
 from gateway.supervisor.state_folder import lock_state_folder
 from gateway.tls_files import NO_FILES, TlsFileError
 
+_AT_LOOPBACK: Final = ("127.0.0.1", "localhost", "0.0.0.0")
 _TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-ca"}
 
 _log = logging.getLogger(__name__)
@@ -244,9 +245,12 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
         else:
             certificate = settings.control_tls_cert
             tls = "" if certificate is None else f" --control-tls-cert {shlex.quote(str(certificate))}"
+            host = settings.control_host
+            # On all addresses it is at that of loopback too, which is what the command goes by.
+            at = "" if host in _AT_LOOPBACK else f" --control-host {shlex.quote(host)}"
             yield (
                 "no password is set for the dashboard: gateway admin link --state-dir "
-                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}{tls}"
+                f"{shlex.quote(str(settings.state_dir))}{at} --control-port {settings.control_port}{tls}"
             )
     except (OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.

@@ -32,6 +32,19 @@ def provider() -> Iterator[openai.OpenAI]:
         assert process.wait(20) == 0
 
 
+def test_at_an_address_of_version_6() -> None:
+    """Its URL has brackets, and leads there."""
+    command = [sys.executable, "-c", START.replace("127.0.0.1", "::1"), "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("demo provider listening on ").strip()
+        assert url.startswith("http://[::1]:")
+        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
+            assert [model.id for model in client.models.list()] == ["echo"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
 def test_echoes_the_last_user_message(provider: openai.OpenAI) -> None:
     """A plain call gets the text back, with its usage in words."""
     reply = provider.chat.completions.create(

@@ -16,6 +16,8 @@ import pytest
 from gateway.config import SecretSource, accepted, check
 from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
+from gateway.settings import read_settings
+from gateway.supervisor.start import _way_in
 from gateway.supervisor.state_folder import lock_state_folder
 from tests.rig.certificates import Authority
 from tests.rig.requires import requires
@@ -112,6 +114,23 @@ def test_demo_key_on_an_open_host_is_warned_of(config: Path, host: str, *, warns
     done = _serve(config, "--host", host)
     lock.close()
     assert ("demo-key is known to everybody" in done.stderr) is warns
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", ""),
+        ("0.0.0.0", ""),
+        ("::1", " --control-host ::1"),
+        ("10.1.2.3", " --control-host 10.1.2.3"),
+    ],
+)
+def test_the_command_that_makes_a_link(tmp_path: Path, host: str, said: str) -> None:
+    """It names the address where the control plane listens, or its link would lead to where nobody does."""
+    flags = {"config": "/m", "state-dir": str(tmp_path), "control-host": host}
+    settings = read_settings(flags, {"GATEWAY_ADMIN_TOKEN": "t"})
+    [line] = _way_in(settings, "http://control")
+    assert line.endswith(f": gateway admin link --state-dir {tmp_path}{said} --control-port 8788")
 
 
 def test_missing_virtual_account_is_warned_of(config: Path) -> None:
