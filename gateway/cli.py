@@ -8,7 +8,9 @@ use) and 5 (no configuration in Redis yet).
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Final
 from gateway import __version__
 from gateway.process import discard_output, open_standard_streams
 from gateway.settings import (
+    CONFIG_IN_REDIS,
     OPTIONS,
     SettingsError,
     environment,
@@ -32,6 +35,7 @@ INVALID: Final = 1
 USAGE: Final = 2
 # As a shell tells the end by SIGPIPE.
 _READER_GONE: Final = 141
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _PLACE_FLAGS: Final = {
     "state-dir": "DIR",
     "control-host": "HOST",
@@ -39,6 +43,11 @@ _PLACE_FLAGS: Final = {
     "control-tls-cert": "FILE",
 }
 _DEMO_PORT: Final = 8789
+_SET_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
+_NO_FILES: Final = (
+    "names no files: gateway config show --into DIR writes those that are in force to a folder, "
+    "and gateway config push DIR puts it in force"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Who reads has had enough, as `head` has; nothing is wrong here.
         discard_output()
         return _READER_GONE
+    except OSError as error:
+        # `gateway schema > schema.json` on a full disk. Others are bugs, of which a traceback tells more.
+        if error.errno not in _DISK_FULL:
+            raise
+        discard_output()
+        sys.stderr.write(f"gateway: the output cannot be written: {error.strerror}\n")
+        return INVALID
     return code
 
 
@@ -145,10 +161,15 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     push.add_argument("--message", metavar="TEXT", help="why, for the list")
     listing = actions.add_parser("list", help="list the last sets, the one in force first")
     show = actions.add_parser("show", help="print the manifests of a set")
-    show.add_argument("set", type=_set_number, nargs="?", metavar="SET", help="default: the one in force")
+    show.add_argument("set", type=_set_name, nargs="?", metavar="SET", help="default: the one in force")
     show.add_argument("--into", type=_path, metavar="DIR", help="write its files there instead")
     rollback = actions.add_parser("rollback", help="put an earlier set in force again, as a new one")
-    rollback.add_argument("set", type=_set_number, metavar="SET", help="as in the list")
+    rollback.add_argument(
+        "set",
+        type=_set_name,
+        metavar="SET",
+        help="its number, as in the list, or its whole name, as push prints it",
+    )
     for action in (push, rollback):
         action.add_argument(
             "--strict",
@@ -376,9 +397,8 @@ def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _token(parsed: argparse.Namespace) -> int:
-    config = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    config = _files_of(parsed, "gateway token")
     if config is None:
-        sys.stderr.write("gateway token: --config is missing\n")
         return USAGE
     from gateway.app.tokens import run_token_command
 
@@ -407,6 +427,9 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _check_config(parsed: argparse.Namespace) -> int:
+    if str(parsed.path) == CONFIG_IN_REDIS:
+        sys.stderr.write(f"gateway check-config: {parsed.path} {_NO_FILES}\n")
+        return USAGE
     from gateway.config import SecretSource, check, summary
 
     secrets_dir = environment().get("GATEWAY_SECRETS_DIR")
@@ -421,14 +444,26 @@ def _check_config(parsed: argparse.Namespace) -> int:
 
 
 def _otel_test(parsed: argparse.Namespace) -> int:
-    config = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    config = _files_of(parsed, "gateway otel test")
     if config is None:
-        sys.stderr.write("gateway otel test: --config is missing\n")
         return USAGE
     from gateway.app.otel_test import run_otel_test
 
     secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
     return run_otel_test(config, secrets_dir, as_json=parsed.format == "json")
+
+
+def _files_of(parsed: argparse.Namespace, command: str) -> Path | None:
+    """The manifests that a command works on; None where there are none, which it has said."""
+    config: Path | None = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    if config is None:
+        sys.stderr.write(
+            f"{command}: --config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)\n"
+        )
+    elif str(config) == CONFIG_IN_REDIS:
+        sys.stderr.write(f"{command}: --config {config} {_NO_FILES}\n")
+        return None
+    return config
 
 
 def _path_in_environment(name: str) -> Path | None:
@@ -457,12 +492,13 @@ def _grace_days(text: str) -> int:
     return days
 
 
-def _set_number(text: str) -> int:
-    number = int(text.partition("-")[0]) if text.partition("-")[0].isdecimal() else 0
-    if number < 1:
+def _set_name(text: str) -> tuple[int, str]:
+    """The number of a set, and its digest where that is said too, else ""."""
+    number, dash, digest = text.partition("-")
+    if not _SET_NUMBER.fullmatch(number) or bool(dash) != bool(digest):
         msg = "expected the number of a set"
         raise argparse.ArgumentTypeError(msg)
-    return number
+    return int(number), digest
 
 
 def _days(text: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import math
 import re
@@ -82,17 +83,21 @@ def main(host: str, port: int) -> int:
         Exit code: 0, or 3 when the port is taken.
     """
     try:
-        listener = socket.create_server((host, port), backlog=BACKLOG)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         # Python appends the address to the system's words.
         reason = str(error.strerror).partition(" (")[0]
-        message = f"demo provider: cannot listen on {host}:{port}: {reason}; choose another with --port"
+        is_taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        way = "choose another with --port" if is_taken else "give an address of this machine with --host"
+        message = f"demo provider: cannot listen on {host}:{port}: {reason}; {way}"
         print(message, file=sys.stderr)  # noqa: T201, a command's answer
         return _PORT_TAKEN
     # Accepted sockets inherit it: each word leaves at once.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setblocking(False)
-    uvloop.run(_serve(listener, f"http://{host}:{listener.getsockname()[1]}"))
+    shown = f"[{host}]" if ":" in host else host
+    uvloop.run(_serve(listener, f"http://{shown}:{listener.getsockname()[1]}"))
     return 0
 
 

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -40,6 +41,8 @@ _TLS_SETTINGS: Final = tuple(
 _LEAST_STORE_BYTES: Final = 10_000_000
 CONFIG_IN_REDIS: Final = "redis:"
 """`--config` of who gets it from where replicas meet."""
+# As paths, which keep one of two slashes.
+_REDIS_URLS: Final = ("redis:/", "rediss:/")
 
 _SET_HERE: Final = Path("config-set") / "current"
 """Where it is put, in the state folder: see `gateway.control.config_sets`."""
@@ -210,6 +213,12 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
                 f"--config {CONFIG_IN_REDIS} needs --redis-url (or {_REDIS_VARIABLE}), which says where it is"
             )
             raise SettingsError(msg)
+    elif str(found["config"]).startswith(_REDIS_URLS):
+        msg = (
+            f"--config is a URL: write {CONFIG_IN_REDIS} alone, and the URL as --redis-url "
+            f"(or {_REDIS_VARIABLE})"
+        )
+        raise SettingsError(msg)
     settings = Settings(**found, admin_token=_admin_token(environ))
     if settings.admin_token is None and not is_loopback(settings.control_host):
         msg = (
@@ -217,6 +226,7 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
         raise SettingsError(msg)
+    _check_ports(settings)
     _check_files(settings)
     if settings.redis_url is not None:
         _need_redis()
@@ -301,6 +311,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _check_ports(settings: Settings) -> None:
+    """Whether each is another one: the start would take the first, and then call it a stranger's.
+
+    Raises:
+        SettingsError: Two are the same, on one address.
+    """
+    places = (
+        ("--port", settings.host, settings.port),
+        ("--control-port", settings.control_host, settings.control_port),
+        ("--health-port", settings.health_host, settings.health_port),
+    )
+    for (flag, host, port), (other_flag, other_host, other_port) in combinations(places, 2):
+        if port and port == other_port and host == other_host:
+            msg = f"{flag} and {other_flag} are both {port}: each needs a port of its own"
+            raise SettingsError(msg)
 
 
 def _check_files(settings: Settings) -> None:
@@ -411,7 +438,17 @@ def _path(text: str) -> Path:
     if not text or "\x00" in text or not is_utf8(text):
         msg = "a path in UTF-8"
         raise ValueError(msg)
-    return Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        msg = "a path, with '~' before a user that this machine knows"
+        raise ValueError(msg) from error
+    try:
+        path.absolute()
+    except OSError as error:
+        msg = "a path that begins with '/', as the folder that this was started in is gone"
+        raise ValueError(msg) from error
+    return path
 
 
 def _absolute_path(text: str) -> Path:

@@ -128,12 +128,18 @@ def _rollback(store: ConfigStore, parsed: argparse.Namespace, secrets: SecretSou
     with tempfile.TemporaryDirectory() as folder:
         # The gateway and what it is given may be others now than when it was put there.
         put_in_force(Path(folder), manifests, SetName(number, manifests.digest))
-        checked = _checked(Path(folder) / CURRENT, parsed, secrets)
+        current = Path(folder) / CURRENT
+        checked = _checked(current, parsed, secrets, shown_from=current)
     _put(store, manifests, checked, head, f"rollback to {number}")
 
 
-def _checked(path: Path, parsed: argparse.Namespace, secrets: SecretSource) -> Checked:
+def _checked(
+    path: Path, parsed: argparse.Namespace, secrets: SecretSource, *, shown_from: Path | None = None
+) -> Checked:
     """What a check of *path* has found, when that has no errors.
+
+    Args:
+        shown_from: Where names of files are told from; None: as they are.
 
     Raises:
         _Failed: It has; they have been told.
@@ -141,15 +147,26 @@ def _checked(path: Path, parsed: argparse.Namespace, secrets: SecretSource) -> C
     checked = check.check(path, strict=parsed.strict, secrets=secrets)
     if checked.config is not None:
         checked = _with_transport(checked, checked.config.documents)
+    if shown_from is not None:
+        problems = [_seen_from(shown_from, problem) for problem in checked.problems]
+        checked = replace(checked, problems=tuple(problems))
     if checked.config is None:
         if parsed.format == "json":
             sys.stdout.write(json.dumps([problem.to_dict() for problem in checked.problems], indent=2) + "\n")
         else:
             sys.stderr.write(summary.report(checked) + "\n")
         raise _Failed("nothing was put into Redis")
-    for problem in checked.problems:
-        sys.stderr.write(f"{problem}\n")
+    if checked.problems:
+        sys.stderr.write("\n".join(["warnings:", *(str(problem) for problem in checked.problems)]) + "\n")
     return checked
+
+
+def _seen_from(folder: Path, problem: Problem) -> Problem:
+    """*problem* without the folder that the set was unpacked in for a while."""
+    if problem.file == folder:
+        return replace(problem, file=Path("(the set)"))
+    inside = problem.file.is_relative_to(folder)
+    return replace(problem, file=problem.file.relative_to(folder)) if inside else problem
 
 
 def _with_transport(checked: Checked, documents: Any) -> Checked:
@@ -181,21 +198,26 @@ def _put(
     sys.stdout.write(f"{name}\n")
 
 
-def _kept(store: ConfigStore, number: int | None) -> tuple[ManifestSet, int]:
-    """A set, without *number* the one in force.
+def _kept(store: ConfigStore, asked: tuple[int, str] | None) -> tuple[ManifestSet, int]:
+    """The set of a number, and of a digest unless that is ""; None: the one in force.
 
     Raises:
         _Failed: It is not kept.
     """
-    if number is None:
+    if asked is None:
         head = store.head()
         if not head:
             raise _Failed(f"there is no configuration in {store.place}")
-        number = int(head.partition("-")[0])
+        asked = int(head.partition("-")[0]), ""
+    number, digest = asked
     packed = store.find(number)
     if packed is None:
         raise _Failed(f"set {number} is not kept in {store.place}; gateway config list shows which are")
-    return unpack(packed), number
+    manifests = unpack(packed)
+    # A server that has lost its memory counts from 1 again: the number alone would lead to another set.
+    if digest and digest != manifests.digest:
+        raise _Failed(f"set {number} in {store.place} is {number}-{manifests.digest}, another one")
+    return manifests, number
 
 
 def _write(manifests: ManifestSet, folder: Path) -> None:

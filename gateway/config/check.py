@@ -71,7 +71,10 @@ def check(path: Path, *, strict: bool, secrets: SecretSource) -> Checked:
     Never raises for what a manifest may hold.
     """
     loaded = loader.load(path)
-    problems = [*loaded.problems, *_check_not_empty(loaded.documents, path)]
+    problems = list(loaded.problems)
+    if not problems:
+        # What is missing may stand in what could not be read, and that is the thing to mend.
+        problems += _check_not_empty(loaded.documents, path) if loaded.files else [_no_files(path)]
     return _check(loaded.documents, problems, strict=strict, secrets=secrets)
 
 
@@ -155,8 +158,15 @@ def _read(
     return reading
 
 
+def _no_files(folder: Path) -> Problem:
+    message = "no manifest is in this folder: no file whose name ends in .yaml, .yml or .json"
+    return Problem(folder, 1, "(file)", Severity.ERROR, message, "Put one there, or name another folder")
+
+
 def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Problem]:
     types = {document.type for document in documents}
+    if not types <= {*IN_FORCE, *NOT_IN_FORCE}:
+        return  # One that is misspelt may be what is missing.
     if not any(kind in IN_FORCE for kind in types & (MODEL_ACCOUNTS - {VIRTUAL_MODELS})):
         message = "no provider account, so there is no model to call"
         fix = "Add a manifest of type provider-account/openai, or another of docs/providers.md"

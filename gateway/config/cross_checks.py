@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -45,6 +46,9 @@ from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
+_ADDRESSES: Final = ("base_url", "url", "azure_endpoint")
+# Not /rerank, which `cohere-rerank-v2` takes at the end.
+_OF_A_CALL: Final = re.compile(r"(?<!/)(/(?:chat/completions|completions|embeddings|messages|responses))/*\Z")
 SINGLE: Final = {
     "gateway-global-settings": "global settings",
     "gateway-load-balancing-config": "load-balancing rules",
@@ -100,11 +104,13 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_virtual_account(reading.document, caller, names, shares, roles)
             case ProviderAccount() | VirtualModelAccount() as account:
                 yield from _check_models(reading.document, account.integrations)
+                yield from _check_addresses(reading.document)
                 yield from check_sharing(reading.document, account, subjects, roles)
             case PersonalAccessToken(tokens=tokens, models=patterns):
                 yield from _check_ids(reading.document, tokens)
                 yield from _check_patterns(reading.document, patterns, names)
-            case Team(models=patterns):
+            case Team(members=members, models=patterns):
+                yield from _check_members(reading.document, members)
                 yield from _check_patterns(reading.document, patterns, names)
             case RoleBinding() as binding:
                 yield from check_bound(reading.document, binding, subjects)
@@ -182,6 +188,27 @@ def _check_models(document: Document, models: Sequence[Integration | VirtualMode
                 yield document.warning(
                     ("integrations", index, "model_types", number), "unknown type of model", fix
                 )
+
+
+def _check_members(document: Document, members: Sequence[str]) -> Iterator[Problem]:
+    """Members are emails; rules and collaborators name users in another way, and no user's name has a ':'."""
+    for index, member in enumerate(members):
+        kind, colon, name = member.rpartition(":")
+        if colon:
+            fix = f"Write {name}" if kind.endswith("user") else "Write the email of a user"
+            yield document.warning(("members", index), f"'{member}' is no email of a user", fix)
+
+
+def _check_addresses(document: Document) -> Iterator[Problem]:
+    """Documentation shows whole addresses of calls, and they are copied; no API has its own below one."""
+    places: list[tuple[FieldPath, Any]] = [((key,), document.body.get(key)) for key in _ADDRESSES]
+    for index, integration in enumerate(document.body.get("integrations") or ()):
+        places += [(("integrations", index, key), integration.get(key)) for key in _ADDRESSES]
+    for path, url in places:
+        found = _OF_A_CALL.search(url) if isinstance(url, str) else None
+        if found is not None:
+            message = f"it ends in '{found[1]}', which is added to it for each call"
+            yield document.warning(path, message, f"Remove '{found[1]}' from its end")
 
 
 def _check_virtual_account(

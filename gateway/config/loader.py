@@ -153,16 +153,10 @@ def _to_document(file: Path, plain: PlainDocument, problems: list[Problem]) -> D
     body = plain.value
     if not isinstance(body, dict):
         message = "a manifest is a mapping of fields, this is not one"
-        problems.append(
-            Problem(
-                file,
-                plain.line,
-                "(file)",
-                Severity.ERROR,
-                message,
-                "Start it with 'type: ...' and 'name: ...'",
-            )
-        )
+        fix = "Start it with 'type: ...' and 'name: ...'"
+        if isinstance(body, list) and file.suffix != ".json":
+            fix = "Write each item without '- ', and a line '---' between two of them"
+        problems.append(Problem(file, plain.line, "(file)", Severity.ERROR, message, fix))
         return None
     kind, name = body.get("type"), body.get("name")
     if not isinstance(kind, str) or not kind:

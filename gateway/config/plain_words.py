@@ -177,6 +177,7 @@ _WORDS: Final[Mapping[str, Callable[[_Slip], _Words]]] = {
     "string_type": _text,
     "string_too_short": _empty,
     "string_too_long": _too_long,
+    "too_short": _empty,
     "int_type": _whole_number,
     "int_parsing": _whole_number,
     "int_from_float": _whole_number,

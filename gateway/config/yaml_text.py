@@ -33,7 +33,11 @@ _OTHER_KEYS: Final = {
     "tag:yaml.org,2002:float": "a number",
     "tag:yaml.org,2002:null": "nothing",
 }
-_SYNTAX_FIX: Final = "Mend the YAML here; indent with spaces and quote text that holds ': ', '#', '{' or '['"
+_SYNTAX_FIX: Final = (
+    "Mend the YAML here; indent with spaces and quote text that holds ': ', '#', '{' or '[', or begins with "
+    "'*', '&', '!', '%' or '@'"
+)
+_TWO_MANIFESTS_FIX: Final = "Keep one of them, or put a line '---' between two manifests"
 
 
 class _ManifestLoader(yaml.CSafeLoader):
@@ -151,7 +155,8 @@ def _check_mapping(node: yaml.MappingNode, path: FieldPath, lines: dict[FieldPat
         key = _key(key_node, line, path)
         if key in seen:
             message = f"the key '{key}' is written twice (first on line {seen[key]})"
-            raise UnreadableText(line, message, "Keep one of them", (*path, key))
+            fix = _TWO_MANIFESTS_FIX if (*path, key) == ("type",) else "Keep one of them"
+            raise UnreadableText(line, message, fix, (*path, key))
         seen[key] = line
         if key_node.tag == _MERGE_TAG:
             merged.append(value_node)

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from gateway.config import Document
 from gateway.config.changes import Change, changes_between, shown
 from gateway.control.operator import address_in, operator_of
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.replies import error_reply, json_reply, refuse_other_parameters
 from gateway.control.sign_in.refusals import Refusal
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.timestamps import format_rfc3339
@@ -237,6 +237,8 @@ def audit_routes(trail: AuditTrail) -> list[Route]:
     """The routes of this room."""
 
     async def list_entries(request: Request) -> Response:
+        if (refusal := refuse_other_parameters(request, ("limit", "cursor", *_FILTERS))) is not None:
+            return refusal
         query = request.query_params
         limit, cursor = query.get("limit", str(_PAGE)), query.get("cursor")
         if not _is_number(limit) or not 0 < int(limit) <= _MAX_PAGE:

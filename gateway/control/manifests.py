@@ -34,7 +34,7 @@ from gateway.control.in_turn import InTurn
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
 from gateway.control.references import refuse_new_references
-from gateway.control.replies import error_reply, invalid_reply, json_reply
+from gateway.control.replies import error_reply, invalid_reply, json_reply, refuse_other_parameters
 
 _PATH: Final = "/api/manifests"
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -53,6 +53,8 @@ class _Room:
         self._checks = InTurn()
 
     async def list_all(self, request: Request) -> Response:
+        if (refusal := refuse_other_parameters(request, ("type", "name"))) is not None:
+            return refusal
         query = request.query_params
         return json_reply(await asyncio.to_thread(listed, self._files, query.get("type"), query.get("name")))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import orjson
@@ -41,6 +41,19 @@ def invalid_reply(message: str, problems: Iterable[Problem]) -> Response:
     """A change of manifests that have errors, and which."""
     listed = [problem.to_dict() for problem in problems]
     return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": listed}}, 400)
+
+
+def refuse_other_parameters(request: Request, known: Collection[str]) -> Response | None:
+    """The answer to a query that says more than *known*, or something twice; None: it does not.
+
+    A filter that is misspelt would filter nothing, and nobody would see it.
+    """
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is None and len(given) == len(set(given)):
+        return None
+    what = "a parameter is given twice" if unknown is None else f"'{unknown[:40]}' is no parameter"
+    return error_reply(400, "invalid_parameter", f"{what}; there are {', '.join(known)}, each once")
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

@@ -200,13 +200,25 @@ class DataPlane:
             calls = ("GET", "POST") if endpoint in LISTABLE and method != "GET" else ("POST",)
             await self._refuse_method(scope, receive, send, route, calls if endpoint else _READS)
             return
-        await self._refuse_path(scope, receive, send, "The base URL for SDKs ends in /v1.")
+        speaks = dialect_of(self._client(scope, receive, send, "").headers)
+        await self._refuse_path(scope, receive, send, _hint(path, speaks))
 
     async def _refuse_path(
         self, scope: Scope, receive: Receive, send: Send, hint: str, dialect: Dialect | None = None
     ) -> None:
         message = f"There is no {scope['method']} {scope['path'][:200]} here. {hint}"
         await self._pipeline.refuse(self._client(scope, receive, send, ""), PathNotFound(message), dialect)
+
+
+def _hint(path: str, speaks: Dialect) -> str:
+    """What is most likely wrong with a path that leads nowhere."""
+    if "/v1/v1/" in path:
+        return "Leave /v1 out of the base URL: who calls adds one."
+    if path.rstrip("/") in CALL_PATHS or path.rstrip("/") in MODELS_PATHS:
+        return "Leave out the slash at its end."
+    if speaks == "anthropic":
+        return "The base URL for Anthropic's SDKs ends before /v1."
+    return "The base URL for SDKs ends in /v1."
 
 
 def _shell(

@@ -38,6 +38,7 @@ from gateway.supervisor.ports import reserve
 from gateway.supervisor.state_folder import lock_state_folder
 from gateway.tls_files import NO_FILES, TlsFileError
 
+_AT_LOOPBACK: Final = ("127.0.0.1", "localhost", "0.0.0.0")
 _TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-ca"}
 
 _log = logging.getLogger(__name__)
@@ -106,9 +107,11 @@ def _fetch_config(settings: Settings) -> None:
         sets.take()
     except (ConfigAwayError, NothingThere, SetUnusable, OSError) as error:
         if sets.here() is None:
-            raise NoConfigYet(
-                f"no configuration from {store.place}: {error}; put one there with gateway config push PATH"
-            ) from error
+            is_away = isinstance(error, ConfigAwayError)
+            fix = (
+                "start it, or mend --redis-url" if is_away else "put one there with gateway config push PATH"
+            )
+            raise NoConfigYet(f"no configuration from {store.place}: {error}; {fix}") from error
         _log.warning("%s: %s; the start goes by the configuration that came last", store.place, error)
     finally:
         store.close()
@@ -169,9 +172,10 @@ def _check_certificates(settings: Settings) -> None:
         try:
             HeldTls(files).close()
         except TlsFileError as error:
-            flag = f"{prefix}-{_TLS_FLAGS[error.field]}"
-            path = getattr(files, error.field)
-            raise CertificateUnusable(f"{flag} {error.what}: {path}") from error
+            text = f"tls.{error.field} {error.what}"
+            for field, flag in _TLS_FLAGS.items():
+                text = text.replace(f"tls.{field}", f"{prefix}-{flag}")
+            raise CertificateUnusable(f"{text}: {getattr(files, error.field)}") from error
 
 
 def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
@@ -241,9 +245,12 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
         else:
             certificate = settings.control_tls_cert
             tls = "" if certificate is None else f" --control-tls-cert {shlex.quote(str(certificate))}"
+            host = settings.control_host
+            # On all addresses it is at that of loopback too, which is what the command goes by.
+            at = "" if host in _AT_LOOPBACK else f" --control-host {shlex.quote(host)}"
             yield (
                 "no password is set for the dashboard: gateway admin link --state-dir "
-                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}{tls}"
+                f"{shlex.quote(str(settings.state_dir))}{at} --control-port {settings.control_port}{tls}"
             )
     except (OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.

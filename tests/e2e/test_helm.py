@@ -94,6 +94,24 @@ def test_a_gateway_can_begin_with_what_it_is_told(options: tuple[str, ...]) -> N
     assert settings.config_in_redis is ("config.fromRedis=true" in options)
 
 
+@requires("helm")
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
+def test_what_is_said_after_an_install(options: tuple[str, ...]) -> None:
+    """Where calls go, where the dashboard is, where manifests come from, by the names of the objects."""
+    done = helm.run("install", "mine", helm.CHART, "--namespace", "ai", "--dry-run=client", *options)
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("\nNOTES:\n")[2]
+    scheme = "https" if "tls.secretName=gateway-tls" in options else "http"
+    assert f"{scheme}://mine.ai.svc " in notes
+    assert "kubectl --namespace ai port-forward deployment/mine 8788" in notes
+    assert f"{scheme}://localhost:8788" in notes
+    is_there = "gateway config push PATH" in notes
+    assert is_there is ("config.fromRedis=true" in options)
+    if not is_there:
+        mine = any("config.existingConfigMap=mine" in option for option in options)
+        assert f"of the ConfigMap {'mine' if mine else 'mine-manifests'};" in notes
+
+
 def test_the_variants_switch_everything_on() -> None:
     """No condition of a template is left out of them: each value that one asks for is set in one."""
     text = "".join(file.read_text(encoding="utf-8") for file in (helm.CHART / "templates").iterdir())

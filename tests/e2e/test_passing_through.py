@@ -7,11 +7,13 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import yaml
 
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import (
@@ -30,6 +32,7 @@ from tests.rig.raw_http import RawConnection, Reply, assert_error, request_bytes
 from tests.rig.until import until
 
 TWO_TOKEN: Final = "canary-two-accounts-0007"
+SPEAKER_TOKEN: Final = "canary-speaker-0012"
 JSON: Final = ("content-type", "application/json")
 FORM: Final = ("content-type", "multipart/form-data; boundary=a-boundary-of-a-form")
 MB: Final = 1_000_000
@@ -46,6 +49,14 @@ def part(name: str, content: bytes, *, filename: str = "") -> bytes:
 
 def form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--a-boundary-of-a-form--\r\n"
+
+
+def account_of_the_page(url: str) -> Any:
+    """The account of an API of no known dialect that docs/paths.md shows, at *url*."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "paths.md").read_text(encoding="utf-8")
+    flags = re.MULTILINE | re.DOTALL
+    [text] = re.findall(r"^```yaml\n(type: provider-account/self-hosted-model\n.*?)^```$", page, flags)
+    return yaml.safe_load(text.replace("https://api.elevenlabs.io/v1", url))
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +80,13 @@ def gateway(server: PathUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         virtual_account("app", ["env:APP_TOKEN"], ["main/*"]),
         virtual_account("narrow", ["env:NARROW_TOKEN"], ["main/small"]),
         virtual_account("two", [TWO_TOKEN], ["main/*", "spare/*"]),
+        account_of_the_page(server.base_url),
+        virtual_account("speaker", [SPEAKER_TOKEN], ["elevenlabs/*"]),
     ]
     folder = tmp_path_factory.mktemp("passing")
     options = ["--max-body-bytes", "100000"]
-    with GatewayProcess(folder, documents, workers=1, options=options, environment=ENVIRONMENT) as process:
+    environment = {**ENVIRONMENT, "ELEVENLABS_API_KEY": "canary-key-of-no-dialect"}
+    with GatewayProcess(folder, documents, workers=1, options=options, environment=environment) as process:
         yield process
 
 
@@ -291,6 +305,17 @@ def test_proxy(gateway: GatewayProcess, provider: PathUpstream) -> None:
     server, client = gateway.trace(trace_id_of(reply))["spans"]
     assert server["name"] == "PUT /proxy/{account}/{path}"
     assert (client["name"], client["attributes"]["gen_ai.operation.name"]) == ("proxy", "proxy")
+
+
+def test_an_api_of_no_dialect(gateway: GatewayProcess, provider: PathUpstream) -> None:
+    """As docs/paths.md shows it: the key in the header that the provider wants, the caller's nowhere."""
+    path = "/proxy/elevenlabs/text-to-speech/voice?output_format=mp3"
+    reply = ask(gateway, "POST", path, JSON, body=b'{"text":"hello"}', token=SPEAKER_TOKEN)
+    assert reply.status == 200
+    [asked] = provider.asked
+    assert asked.target == "/v1/text-to-speech/voice?output_format=mp3"
+    assert ("xi-api-key", "canary-key-of-no-dialect") in asked.headers
+    assert SPEAKER_TOKEN not in str(asked.headers)
 
 
 def test_other_path(gateway: GatewayProcess, provider: PathUpstream) -> None:

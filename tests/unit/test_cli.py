@@ -103,6 +103,28 @@ def test_who_reads_may_leave() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_disk_that_is_full() -> None:
+    """`gateway schema > schema.json` says what is the matter, in a line."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = b"gateway: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    "command", [["check-config", "redis:"], ["otel", "test"], ["token", "list"]], ids=lambda words: words[0]
+)
+def test_manifests_that_are_in_redis(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What works on files says how to get them, where the variable of `serve` names none."""
+    monkeypatch.setenv("GATEWAY_CONFIG", "redis:")
+    assert cli.main(command) == cli.USAGE
+    assert "gateway config show --into DIR writes those that are in force" in capsys.readouterr().err
+
+
 def test_no_standard_streams(manifests: Path) -> None:
     """The exit code is the answer to who closed them."""
     command = ["sh", "-c", 'exec "$0" -m gateway check-config "$1" <&- >&-', sys.executable, str(manifests)]
@@ -198,8 +220,11 @@ def test_otel_test_needs_manifests(
 ) -> None:
     """From the flag, or from the environment as `serve`."""
     monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
-    assert cli.main(["otel", "test"]) == cli.USAGE
-    assert "--config is missing" in capsys.readouterr().err
+    for command in (["otel", "test"], ["token", "list"]):
+        assert cli.main(command) == cli.USAGE
+        assert "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)" in (
+            capsys.readouterr().err
+        )
 
 
 def test_otel_test(

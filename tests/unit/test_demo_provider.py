@@ -12,6 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from gateway import demo_provider
 from gateway.demo_provider import embed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,19 @@ def provider() -> Iterator[openai.OpenAI]:
         assert url.startswith("http://127.0.0.1:")
         with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
             yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_at_an_address_of_version_6() -> None:
+    """Its URL has brackets, and leads there."""
+    command = [sys.executable, "-c", START.replace("127.0.0.1", "::1"), "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("demo provider listening on ").strip()
+        assert url.startswith("http://[::1]:")
+        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
+            assert [model.id for model in client.models.list()] == ["echo"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
@@ -169,3 +183,9 @@ def test_port_taken_is_told() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 3
     assert "choose another with --port" in done.stderr
+
+
+def test_a_host_that_is_none_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another port would not help, and is not proposed."""
+    assert demo_provider.main("192.0.2.1", 0) == 3
+    assert "give an address of this machine with --host" in capsys.readouterr().err

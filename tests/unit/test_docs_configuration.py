@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import types
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
+from gateway.cli import make_parser
 from gateway.config import SecretSource, check
 from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.cost import Cost
@@ -208,6 +210,25 @@ def test_every_flag() -> None:
             assert default == f"`{option.default}`", flag
         else:
             assert not default.startswith("`"), flag
+
+
+def test_every_command() -> None:
+    """`serve` has the table of its flags; of all others the page says what there is."""
+    [told] = re.findall(r"^Other commands: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    documented = dict(re.findall(r"`gateway ([a-z][a-z-]+)(?: ([a-z|]+))?[ `]", told))
+    commands = _commands(make_parser())
+    commands.pop("serve")
+    assert {name: "|".join(actions) for name, actions in commands.items()} == documented
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
+    """The commands of a parser, each with its own."""
+    return {
+        name: list(_commands(command))
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
+    }
 
 
 def test_the_example_is_right(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Links between our pages lead somewhere."""
+"""Links between our pages lead somewhere, and tables are whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ PAGES: Final = sorted(
     for page in (ROOT / folder).glob("*.md")
 )
 
+_SHORTEST_TABLE: Final = 3
+_BELOW_HEAD: Final = re.compile(r"\|(?: *:?-+:? *\|)+")
+_CELL_END: Final = re.compile(r"(?<!\\)\|")
+_CODE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
+
+_PART_LINK: Final = re.compile(r"\]\(([^)\s#]*)#([^)\s]+)\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -23,6 +29,34 @@ def test_links_lead_to_files(page: Path) -> None:
     """Each relative link names a file or folder of the repository."""
     links = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_to_headings(page: Path) -> None:
+    """Where a link names a part of a page, that has a heading of this name, as GitHub makes names of them."""
+    wrong = []
+    for file, part in _PART_LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
+        target = page.parent / file if file else page
+        if "://" not in file and target.suffix == ".md" and part not in _headings(target):
+            wrong.append(f"{file}#{part}")
+    assert wrong == []
+
+
+def _headings(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", _CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_tables_are_whole(page: Path) -> None:
+    """Lines of a table follow a head and are as long: what comes after an empty line is shown as text."""
+    wrong = []
+    for block in re.findall(r"(?:^\|.*\n?)+", _CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE):
+        rows = block.splitlines()
+        lengths = {len(_CELL_END.findall(row)) for row in rows}
+        if len(rows) < _SHORTEST_TABLE or not _BELOW_HEAD.fullmatch(rows[1]) or len(lengths) > 1:
+            wrong.append(rows[0])
+    assert wrong == []
 
 
 def test_every_decision_is_in_the_list() -> None:

@@ -207,6 +207,14 @@ def test_config_in_redis(tmp_path: Path) -> None:
         read({"config": "redis:"})
 
 
+@pytest.mark.parametrize("url", ["redis://:secret@host:6379/0", "rediss://:secret@host"])
+def test_a_url_of_redis_as_configuration(url: str) -> None:
+    """It belongs elsewhere, and is not shown: there may be a password in it."""
+    with pytest.raises(SettingsError, match="write redis: alone, and the URL as --redis-url") as caught:
+        read({"config": url})
+    assert "secret" not in str(caught.value)
+
+
 def test_what_is_wrong_with_a_redis_url_quotes_no_password() -> None:
     """The message goes to a log."""
     with pytest.raises(SettingsError) as caught:
@@ -264,6 +272,24 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert settings.config == Path("manifests")
 
 
+def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a new release took its place: what is relative to it is nowhere, what is whole is used."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    for flag in ("config", "state-dir", "secrets-dir"):
+        with pytest.raises(SettingsError, match=f"--{flag}: expected a path that begins with '/'"):
+            read({"config": "/m", "state-dir": "/s", flag: "relative"})
+    assert read({"config": "/m", "state-dir": "/s"}).config == Path("/m")
+
+
+def test_the_home_folder_of_nobody() -> None:
+    """A slip in the name of the user is told as one."""
+    with pytest.raises(SettingsError, match="--config: expected a path, with '~' before a user"):
+        read({"config": "~no-such-user/manifests"})
+
+
 def test_the_home_folder_is_understood() -> None:
     """Variables are not expanded by a shell."""
     assert read({"config": "~/c"}).config == Path("~/c").expanduser()
@@ -292,6 +318,26 @@ def test_no_state_among_manifests(tmp_path: Path, state: str, *, is_refused: boo
             read(flags)
     else:
         assert read(flags).state_dir == tmp_path / state
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"port": "9000", "control-port": "9000"}, "--port and --control-port are both 9000: each needs"),
+        ({"health-port": "8787"}, "--port and --health-port are both 8787"),
+        ({"health-port": "8788"}, "--control-port and --health-port are both 8788"),
+    ],
+)
+def test_a_port_that_is_given_twice(flags: dict[str, str], said: str) -> None:
+    """It is told of before one of them is taken, and so would be called another program's."""
+    with pytest.raises(SettingsError, match=said):
+        read_settings({"config": "/m", **flags}, {})
+
+
+def test_ports_that_may_be_the_same() -> None:
+    """Of any free one, and of another address."""
+    read_settings({"config": "/m", "port": "0", "control-port": "0", "health-port": "0"}, {})
+    read_settings({"config": "/m", "port": "8788", "host": "127.0.0.2"}, {})
 
 
 def test_an_open_control_plane_needs_a_token() -> None:

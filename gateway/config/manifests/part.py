@@ -184,6 +184,10 @@ def _check_header_names(headers: dict[str, SecretReference]) -> dict[str, Secret
     return headers
 
 
+_REFERENCE_FIX: Final = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY"
+_HASH_FIX: Final = "Write what printf %s \"$TOKEN\" | sha256sum prints, without the '-' behind it"
+
+
 class _SecretSchema:
     """Makes a `SecretReference` of text, and shows its place in the JSON Schema without an example."""
 
@@ -203,7 +207,8 @@ class _SecretSchema:
         try:
             reference = SecretReference.in_header(text) if self._is_header else SecretReference(text)
         except ValueError as error:
-            raise wrong(str(error), "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY") from None
+            is_hash = self._may_be_hash and text.startswith("sha256:")
+            raise wrong(str(error), _HASH_FIX if is_hash else _REFERENCE_FIX) from None
         if reference.kind is SecretKind.SHA256 and not self._may_be_hash:
             raise wrong(
                 "'sha256:' works for tokens only: a hash cannot be sent", "Write env:NAME or file:PATH"
@@ -238,7 +243,7 @@ class _DocumentSchema:
         try:
             reference = SecretReference.of_document(value)
         except ValueError as error:
-            raise wrong(str(error), "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY") from None
+            raise wrong(str(error), _REFERENCE_FIX) from None
         if reference.kind is SecretKind.SHA256:
             raise wrong(
                 "'sha256:' works for tokens only: a hash cannot be sent", "Write env:NAME or file:PATH"

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import getpass
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
-from gateway.control.sign_in.accounts import LINK_S, AccountRefused, Accounts
+from gateway.control.sign_in.accounts import LINK_S, AccountRefused, Accounts, Token
 from gateway.control.sign_in.roles import Role
 
 _DONE: Final = 0
 _FAILED: Final = 1
 _DAY_S: Final = 86_400.0
+_INVITED: Final = " (no password yet)"
 
 
 def find_accounts(state_dir: Path) -> Accounts:
@@ -80,11 +82,22 @@ def print_accounts(state_dir: Path) -> int:
     """Print users and tokens, without anything secret."""
     try:
         accounts = find_accounts(state_dir)
-        users = [f"user   {user.role:7} {user.name}" for user in accounts.users()]
-        tokens = [f"token  {token.role:7} {token.id}  {token.name}" for token in accounts.tokens()]
+        users = [
+            f"user   {user.role:7} {user.name}{'' if user.has_password else _INVITED}"
+            for user in accounts.users()
+        ]
+        tokens = [
+            f"token  {token.role:7} {token.id}  {token.name}{_until(token)}" for token in accounts.tokens()
+        ]
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
     return _say("\n".join([*users, *tokens]) or "There are no users and no tokens yet: gateway admin link")
+
+
+def _until(token: Token) -> str:
+    if token.expires_at_s is None:
+        return ""
+    return time.strftime(" (until %Y-%m-%dT%H:%M:%SZ)", time.gmtime(token.expires_at_s))
 
 
 def _ask(name: str) -> str:

@@ -93,6 +93,49 @@ def test_push_list_show_rollback(
     assert main(["config", "show", "--into", str(into)]) == 1, "it is not empty"
 
 
+def test_a_set_by_its_whole_name(
+    store: ConfigStore, folder: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `push` prints it. With another digest it is another set: Redis has lost its memory meanwhile."""
+    assert main(["config", "push", folder()]) == 0
+    first = capsys.readouterr().out.strip()
+    assert main(["config", "push", folder("other")]) == 0
+    assert main(["config", "show", first]) == 0
+    capsys.readouterr()
+    for command in ("show", "rollback"):
+        assert main(["config", command, "1-0123456789ab"]) == 1
+        assert f" is {first}, another one" in capsys.readouterr().err
+    assert main(["config", "rollback", first]) == 0
+    assert store.head().startswith("3-")
+
+
+def test_warnings_of_a_set(
+    store: ConfigStore,
+    folder: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are told as such, and in a rollback by the names of the files in the set."""
+    assert main(["config", "push", folder()]) == 0
+    assert main(["config", "push", folder("other")]) == 0
+    capsys.readouterr()
+    monkeypatch.delenv("SET_KEY")
+    assert main(["config", "rollback", "1"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "warnings:"
+    assert lines[1].startswith("(the set):1: (configuration): no virtual account")
+    assert lines[2].startswith("a.yaml:3: auth_data.api_key: environment variable SET_KEY is not set.")
+
+
+@pytest.mark.parametrize("name", ["x", "0", "-1", "1-", "-", "\u0663", "9" * 5000])
+def test_what_is_no_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage; nothing is asked for."""
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "show", "--", name])
+    assert caught.value.code == 2
+    assert "expected the number of a set" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("key", "arguments", "message"),
     [

@@ -74,6 +74,35 @@ def test_a_provider_account_with_errors_is_one(tmp_path: Path) -> None:
     ]
 
 
+def test_what_may_be_in_what_could_not_be_read(tmp_path: Path) -> None:
+    """An account or a caller is not said to be missing, which would be told before the slip itself."""
+    [broken] = found(check_text(tmp_path, ACCOUNT + "a: [*]\n", CALLER))
+    assert broken.startswith("error 10 (syntax): not valid YAML")
+    misspelt = found(check_text(tmp_path, ACCOUNT.replace("provider-account", "provider-acount"), CALLER))
+    assert [line for line in misspelt if "(configuration)" in line] == []
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    """That alone is told."""
+    checked = check.check(tmp_path / "not", strict=False, secrets=SecretSource({}))
+    assert found(checked) == [
+        "error 1 (file): cannot be opened: no such file or directory. Name a folder or file that exists"
+    ]
+
+
+def test_a_folder_without_manifests(tmp_path: Path) -> None:
+    """It is said which files count: those in it may have another ending."""
+    (tmp_path / "manifest.yaml.txt").write_text(ACCOUNT)
+    checked = check.check(tmp_path, strict=False, secrets=SecretSource({}))
+    assert checked.config is None
+    assert found(checked) == [
+        (
+            "error 1 (file): no manifest is in this folder: no file whose name ends in .yaml, .yml or .json. "
+            "Put one there, or name another folder"
+        )
+    ]
+
+
 def test_without_a_virtual_account(tmp_path: Path) -> None:
     """A warning: every call is refused."""
     checked = check_text(tmp_path, ACCOUNT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.cross_checks import CallableNames
-from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, check_text, found
 
 TWO_MODELS = """\
 type: provider-account/openai
@@ -55,6 +55,52 @@ def test_account_names_are_one_space(tmp_path: Path) -> None:
             f"{tmp_path}/m.yaml:1. Give one of them another name; models are called <name>/<model>"
         )
     ]
+
+
+def test_members_are_emails(tmp_path: Path) -> None:
+    """A warning where they are written as rules write subjects: nobody would be that member."""
+    members = "members: ['user:a@x.io', 'team:ml', 'virtualaccount:app', 'acme:user:b@x.io', 'c@x.io']"
+    team = TEAM.replace("members: [a@x.io]", members)
+    assert findings(tmp_path, ACCOUNT, CALLER, team) == [
+        "warning 18 members.0: 'user:a@x.io' is no email of a user. Write a@x.io",
+        "warning 18 members.1: 'team:ml' is no email of a user. Write the email of a user",
+        "warning 18 members.2: 'virtualaccount:app' is no email of a user. Write the email of a user",
+        "warning 18 members.3: 'acme:user:b@x.io' is no email of a user. Write b@x.io",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "end"),
+    [
+        ("http://localhost:8000/v1/chat/completions", "/chat/completions"),
+        ("http://localhost:8000/v1/completions/", "/completions"),
+        ("http://localhost:8000/v1/messages", "/messages"),
+        ("http://localhost:8000/v1/embeddings", "/embeddings"),
+    ],
+)
+def test_addresses_of_calls(tmp_path: Path, url: str, end: str) -> None:
+    """A warning, of a server of one's own and of an account: each call would be asked for below a call."""
+    account = TWO_MODELS.replace("name: main\n", f"name: main\nbase_url: {url}\n")
+    told = f"it ends in '{end}', which is added to it for each call. Remove '{end}' from its end"
+    assert findings(tmp_path, ACCOUNT.replace("http://localhost:8000/v1", url), account, CALLER) == [
+        f"warning 7 integrations.0.url: {told}",
+        f"warning 13 base_url: {told}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://messages",
+        "http://h/completions/v1",
+        "http://h/my-embeddings",
+        "http://h",
+        "http://h/v2/rerank",
+    ],
+)
+def test_other_addresses(tmp_path: Path, url: str) -> None:
+    """Nothing is said of those that only look a little like it."""
+    assert findings(tmp_path, ACCOUNT.replace("http://localhost:8000/v1", url), CALLER) == []
 
 
 def test_integration_names_are_unique_in_an_account(tmp_path: Path) -> None:

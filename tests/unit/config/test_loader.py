@@ -33,6 +33,23 @@ def names(path: Path) -> list[str]:
     return [document.name for document in loaded.documents]
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        (
+            "type: t\nname: a\ntype: t\nname: b\n",
+            "Keep one of them, or put a line '---' between two manifests",
+        ),
+        ("- type: t\n  name: a\n", "Write each item without '- ', and a line '---' between two of them"),
+    ],
+    ids=["nothing between", "a list"],
+)
+def test_several_in_a_file_without_a_line_between(tmp_path: Path, text: str, fix: str) -> None:
+    """Who has not heard of that line is told of it."""
+    [problem] = load(write(tmp_path, "m.yaml", text)).problems
+    assert problem.fix == fix
+
+
 def test_manifests_of_a_folder_in_order(tmp_path: Path) -> None:
     """Suffixes, folders, sorted by name; other files and dotted names are not looked at."""
     for name in ("b.yaml", "a.yml", "c/a.yaml", "d.json"):

@@ -41,6 +41,14 @@ type: virtual-account
 name: app
 models: ["*"]
 """
+PROVIDER = """\
+type: external-identity-provider
+name: acme
+issuer: https://login.acme.com
+audiences: [api]
+jwks_uri: https://login.acme.com/keys
+algorithms: [RS256]
+"""
 LAB = """\
 type: provider-account/self-hosted-model
 name: lab
@@ -368,6 +376,29 @@ integrations:
             "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY",
             id="reference",
         ),
+        pytest.param(
+            CALLER,
+            "name: app",
+            "name: app\ntokens: ['sha256:5e88']",
+            "3 tokens.0: 'sha256:' is not followed by 64 hexadecimal digits. "
+            "Write what printf %s \"$TOKEN\" | sha256sum prints, without the '-' behind it",
+            id="hash",
+        ),
+        pytest.param(
+            PROVIDER,
+            "algorithms: [RS256]",
+            "algorithms: []",
+            "6 algorithms: must not be empty. Write a value, or remove the field",
+            id="an empty list",
+        ),
+        pytest.param(
+            PROVIDER,
+            "algorithms: [RS256]",
+            "algorithms: [RS265]",
+            "6 algorithms.0: expected one of: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, "
+            "EdDSA. Did you mean 'RS256'?",
+            id="a list of one slip",
+        ),
     ],
 )
 def test_slips(tmp_path: Path, base: str, old: str, new: str, expected: str) -> None:
@@ -408,6 +439,8 @@ def error_types(schema: Any) -> Iterator[str]:
         ):
             if kind in ("str", "int", "float") and key in schema:
                 yield error
+            elif kind in ("tuple", "dict") and key in schema:
+                yield error.removeprefix("string_")
         for value in schema.values():
             yield from error_types(value)
     elif isinstance(schema, list | tuple):

@@ -139,7 +139,10 @@ def test_pages(tmp_path: Path) -> None:
     assert entry["name"] == "n3"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=-1", "cursor=a", "limit="])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=1001", "limit=x", "cursor=-1", "cursor=a", "limit=", "typ=team", "operator=ada"],
+)
 def test_bad_parameters(query: str) -> None:
     """Said with their name."""
     answer = Rooms().client().get(f"/api/audit?{query}")

@@ -36,6 +36,9 @@ def test_all_and_some(client: TestClient) -> None:
     (one,) = client.get("/api/manifests", params={"type": "virtual-account"}).json()["manifests"]
     assert one["manifest"]["tokens"] == ["***"]
     assert client.get("/api/manifests", params={"name": "x"}).json()["manifests"] == []
+    for query in ("typ=team", "type=team&type=pat"):
+        refused = client.get(f"/api/manifests?{query}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_parameter")
 
 
 def test_one_by_its_path(client: TestClient) -> None:

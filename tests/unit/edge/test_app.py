@@ -146,6 +146,27 @@ async def test_what_is_refused(method: str, path: str, error: type[GatewayError]
 
 
 @pytest.mark.parametrize(
+    ("path", "key", "hint"),
+    [
+        ("/v2/chat", b"authorization", "The base URL for SDKs ends in /v1."),
+        ("/v1/v1/chat/completions", b"authorization", "Leave /v1 out of the base URL: who calls adds one."),
+        ("/v1/v1/messages", b"x-api-key", "Leave /v1 out of the base URL: who calls adds one."),
+        ("/v2/messages", b"x-api-key", "The base URL for Anthropic's SDKs ends before /v1."),
+        ("/v1/chat/completions/", b"authorization", "Leave out the slash at its end."),
+        ("/v1/models/", b"x-api-key", "Leave out the slash at its end."),
+        ("/livez/", b"authorization", "The base URL for SDKs ends in /v1."),
+    ],
+)
+async def test_what_is_wrong_with_a_path(path: str, key: bytes, hint: str) -> None:
+    """SDKs put different ends on their base URL, so what helps one misleads the other."""
+    rig = Rig()
+    await rig.ask("POST", path, (key, b"k"))
+    ((_, error),) = rig.pipeline.calls
+    assert isinstance(error, PathNotFound)
+    assert error.message == f"There is no POST {path} here. {hint}"
+
+
+@pytest.mark.parametrize(
     ("path", "dialect", "hint"),
     [
         ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", "/gemini/<account>/proxy"),

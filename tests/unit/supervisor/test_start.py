@@ -16,8 +16,12 @@ import pytest
 from gateway.config import SecretSource, accepted, check
 from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
+from gateway.settings import read_settings
+from gateway.supervisor.start import _way_in
 from gateway.supervisor.state_folder import lock_state_folder
 from tests.rig.certificates import Authority
+from tests.rig.requires import requires
+from tests.rig.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVIDER = """
@@ -112,6 +116,23 @@ def test_demo_key_on_an_open_host_is_warned_of(config: Path, host: str, *, warns
     assert ("demo-key is known to everybody" in done.stderr) is warns
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", ""),
+        ("0.0.0.0", ""),
+        ("::1", " --control-host ::1"),
+        ("10.1.2.3", " --control-host 10.1.2.3"),
+    ],
+)
+def test_the_command_that_makes_a_link(tmp_path: Path, host: str, said: str) -> None:
+    """It names the address where the control plane listens, or its link would lead to where nobody does."""
+    flags = {"config": "/m", "state-dir": str(tmp_path), "control-host": host}
+    settings = read_settings(flags, {"GATEWAY_ADMIN_TOKEN": "t"})
+    [line] = _way_in(settings, "http://control")
+    assert line.endswith(f": gateway admin link --state-dir {tmp_path}{said} --control-port 8788")
+
+
 def test_missing_virtual_account_is_warned_of(config: Path) -> None:
     """Without a virtual account every call is refused, and the start says so."""
     config.write_text(PROVIDER)
@@ -163,8 +184,8 @@ def test_nobody_reads_what_it_says(config: Path) -> None:
     assert serving.returncode == 0
 
 
-def _serve_from_redis(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return _serve(config, "--redis-url", AWAY, "--config", "redis:", *options)
+def _serve_from_redis(config: Path, *options: str, at: str = AWAY) -> subprocess.CompletedProcess[str]:
+    return _serve(config, "--redis-url", at, "--config", "redis:", *options)
 
 
 def _come_from_redis(config: Path, text: str) -> None:
@@ -173,12 +194,21 @@ def _come_from_redis(config: Path, text: str) -> None:
 
 
 def test_nothing_came_from_redis(config: Path) -> None:
-    """Exit 5, and the message says what to do; the password is not told."""
+    """Exit 5, and the message says what to do while it is away; the password is not told."""
     done = _serve_from_redis(config)
     assert done.returncode == 5
     assert "no configuration from redis://127.0.0.1:1/0: " in done.stderr
-    assert "gateway config push PATH" in done.stderr
+    assert done.stderr.rstrip().endswith("; start it, or mend --redis-url")
     assert "canary" not in done.stderr
+
+
+@requires("valkey")
+def test_nothing_was_put_into_redis(config: Path, tmp_path: Path) -> None:
+    """Exit 5; what is missing is a push."""
+    with ValkeyServer(tmp_path) as server:
+        done = _serve_from_redis(config, at=server.url)
+    assert done.returncode == 5
+    assert done.stderr.rstrip().endswith("; put one there with gateway config push PATH")
 
 
 def test_what_came_last_is_started_with(config: Path) -> None:
@@ -207,10 +237,10 @@ def test_what_was_accepted_last_is_started_with(config: Path) -> None:
 
 @pytest.mark.parametrize("plane", ["", "control-"])
 def test_certificate_that_cannot_be_used(config: Path, plane: str) -> None:
-    """Exit 1, by the flag that names it."""
+    """Exit 1, by the flags that name it and what goes with it."""
     done = _serve(config, f"--{plane}tls-cert", str(config))
     assert done.returncode == 1
-    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or tls.key_file no key: {config}"
+    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or --{plane}tls-key no key: {config}"
     assert expected in done.stderr
 
 

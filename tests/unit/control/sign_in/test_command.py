@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -74,11 +75,24 @@ def test_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (token.name, token.role) == ("ci", Role.ADMIN)
     assert run(tmp_path, "list") == 0
     listed = capsys.readouterr().out
-    assert token.id in listed
+    assert token.expires_at_s is not None
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at_s))
+    assert listed == f"token  admin   {token.id}  ci (until {until})\n"
     assert secret not in listed
     assert run(tmp_path, "revoke", token.id) == 0
     assert Accounts(tmp_path).check_token(secret) is None
     assert run(tmp_path, "revoke", token.id) == 1
+
+
+def test_who_has_no_password_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list says so: the link that was made for it may have ended."""
+    accounts = Accounts(tmp_path)
+    link = accounts.make_link("admin")
+    assert run(tmp_path, "list") == 0
+    assert capsys.readouterr().out == "user   admin   admin (no password yet)\n"
+    accounts.use_link(link, PASSWORD)
+    assert run(tmp_path, "list") == 0
+    assert capsys.readouterr().out == "user   admin   admin\n"
 
 
 @pytest.mark.parametrize("words", [["link"], ["list"], ["token", "x"], ["revoke", "x"], ["password"]])
