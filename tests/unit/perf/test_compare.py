@@ -12,7 +12,11 @@ from perf.compare import NoSuchRunError, changes, find_run, read_run, to_text
 
 
 def _run(
-    figures: Mapping[str, Sequence[float | None]], *, cpu: str = "some", scenario: str = "saturation"
+    figures: Mapping[str, Sequence[float | None]],
+    *,
+    cpu: str = "some",
+    scenario: str = "saturation",
+    reference: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     machine = {
         "date": "2026-11-23T12:00:00Z",
@@ -24,8 +28,9 @@ def _run(
         "packages": {},
     }
     shown = [
-        {"case": "", "contender": "gateway", "name": name, "values": values, "median": values[0]}
-        for name, values in figures.items()
+        {"case": "", "contender": contender, "name": name, "values": values, "median": values[0]}
+        for contender, found in (("gateway", figures), ("bare stack", reference or {}))
+        for name, values in found.items()
     ]
     return {"suite": "quick", "machine": machine, "scenarios": {scenario: {"figures": shown}}}
 
@@ -39,7 +44,13 @@ def _run(
         pytest.param("rps", [100, 70, 130], [80, 81, 79], "", id="turns differ as much"),
         pytest.param("rps", [100], [90], "", id="one turn, a small change"),
         pytest.param("rps", [100], [50], "WORSE", id="one turn, a large change"),
-        pytest.param("stalls", [0], [5], "", id="from nothing there is no ratio"),
+        pytest.param("rps", [100, 101], [90, 91], "", id="two turns, a small change"),
+        pytest.param("rps", [100, 101], [70, 71], "WORSE", id="two turns, a large change"),
+        pytest.param("lost", [0], [5], "WORSE", id="from nothing"),
+        pytest.param("lost", [5], [0], "better", id="to nothing"),
+        pytest.param("lost", [0], [0], "", id="nothing before and after"),
+        pytest.param("rss_slope_mb", [-0.2], [3.0], "WORSE", id="from less than nothing"),
+        pytest.param("rss_slope_mb", [3.0], [-0.2], "better", id="to less than nothing"),
     ],
 )
 def test_a_change_is_one_that_turns_do_not_show_by_themselves(
@@ -48,6 +59,30 @@ def test_a_change_is_one_that_turns_do_not_show_by_themselves(
     """Noise is not called a change, in whichever direction is better."""
     (change,) = changes(_run({name: before}), _run({name: after}))
     assert change.verdict == verdict
+
+
+def test_a_change_from_nothing_is_shown() -> None:
+    """Events that are lost now and were not are the last thing to be left out; there is no ratio to show."""
+    for before in (0, -0.2):
+        text = to_text(_run({"lost": [before]}), _run({"lost": [5]}), shows_all=False)
+        assert "1 shown" in text
+        assert "%" not in text
+
+
+@pytest.mark.parametrize(
+    ("reference", "verdicts"),
+    [
+        pytest.param([130, 131, 132], ["machine", "machine"], id="as much slower"),
+        pytest.param([100, 101, 102], ["WORSE", ""], id="as before"),
+        pytest.param([80, 81, 82], ["WORSE", "machine"], id="faster"),
+    ],
+)
+def test_what_the_bare_stack_did_as_well_is_the_machine(reference: list[float], verdicts: list[str]) -> None:
+    """A slower neighbourhood is no change of the gateway; its ratio to the bare stack tells of one."""
+    was = _run({"total_cpu_us": [150, 151, 152]}, reference={"total_cpu_us": [100, 101, 102]})
+    now = _run({"total_cpu_us": [190, 191, 192]}, reference={"total_cpu_us": reference})
+    assert [change.verdict for change in changes(was, now)] == verdicts
+    assert ("*machine*" in to_text(was, now, shows_all=False)) is ("machine" in verdicts)
 
 
 def test_only_what_both_measured_is_compared() -> None:
@@ -92,6 +127,7 @@ def test_a_run_is_found_by_a_part_of_its_name(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text("{}")
     assert find_run("full", tmp_path).stem == "2026-11-24-abc-full"
     assert find_run(str(tmp_path / "2026-11-23-abc-quick.json")).stem == "2026-11-23-abc-quick"
-    for name in ("abc", "absent"):
+    (tmp_path / ".unfinished.json").write_text("{}")
+    for name in ("abc", "absent", "unfinished"):
         with pytest.raises(NoSuchRunError, match=name):
             find_run(name, tmp_path)
