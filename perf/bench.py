@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perf.cores import Cores, find_cores
-from perf.process import ENOUGH_FILES, allow_many_files, stop_as_on_interrupt
+from perf.process import ENOUGH_FILES, allow_many_files, check_system, stop_as_on_interrupt
 from perf.tools import Sink, Upstream, started_sink, started_upstream
 
 
@@ -41,8 +41,9 @@ def started_bench() -> Iterator[Bench]:
     """Choose cores and run upstream and sink inside the block.
 
     Raises:
-        ProgramError: One of them did not start.
+        ProgramError: One of them did not start, or cannot here.
     """
+    check_system()
     stop_as_on_interrupt()
     files = allow_many_files()
     if files < ENOUGH_FILES:

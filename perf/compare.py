@@ -82,7 +82,7 @@ def find_run(name: str, results: Path = _RESULTS) -> Path:
     if Path(name).is_file():
         return Path(name).with_suffix(".json")
     kept = sorted(results.glob("[!.]*.json"))  # a hidden one is not at its end
-    found = [path for path in kept if name in path.stem]
+    found = [path for path in kept if name == path.stem] or [path for path in kept if name in path.stem]
     if len(found) != 1:
         names = ", ".join(path.stem for path in found or kept) or "none at all"
         raise NoSuchRunError(f"{name} means {len(found)} kept runs, not one: {names}")

@@ -166,6 +166,16 @@ def started_executable(
         program.stop()
 
 
+def check_system(platform: str = sys.platform) -> None:
+    """Say it in a word where nothing can be measured.
+
+    Raises:
+        ProgramError: There is no /proc to read CPU time from, nor a way to pin programs to cores.
+    """
+    if not platform.startswith("linux"):
+        raise ProgramError(f"measuring needs Linux, for CPU time and cores; this system is {platform}")
+
+
 def stop_as_on_interrupt() -> None:
     """Let SIGTERM and a closed terminal end this program as Ctrl-C does.
 

@@ -21,11 +21,12 @@ from perf.bench import Bench, say, started_bench
 from perf.contenders import EVERYTHING, started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
+from perf.keeping import check_folder, keep
 from perf.load import Amount
 from perf.machine import describe_machine
 from perf.process import ProgramError
 from perf.procfs import read_thread_cpu_s
-from perf.report import Run, Section, save, table, to_markdown
+from perf.report import Run, Section, table
 from perf.stacks import Share, Stack, parse_stacks, shares_by_function, shares_by_owner
 from perf.tools import held_load
 
@@ -166,8 +167,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 1 <= arguments.seconds <= _MAX_SECONDS:
         parser.error(f"1 to {_MAX_SECONDS:g} seconds")
-    machine = describe_machine()
     try:
+        check_folder(arguments.results)
+    except OSError as error:
+        say(f"perf: results cannot be kept: {error}")
+        return 2
+    try:
+        machine = describe_machine()
         with started_bench() as bench:
             found = section(take_profile(bench, arguments.seconds))
     except (InstallError, ProgramError, ProfileError) as error:
@@ -177,10 +183,7 @@ def main() -> int:
         say("perf: stopped; nothing is kept")
         return 130
     run = Run("profile", machine, bench.cores, (found,))
-    path = save(run, arguments.results)
-    print(to_markdown(run))
-    say(f"kept as {path} and .json, with the flame graph beside it")
-    return 0
+    return 0 if keep(run, arguments.results) else 1
 
 
 if __name__ == "__main__":

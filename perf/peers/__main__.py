@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from perf.bench import say, started_bench
+from perf.keeping import check_folder, keep
 from perf.machine import describe_machine
 from perf.peers import litellm, portkey, routers
 from perf.process import ProgramError
 from perf.promises import judge
-from perf.report import Run, save, to_markdown
+from perf.report import Run
 from perf.rounds import RoundFailedError
 from perf.scenarios import peers
 
@@ -40,12 +41,17 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 0 < arguments.seconds <= _MAX_SECONDS or not 0 < arguments.requests <= _MAX_REQUESTS:
         parser.error(f"at most {_MAX_SECONDS:g} seconds a round and {_MAX_REQUESTS:,} requests")
-    machine = describe_machine()
     try:
+        check_folder(arguments.results)
+    except OSError as error:
+        say(f"perf.peers: results cannot be kept: {error}")
+        return 2
+    try:
+        machine = describe_machine()
         with started_bench() as bench:
             section = peers.run(
                 bench,
-                [PEERS[name] for name in arguments.peers],
+                [PEERS[name] for name in dict.fromkeys(arguments.peers)],
                 turns=max(1, arguments.turns),
                 seconds=arguments.seconds,
                 requests=arguments.requests,
@@ -58,10 +64,8 @@ def main() -> int:
         return 130
     outcomes = tuple(one for one in judge({section.name: section}) if one.value is not None)
     run = Run("peers", machine, bench.cores, (section,), outcomes)
-    path = save(run, arguments.results)
-    print(to_markdown(run))
-    say(f"kept as {path} and .json, with its chart beside it")
-    return 1 if any(line.startswith(peers.OURS) for line in section.failed) else 0
+    is_kept = keep(run, arguments.results)
+    return 1 if not is_kept or any(line.startswith(peers.OURS) for line in section.failed) else 0
 
 
 if __name__ == "__main__":

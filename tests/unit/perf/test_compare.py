@@ -122,10 +122,12 @@ def test_what_has_no_figures_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_run_is_found_by_a_part_of_its_name(tmp_path: Path) -> None:
-    """If it fits one."""
+    """If it fits one; a whole name fits its own."""
     for name in ("2026-11-23-abc-quick", "2026-11-24-abc-full"):
         (tmp_path / f"{name}.json").write_text("{}")
-    assert find_run("full", tmp_path).stem == "2026-11-24-abc-full"
+        (tmp_path / f"{name}-only-streams.json").write_text("{}")
+    assert find_run("full-only", tmp_path).stem == "2026-11-24-abc-full-only-streams"
+    assert find_run("2026-11-24-abc-full", tmp_path).stem == "2026-11-24-abc-full"
     assert find_run(str(tmp_path / "2026-11-23-abc-quick.json")).stem == "2026-11-23-abc-quick"
     (tmp_path / ".unfinished.json").write_text("{}")
     for name in ("abc", "absent", "unfinished"):

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from perf.process import clean_environment, started_executable, stop_as_on_interrupt
+from perf.process import (
+    ProgramError,
+    check_system,
+    clean_environment,
+    started_executable,
+    stop_as_on_interrupt,
+)
 
 # Says its pid and goes on for ever, whatever it is sent.
 _STUBBORN = """
@@ -120,3 +126,10 @@ def test_what_would_change_a_program_does_not_reach_it(monkeypatch: pytest.Monke
     monkeypatch.setenv(name, "http://proxy.example:3128")
     assert name not in clean_environment()
     assert "PATH" in clean_environment()
+
+
+def test_another_system_is_told_so() -> None:
+    """In a word, where the first file that is not there would give a traceback."""
+    check_system("linux")
+    with pytest.raises(ProgramError, match=r"needs Linux.*darwin"):
+        check_system("darwin")
