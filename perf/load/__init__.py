@@ -11,7 +11,16 @@ other bytes); anything else is a failure, counted by reason.
 """
 
 from perf.load.amount import MAX_SECONDS, Amount, UnsafeTargetError
+from perf.load.connection import PATIENCE_S
 from perf.load.result import LoadResult, StreamFigures
 from perf.load.target import Accept
 
-__all__ = ["MAX_SECONDS", "Accept", "Amount", "LoadResult", "StreamFigures", "UnsafeTargetError"]
+__all__ = [
+    "MAX_SECONDS",
+    "PATIENCE_S",
+    "Accept",
+    "Amount",
+    "LoadResult",
+    "StreamFigures",
+    "UnsafeTargetError",
+]

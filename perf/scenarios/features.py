@@ -28,7 +28,7 @@ from perf.ledger import ledger_doubts
 from perf.load import Amount
 from perf.process import free_port
 from perf.report import Section, table
-from perf.rounds import Round, neighbour_doubts, run_round
+from perf.rounds import Round, neighbour_doubts, run_round, tools_doubts
 from perf.scenarios.open_loop import add_latencies, at_rate, latency_doubts, rounds_of
 from perf.turns import Turns, take_turns
 
@@ -145,9 +145,10 @@ def figures_of(full: Turns, paced: dict[str, Turns], down: Sequence[Round]) -> F
         )
         if off and rounds is not reference:
             more_us = less_per_turn(rounds, off, lambda one: one.worker_cpu_us)
-            pairs = zip(more_us, reference, strict=True)
+            bare_us = [one.total_cpu_us for one in reference]
+            ratios = [us / bare for us, bare in zip(more_us, bare_us, strict=True) if bare > 0]
             figures.add("", name, "less_off_us", more_us)
-            figures.add("", name, "less_off_ratio", [us / other.total_cpu_us for us, other in pairs])
+            figures.add_any("", name, "less_off_ratio", ratios)
     for case, turns in paced.items():
         add_latencies(figures, case, turns)
     if down:
@@ -182,7 +183,9 @@ def section(full: Turns, paced: dict[str, Turns], down: Sequence[Round], lost: S
             f"has {worker} MB then, all processes {total} MB."
         )
     doubts = [
-        f"{name}: {doubt}" for name, rounds in full.rounds.items() for doubt in neighbour_doubts(rounds)
+        f"{name}: {doubt}"
+        for name, rounds in full.rounds.items()
+        for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
     ]
     doubts += [f"{case}: {doubt}" for case, turns in paced.items() for doubt in latency_doubts(turns)]
     count = len(next(iter(full.rounds.values())))

@@ -23,7 +23,14 @@ from perf.peers.peer import Peer
 from perf.process import ProgramError
 from perf.readings import rss_bytes
 from perf.report import Section, table
-from perf.rounds import Round, RoundFailedError, run_round, saturation_doubts
+from perf.rounds import (
+    Round,
+    RoundFailedError,
+    neighbour_doubts,
+    run_round,
+    saturation_doubts,
+    tools_doubts,
+)
 from perf.scenarios.open_loop import has_kept_up, latency_doubts, rounds_of
 from perf.turns import Turns, take_turns
 
@@ -54,6 +61,7 @@ class Found:
         about: By contender, how it is configured.
         taken: By case.
         failed: By case and contender: why there are no figures; the case "" is all of them.
+        is_pinned: Contenders have a core that the tools are not on.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -61,6 +69,7 @@ class Found:
     taken: dict[str, Turns] = field(default_factory=dict)
     memory: dict[str, tuple[float, Round]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    is_pinned: bool = True
 
     def fail(self, case: str, name: str, reason: str) -> None:
         """Note why *name* has no figures in *case*."""
@@ -81,7 +90,7 @@ def run(bench: Bench, peers: Sequence[Peer], *, turns: int, seconds: float, requ
         RoundFailedError: The upstream or the bare stack did not do its job.
         ProgramError: A program of ours failed.
     """
-    found = Found()
+    found = Found(is_pinned=bench.cores.contender is not None)
     with contextlib.ExitStack() as stack:
         contenders = stack.enter_context(started_all(bench, ("bare-stack", OURS)))
         found.versions |= {one.name: "" for one in contenders}
@@ -237,7 +246,7 @@ def figures_of(found: Found) -> Figures:
         if OURS in saturated:
             # Inside each turn: the machine's drift touches both alike.
             ratios = ratio_per_turn(saturated[OURS], rounds, lambda one: one.rps, lambda one: one.rps)
-            figures.add(SATURATION, name, "gateway_rps_ratio", ratios)
+            figures.add_any(SATURATION, name, "gateway_rps_ratio", ratios)
         figures.add(SATURATION, name, "rps", per_turn(rounds, lambda one: one.rps))
         figures.add(SATURATION, name, "total_cpu_us", per_turn(rounds, lambda one: one.total_cpu_us))
         figures.add(SATURATION, name, "p99_ms", per_turn(rounds, lambda one: one.latency.p99_ms))
@@ -340,9 +349,18 @@ def doubts_of(found: Found, requests: int) -> tuple[str, ...]:
         for name, rounds in found.taken[SATURATION].rounds.items()
         for turn, one in enumerate(rounds, 1)
         for doubt in saturation_doubts(one)
+        # Where all share one core, how busy a contender was says nothing.
+        if found.is_pinned
     ]
     for case in map(rate_case, RATES):
         doubts += [f"{case}: {doubt}" for doubt in latency_doubts(found.taken[case])]
+    for case in (STREAMS, paced_case()):
+        doubts += [
+            f"{case}: {name}: {doubt}"
+            for name, rounds in found.taken[case].rounds.items()
+            if name != DIRECT
+            for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
+        ]
     doubts += [
         f"{name}: memory after {one.requests:,} calls only, there was no time for {requests:,}"
         for name, (_, one) in found.memory.items()

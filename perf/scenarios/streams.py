@@ -16,7 +16,7 @@ from perf.figures import KINDS, Figures, less_per_turn, per_turn, ratio_per_turn
 from perf.load import Amount, StreamFigures
 from perf.payloads import STREAM_CHUNKS, Ask
 from perf.report import Section, table
-from perf.rounds import Round, neighbour_doubts
+from perf.rounds import Round, neighbour_doubts, tools_doubts
 from perf.scenarios.open_loop import rounds_of
 from perf.turns import Turns, take_turns
 
@@ -85,7 +85,7 @@ def figures_of(taken: dict[str, Turns]) -> Figures:
             ratios = ratio_per_turn(
                 rounds, reference, lambda one: one.event_cpu_us, lambda one: one.event_cpu_us
             )
-            figures.add(case, name, "event_cpu_ratio", ratios)
+            figures.add_any(case, name, "event_cpu_ratio", ratios)
             # To the reference's median: the difference of one turn can be next to nothing.
             divisor = median(less_per_turn(reference, alone, lambda one: _seen(one).first_token.p99_ms))
             if divisor > 0:
@@ -120,7 +120,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         f"{case}: {name}: {doubt}"
         for case, turns in taken.items()
         for name, rounds in list(turns.rounds.items())[1:]
-        for doubt in neighbour_doubts(rounds)
+        for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
     ]
     count = len(next(iter(next(iter(taken.values())).rounds.values())))
     facts = (

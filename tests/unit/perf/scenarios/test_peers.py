@@ -94,6 +94,24 @@ def test_a_peer_that_could_not_start_is_a_row_that_says_so() -> None:
     assert "absent" in shown.charts["rps"]
 
 
+def test_tools_that_were_the_limit_of_streams_are_told() -> None:
+    """As at saturation; of the upstream alone it is what it is for."""
+    found = _found()
+    busy = (replace(found.taken[STREAMS].rounds["router"][0], tools_ratio=0.97),)
+    found.taken[STREAMS] = Turns({**found.taken[STREAMS].rounds, DIRECT: busy, "router": busy})
+    (doubt,) = section(found, 3, 2.0, 5000).doubts
+    assert doubt.startswith("streams: router: load generator and upstream were the bottleneck")
+
+
+def test_on_one_core_no_contender_is_said_to_be_idle() -> None:
+    """It shares the core with the tools, and the report says that already."""
+    found = _found()
+    found.taken[SATURATION] = Turns({"gateway": (make_round(busy_ratio=0.5),)})
+    assert any("not saturated" in doubt for doubt in section(found, 3, 2.0, 5000).doubts)
+    found.is_pinned = False
+    assert section(found, 3, 2.0, 5000).doubts == ()
+
+
 def test_memory_after_fewer_calls_is_a_doubt() -> None:
     """A slow peer has no time for all of them, and its growth is that of fewer."""
     found = _found()
