@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from perf.process import (
     ProgramError,
     check_system,
     clean_environment,
+    interrupts_held,
     started_executable,
     stop_as_on_interrupt,
 )
@@ -104,6 +106,63 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert not _is_running(pid)
+
+
+def _interrupt_while_held(number: signal.Signals, steps: list[str]) -> None:
+    with interrupts_held():
+        signal.raise_signal(number)
+        steps.append(number.name)
+
+
+def test_an_interrupt_waits_until_what_is_started_is_known() -> None:
+    """Between a program's start and the note of it, nobody could end it."""
+    steps: list[str] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+            with pytest.raises(KeyboardInterrupt):
+                _interrupt_while_held(number, steps)
+            assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert steps == ["SIGINT", "SIGTERM"]
+
+
+def test_a_thread_that_starts_something_interrupts_nothing() -> None:
+    """Only the main thread has handlers; in others starting must simply work."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: interrupts_held().__enter__()).result() is None
+
+
+def test_what_interrupts_its_own_start_is_ended(tmp_path: Path) -> None:
+    """The signal comes while the program is being started, or right afterwards."""
+    told = tmp_path / "pid"
+    command = [sys.executable, "-c", _RUNNER, str(tmp_path)]
+    script = f"echo $$ > {told}; kill -TERM $PPID; exec sleep 600"
+    command[2] = _RUNNER.replace('["sleep", "600"]', repr(["sh", "-c", script]))
+    for _ in range(5):
+        assert subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 130
+        assert not _is_running(int(told.read_text()))
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """An environment that lost a file is no traceback in the middle of a run."""
+    with (
+        pytest.raises(ProgramError, match="cannot be started"),
+        started_executable("absent", ["/absent/router"], core=None, folder=tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_a_program_that_has_ended_takes_no_input(tmp_path: Path) -> None:
+    """Its end is told with its log, as wherever else it is noticed."""
+    with started_executable("short", ["true"], core=None, folder=tmp_path, has_pipes=True) as program:
+        with pytest.raises(ProgramError, match="short ended"):
+            program.read_line(20)
+        with pytest.raises(ProgramError, match="short takes no input"):
+            program.write_line("go")
 
 
 @pytest.mark.parametrize(
