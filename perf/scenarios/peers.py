@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
 
 from perf.bench import Bench
@@ -106,15 +107,21 @@ def run(bench: Bench, peers: Sequence[Peer], *, turns: int, seconds: float, requ
     return section(found, turns, seconds, requests)
 
 
-def start_peer(bench: Bench, stack: contextlib.ExitStack, peer: Peer, found: Found) -> list[Contender]:
+def start_peer(
+    bench: Bench,
+    stack: contextlib.ExitStack,
+    peer: Peer,
+    found: Found,
+    install: Callable[[str], Path] = prepare,
+) -> list[Contender]:
     """Install and start *peer*; nothing when that cannot be done here."""
     found.versions[peer.name], found.about[peer.name] = "", peer.about
     try:
         bench.say(f"{peer.name}: installing where it is not yet")
-        environment = prepare(peer.environment)
+        environment = install(peer.environment)
         found.versions[peer.name] = peer.read_version(environment)
         contender = stack.enter_context(peer.start(bench, environment))
-    except (InstallError, ProgramError) as error:
+    except (InstallError, ProgramError, OSError) as error:
         bench.say(f"FAILED {peer.name}: {error}")
         found.fail("", peer.name, str(error))
         return []

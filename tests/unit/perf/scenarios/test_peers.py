@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from perf.bench import Bench
 from perf.contenders import DIRECT
+from perf.cores import Cores
+from perf.peers import portkey
+from perf.process import Program
 from perf.rounds import Round
 from perf.scenarios.peers import (
     FAILED,
@@ -18,7 +25,9 @@ from perf.scenarios.peers import (
     paced_case,
     rate_case,
     section,
+    start_peer,
 )
+from perf.tools import Sink, Upstream
 from perf.turns import Turns
 from tests.unit.perf.making import make_latency, make_round, make_streams
 
@@ -110,6 +119,19 @@ def test_on_one_core_no_contender_is_said_to_be_idle() -> None:
     assert any("not saturated" in doubt for doubt in section(found, 3, 2.0, 5000).doubts)
     found.is_pinned = False
     assert section(found, 3, 2.0, 5000).doubts == ()
+
+
+def test_a_peer_whose_files_are_gone_is_a_row_too(tmp_path: Path) -> None:
+    """An environment that lost a file, or a disk that is full, takes nobody else along."""
+    found = _found()
+    said: list[str] = []
+    program = Program("none", subprocess.Popen(["true"], text=True), tmp_path / "log")  # noqa: S607
+    bench = Bench(Cores(None, None), Upstream(program, 1), Sink(program, 1), tmp_path, said.append)
+    with contextlib.ExitStack() as stack:
+        assert start_peer(bench, stack, portkey.PEER, found, lambda _: tmp_path) == []
+        program.stop()
+    assert found.has_failed(SATURATION, "portkey")
+    assert "No such file" in said[-1]
 
 
 def test_memory_after_fewer_calls_is_a_doubt() -> None:
