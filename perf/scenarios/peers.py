@@ -33,7 +33,7 @@ from perf.rounds import (
     tools_doubts,
 )
 from perf.scenarios.open_loop import has_kept_up, latency_doubts, rounds_of
-from perf.turns import Turns, take_turns
+from perf.turns import Turns, reason, take_turns
 
 OURS: Final = "gateway"
 SATURATION: Final = "saturation"
@@ -134,7 +134,7 @@ def has_warmed_up(bench: Bench, contender: Contender, found: Found) -> bool:
     try:
         run_round(bench, contender, Amount(_CONNECTIONS, _WARMUP_S))
     except (RoundFailedError, ProgramError) as error:
-        bench.say(f"FAILED {error}")
+        bench.say(f"FAILED {reason(contender.name, error)}")
         found.fail("", contender.name, str(error))
         return False
     return True
@@ -192,7 +192,7 @@ def measure_memory(bench: Bench, contenders: Sequence[Contender], found: Found, 
         try:
             measured = run_round(bench, contender, Amount(_CONNECTIONS, _MEMORY_S, requests))
         except (RoundFailedError, ProgramError) as error:
-            bench.say(f"FAILED {error}")
+            bench.say(f"FAILED {reason(contender.name, error)}")
             found.fail(MEMORY, contender.name, str(error))
             continue
         found.memory[contender.name] = (before, measured)
@@ -203,8 +203,8 @@ def measure_memory(bench: Bench, contenders: Sequence[Contender], found: Found, 
 def take(found: Found, case: str, taken: Turns) -> None:
     """Keep what turns gave, and why some gave nothing."""
     found.taken[case] = taken
-    for name, reason in taken.failed.items():
-        found.fail(case, name, reason)
+    for name, why in taken.failed.items():
+        found.fail(case, name, why)
 
 
 def rate_case(rate: int) -> str:

@@ -75,3 +75,11 @@ def test_section_has_all_three_parts() -> None:
     assert shown.body.count("export proto") == 2
     assert "15,000 calls change the worker's memory by 0.0 MB" in shown.body
     assert "export proto: 10.0% of the spans dropped at sink" in shown.doubts
+
+
+def test_what_fails_with_the_endpoint_down_takes_no_row_along() -> None:
+    """Minutes were measured before it."""
+    shown = section(_FULL, {}, (), (), ("endpoint down: calls failed",))
+    assert shown.failed == ("endpoint down: calls failed",)
+    assert ON in shown.body
+    assert "endpoint is down" not in shown.body
