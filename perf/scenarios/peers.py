@@ -50,6 +50,8 @@ _MEMORY_S: Final = 120.0
 _REACH_RATIO: Final = 0.95
 _MB: Final = 1_000_000
 
+_OTHERS: Final = "#8250df"
+
 FAILED: Final = "failed"
 
 
@@ -378,11 +380,17 @@ def doubts_of(found: Found, requests: int) -> tuple[str, ...]:
 
 def _chart(figures: Figures, found: Found) -> str:
     def bar(name: str) -> Bar:
+        color = _color(name)
         if found.has_failed(SATURATION, name):
-            return Bar(name, (), FAILED)
+            return Bar(name, (), FAILED, color)
         rps, times = (figures.median(SATURATION, name, one) for one in ("rps", "gateway_rps_ratio"))
-        return Bar(name, (Part(rps),), f"{rps:,.0f} (gateway: {times:.2f} x)")
+        return Bar(name, (Part(rps),), f"{rps:,.0f} (gateway: {times:.2f} x)", color)
 
     bars = tuple(bar(name) for name in found.versions)
     subtitle = "Small chat calls per second on one core; longer is better"
     return bar_chart("What one core can do", subtitle, (Group("", bars),))
+
+
+def _color(name: str) -> str:
+    """Of other makers all the same, so that ours stands out; what is ours has its own."""
+    return "" if name in {OURS, "bare stack"} else _OTHERS

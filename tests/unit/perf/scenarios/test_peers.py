@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_on_one_core_no_contender_is_said_to_be_idle() -> None:
     assert any("not saturated" in doubt for doubt in section(found, 3, 2.0, 5000).doubts)
     found.is_pinned = False
     assert section(found, 3, 2.0, 5000).doubts == ()
+
+
+def test_ours_stands_out() -> None:
+    """Bars of one colour would have to be read one by one."""
+    bars = re.findall('<rect x="154.*fill="(#[^"]+)"', section(_found(), 3, 2.0, 5000).charts["rps"])
+    ours, *others = bars
+    assert len(others) == 2
+    assert ours not in others
 
 
 def test_a_peer_whose_files_are_gone_is_a_row_too(tmp_path: Path) -> None:
