@@ -106,8 +106,10 @@ def with_block(readme: str, new: str) -> str:
 
 def _setting(document: Mapping[str, Any], stem: str) -> str:
     machine = document["machine"]
+    is_shared = document.get("cores", {}).get("contender", 0) is None
+    where = "one core, which load and upstream shared" if is_shared else "one core"
     return (
-        f"Measured on {machine['date'][:10]}, commit {machine['commit']}, {machine['cpu']}, one core, "
+        f"Measured on {machine['date'][:10]}, commit {machine['commit']}, {machine['cpu']}, {where}, "
         f"Python {machine['python']}: [the whole report](perf/results/{stem}.md)."
     )
 
