@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from perf.figures import KINDS, Figure
-from perf.report import table
+from perf.report import SCHEMA_VERSION, table
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
 # Medians of the same code differ by about this much; see perf/README.md.
@@ -148,6 +148,11 @@ def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: b
         for one in shown
     ]
     lines = [f"{_name(before)} -> {_name(after)}: {len(found)} figures in both, {len(shown)} shown"]
+    for document, words in ((before, "first"), (after, "second")):
+        if (form := document.get("schema_version")) != SCHEMA_VERSION:
+            lines.append(
+                f"The {words} is kept in another form ({form}, now {SCHEMA_VERSION}): some is not found."
+            )
     # Else scenarios that were not measured would look like such without a change.
     for only, other, words in ((before, after, "first"), (after, before, "second")):
         if missing := only["scenarios"].keys() - other["scenarios"].keys():

@@ -32,7 +32,12 @@ def _run(
         for contender, found in (("gateway", figures), ("bare stack", reference or {}))
         for name, values in found.items()
     ]
-    return {"suite": "quick", "machine": machine, "scenarios": {scenario: {"figures": shown}}}
+    return {
+        "schema_version": 2,
+        "suite": "quick",
+        "machine": machine,
+        "scenarios": {scenario: {"figures": shown}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,14 @@ def test_text_says_what_only_one_has() -> None:
     assert "Only in the first: saturation." in text
     assert "Only in the second: workers." in text
     assert "Only in" not in to_text(_run({"rps": [1.0]}), _run({"rps": [1.0]}), shows_all=False)
+
+
+def test_another_version_of_the_suite_is_told() -> None:
+    """Its figures may stand elsewhere, which is not that it had none."""
+    run = _run({"rps": [1.0]})
+    text = to_text(run | {"schema_version": 1}, run, shows_all=False)
+    assert "The first is kept in another form (1, now 2)" in text
+    assert "another form" not in to_text(run, run, shows_all=False)
 
 
 @pytest.mark.parametrize("content", ['{"suite": "soak", "machine": {}}', "{"], ids=["a soak", "half a file"])
