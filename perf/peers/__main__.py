@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,13 @@ PEERS: Final = {
 """By the word for it on the command line."""
 _MAX_SECONDS: Final = 30.0
 _MAX_REQUESTS: Final = 100_000
+
+
+def suite_of(names: Sequence[str]) -> str:
+    """How a run beside *names* is kept: some of them not in the place of all, perhaps of the same day."""
+    if set(names) == PEERS.keys():
+        return "peers"
+    return "-".join(("peers-only", *(name for name in PEERS if name in names))) if names else "peers-none"
 
 
 def main() -> int:
@@ -63,7 +71,7 @@ def main() -> int:
         say("perf.peers: stopped; nothing is kept")
         return 130
     outcomes = tuple(one for one in judge({section.name: section}) if one.value is not None)
-    run = Run("peers", machine, bench.cores, (section,), outcomes)
+    run = Run(suite_of(arguments.peers), machine, bench.cores, (section,), outcomes)
     is_kept = keep(run, arguments.results)
     return 1 if not is_kept or any(line.startswith(peers.OURS) for line in section.failed) else 0
 
