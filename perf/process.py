@@ -154,7 +154,7 @@ def started_executable(
     environment: Mapping[str, str] | None = None,
     has_pipes: bool = False,
 ) -> Iterator[Program]:
-    """Run *command* on *core* inside the block; its log goes to *folder*.
+    """Run *command* on *core* inside the block; its log and temporary files go to *folder*.
 
     With *has_pipes* its standard input and output are ours; such a program must end when its input closes.
 
@@ -166,7 +166,9 @@ def started_executable(
         # Whoever is interrupted between its start and our knowing it would leave it behind.
         with interrupts_held():
             log = folder / f"{name.replace(' ', '-')}.log"
-            process = _launched(command, log, core, dict(environment or {}), has_pipes=has_pipes)
+            # What a program leaves behind when it is ended goes with the folder.
+            more = {"TMPDIR": str(folder)} | dict(environment or {})
+            process = _launched(command, log, core, more, has_pipes=has_pipes)
             program = Program(name, process, log)
         yield program
     finally:
@@ -175,7 +177,7 @@ def started_executable(
 
 
 def _launched(
-    command: Sequence[str], log: Path, core: int | None, more: Mapping[str, str], *, has_pipes: bool
+    command: Sequence[str], log: Path, core: int | None, more: dict[str, str], *, has_pipes: bool
 ) -> subprocess.Popen[str]:
     try:
         with log.open("ab") as log_file, pinned_to(core):
@@ -185,7 +187,7 @@ def _launched(
                 stdout=subprocess.PIPE if has_pipes else log_file,
                 stderr=log_file,
                 cwd=_ROOT,
-                env=clean_environment() | dict(more),
+                env=clean_environment() | more,
                 text=True,
                 start_new_session=True,
             )

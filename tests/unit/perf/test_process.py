@@ -156,6 +156,13 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
         raise AssertionError
 
 
+def test_what_a_program_leaves_behind_goes_with_the_folder(tmp_path: Path) -> None:
+    """It is ended in the middle of whatever it does, and /tmp would fill with each run."""
+    command = [sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp(), flush=True); input()"]
+    with started_executable("left", command, core=None, folder=tmp_path, has_pipes=True) as program:
+        assert Path(program.read_line(20)).parent == tmp_path
+
+
 def test_a_program_that_has_ended_takes_no_input(tmp_path: Path) -> None:
     """Its end is told with its log, as wherever else it is noticed."""
     with started_executable("short", ["true"], core=None, folder=tmp_path, has_pipes=True) as program:
