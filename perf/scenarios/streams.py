@@ -128,6 +128,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         f"spread out; unpaced ones over {_UNPACED_CONNECTIONS} connections. Turns taken: {count}; "
         f"{seconds:g} s a round. "
         "A stall is a gap of more than 100 ms; stalls and lost events are those of all turns."
+        f"{_describe_open(taken, figures)}"
     )
     return Section(
         "streams",
@@ -140,6 +141,18 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         charts={"streams": _cost_chart(figures), "first-token": _first_token_chart(figures)},
         data={"rounds": rounds_of(taken)},
     )
+
+
+def _describe_open(taken: dict[str, Turns], figures: Figures) -> str:
+    """How many streams were open: fewer than at once while they begin and end; "" of unpaced ones."""
+    means = [
+        f"{figures.median(case, next(iter(turns.rounds)), 'events_per_s') * PACE_MS / 1000:,.0f} of {case}"
+        for case, turns in taken.items()
+        if case != UNPACED
+    ]
+    if not means:
+        return ""
+    return f" All of a round are open only in its middle; on average {', '.join(means)} were."
 
 
 def _losses(figures: Figures) -> Iterator[str]:
