@@ -20,6 +20,8 @@ from perf.report import SCHEMA_VERSION, table
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
 # Medians of the same code differ by about this much; see perf/README.md.
 _NOISE_RATIO: Final = 0.05
+# Single rounds do by this.
+_LARGE_RATIO: Final = 0.2
 # Of two turns each, those of the same code lie apart once in three times; of three, once in ten.
 _FEW_TURNS: Final = 3
 # What is no part of the gateway: where it changed, the machine did.
@@ -52,11 +54,15 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """`better`, `WORSE`, `machine` where the bare stack changed in the same way, or "" for noise."""
-        shown = self.beyond_noise
-        if shown and self.reference is not None and self.reference.beyond_noise == shown:
-            return "machine"
-        return shown
+        """`better`, `WORSE`, `machine` where the bare stack changed likewise, or "" for noise."""
+        shown, reference = self.beyond_noise, self.reference
+        if not shown or reference is None or reference.beyond_noise != shown:
+            return shown
+        if not self.ratio or not reference.ratio:
+            return shown
+        # Not all figures have a ratio beside them that would show what is more than the machine.
+        is_alike = abs(self.ratio / reference.ratio - 1) < _LARGE_RATIO
+        return "machine" if is_alike else shown
 
     @property
     def beyond_noise(self) -> str:
@@ -66,7 +72,7 @@ class Change:
         is_apart = max(before) < min(after) or max(after) < min(before)
         # Few turns have little spread to tell a change from noise by, so it must be a larger one.
         is_few = min(len(before), len(after)) < _FEW_TURNS
-        least_ratio = 4 * _NOISE_RATIO if is_few else _NOISE_RATIO
+        least_ratio = _LARGE_RATIO if is_few else _NOISE_RATIO
         difference = self.after.median - self.before.median
         if is_less_better is None or not is_apart or abs(difference) < least_ratio * abs(self.before.median):
             return ""
@@ -162,8 +168,8 @@ def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: b
         lines.append(f"Not alike in {', '.join(differs)}: only ratios to the bare stack can be compared.")
     if any(one.verdict == "machine" for one in shown):
         lines.append(
-            f"*machine*: the {_REFERENCE}, which is no part of the gateway, changed in the same way; what is "
-            "the gateway's own is in the ratios to it."
+            f"*machine*: the {_REFERENCE}, which is no part of the gateway, changed likewise and about "
+            "as much; what is the gateway's own is in the ratios to it."
         )
     if rows:
         head = ("scenario", "case", "contender", "figure", "before", "after", "change", "")

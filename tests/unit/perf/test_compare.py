@@ -78,6 +78,8 @@ def test_a_change_from_nothing_is_shown() -> None:
     ("reference", "verdicts"),
     [
         pytest.param([130, 131, 132], ["machine", "machine"], id="as much slower"),
+        pytest.param([107, 108, 109], ["machine", "machine"], id="a little less slower"),
+        pytest.param([104, 105, 106], ["WORSE", ""], id="not slower beyond noise"),
         pytest.param([100, 101, 102], ["WORSE", ""], id="as before"),
         pytest.param([80, 81, 82], ["WORSE", "machine"], id="faster"),
     ],
@@ -88,6 +90,20 @@ def test_what_the_bare_stack_did_as_well_is_the_machine(reference: list[float], 
     now = _run({"total_cpu_us": [190, 191, 192]}, reference={"total_cpu_us": reference})
     assert [change.verdict for change in changes(was, now)] == verdicts
     assert ("*machine*" in to_text(was, now, shows_all=False)) is ("machine" in verdicts)
+
+
+def test_what_is_much_more_than_the_bare_stack_did_is_not_the_machine() -> None:
+    """Memory has no ratio beside it, and must not hide behind a few megabytes of the reference."""
+    was = _run({"worker_rss_mb": [100, 101, 102]}, reference={"worker_rss_mb": [80, 80, 81]})
+    now = _run({"worker_rss_mb": [140, 141, 142]}, reference={"worker_rss_mb": [86, 86, 87]})
+    assert [change.verdict for change in changes(was, now)] == ["WORSE", "machine"]
+
+
+def test_what_came_to_nothing_in_both_has_no_ratio() -> None:
+    """Nor an error."""
+    was, now = (_run({"stalls": [count]}, reference={"stalls": [count]}) for count in (5, 0))
+    assert [change.verdict for change in changes(was, now)] == ["better", "better"]
+    assert [change.verdict for change in changes(now, was)] == ["WORSE", "WORSE"]
 
 
 def test_only_what_both_measured_is_compared() -> None:
