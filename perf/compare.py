@@ -8,18 +8,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from perf.figures import KINDS, Figure
-from perf.report import table
+from perf.report import SCHEMA_VERSION, table
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
 # Medians of the same code differ by about this much; see perf/README.md.
 _NOISE_RATIO: Final = 0.05
+# Single rounds do by this.
+_LARGE_RATIO: Final = 0.2
+# Of two turns each, those of the same code lie apart once in three times; of three, once in ten.
+_FEW_TURNS: Final = 3
+# What is no part of the gateway: where it changed, the machine did.
+_REFERENCE: Final = "bare stack"
 # Where these differ, absolute figures say nothing beside each other.
 _MACHINE: Final = ("cpu", "cpu_count", "kernel", "python", "packages")
 
@@ -30,35 +36,47 @@ class NoSuchRunError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure in two runs."""
+    """One figure in two runs.
+
+    Attributes:
+        reference: The same figure of the bare stack, where there is one.
+    """
 
     scenario: str
     before: Figure
     after: Figure
+    reference: Change | None = None
 
     @property
     def ratio(self) -> float | None:
-        """After over before; None where before is nothing."""
-        return self.after.median / self.before.median if self.before.median else None
+        """After over before; None where before is nothing or less: memory that shrank a little has none."""
+        return self.after.median / self.before.median if self.before.median > 0 else None
 
     @property
     def verdict(self) -> str:
-        """`better`, `WORSE`, or "" for what turns of one run differ by as well."""
-        kind = KINDS[self.after.name]
-        is_apart = max(self.before.values) < min(self.after.values) or max(self.after.values) < min(
-            self.before.values
-        )
-        if kind.is_less_better is None or self.ratio is None or abs(self.ratio - 1) < _NOISE_RATIO:
-            return ""
-        # One turn has no spread to tell a change from noise by, so it must be a larger one.
-        if not is_apart or (
-            min(len(self.before.values), len(self.after.values)) == 1 and not self._is_large()
-        ):
-            return ""
-        return "better" if (self.ratio < 1) == kind.is_less_better else "WORSE"
+        """`better`, `WORSE`, `machine` where the bare stack changed likewise, or "" for noise."""
+        shown, reference = self.beyond_noise, self.reference
+        if not shown or reference is None or reference.beyond_noise != shown:
+            return shown
+        if not self.ratio or not reference.ratio:
+            return shown
+        # Not all figures have a ratio beside them that would show what is more than the machine.
+        is_alike = abs(self.ratio / reference.ratio - 1) < _LARGE_RATIO
+        return "machine" if is_alike else shown
 
-    def _is_large(self) -> bool:
-        return self.ratio is not None and abs(self.ratio - 1) > 4 * _NOISE_RATIO
+    @property
+    def beyond_noise(self) -> str:
+        """`better`, `WORSE`, or "" for what turns of one run differ by as well."""
+        is_less_better = KINDS[self.after.name].is_less_better
+        before, after = self.before.values, self.after.values
+        is_apart = max(before) < min(after) or max(after) < min(before)
+        # Few turns have little spread to tell a change from noise by, so it must be a larger one.
+        is_few = min(len(before), len(after)) < _FEW_TURNS
+        least_ratio = _LARGE_RATIO if is_few else _NOISE_RATIO
+        difference = self.after.median - self.before.median
+        if is_less_better is None or not is_apart or abs(difference) < least_ratio * abs(self.before.median):
+            return ""
+        return "better" if (difference < 0) == is_less_better else "WORSE"
 
 
 def find_run(name: str, results: Path = _RESULTS) -> Path:
@@ -69,9 +87,10 @@ def find_run(name: str, results: Path = _RESULTS) -> Path:
     """
     if Path(name).is_file():
         return Path(name).with_suffix(".json")
-    found = sorted(path for path in results.glob("*.json") if name in path.stem)
+    kept = sorted(results.glob("[!.]*.json"))  # a hidden one is not at its end
+    found = [path for path in kept if name == path.stem] or [path for path in kept if name in path.stem]
     if len(found) != 1:
-        names = ", ".join(path.stem for path in found or sorted(results.glob("*.json"))) or "none at all"
+        names = ", ".join(path.stem for path in found or kept) or "none at all"
         raise NoSuchRunError(f"{name} means {len(found)} kept runs, not one: {names}")
     return found[0]
 
@@ -106,10 +125,14 @@ def figures_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """What both runs measured, in the order of the second."""
     old = {(scenario, one.case, one.contender, one.name): one for scenario, one in figures_of(before)}
-    return [
-        Change(scenario, earlier, one)
+    found = {
+        key: Change(scenario, old[key], one)
         for scenario, one in figures_of(after)
-        if (earlier := old.get((scenario, one.case, one.contender, one.name)))
+        if (key := (scenario, one.case, one.contender, one.name)) in old
+    }
+    return [
+        replace(change, reference=found.get((scenario, case, _REFERENCE, name)))
+        for (scenario, case, _, name), change in found.items()
     ]
 
 
@@ -131,6 +154,11 @@ def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: b
         for one in shown
     ]
     lines = [f"{_name(before)} -> {_name(after)}: {len(found)} figures in both, {len(shown)} shown"]
+    for document, words in ((before, "first"), (after, "second")):
+        if (form := document.get("schema_version")) != SCHEMA_VERSION:
+            lines.append(
+                f"The {words} is kept in another form ({form}, now {SCHEMA_VERSION}): some is not found."
+            )
     # Else scenarios that were not measured would look like such without a change.
     for only, other, words in ((before, after, "first"), (after, before, "second")):
         if missing := only["scenarios"].keys() - other["scenarios"].keys():
@@ -138,6 +166,11 @@ def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: b
     differs = [what for what in _MACHINE if before["machine"].get(what) != after["machine"].get(what)]
     if differs:
         lines.append(f"Not alike in {', '.join(differs)}: only ratios to the bare stack can be compared.")
+    if any(one.verdict == "machine" for one in shown):
+        lines.append(
+            f"*machine*: the {_REFERENCE}, which is no part of the gateway, changed likewise and about "
+            "as much; what is the gateway's own is in the ratios to it."
+        )
     if rows:
         head = ("scenario", "case", "contender", "figure", "before", "after", "change", "")
         lines.append(table(head, rows, left=4))

@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from perf.process import stop_as_on_interrupt
+
 _ROOT: Final = Path(__file__).resolve().parent.parent
 REQUIREMENTS: Final = _ROOT / "perf" / "requirements"
 ENVIRONMENTS: Final = _ROOT / ".perf"
@@ -45,14 +47,17 @@ def prepare(name: str, requirements: Path = REQUIREMENTS, environments: Path = E
     lock = _find_lock(name, requirements)
     folder = environments / name
     stamp, wanted = folder / "installed", fingerprint(lock)
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    if lock.suffix == ".lock":
-        _install_python(lock, folder)
-    else:
-        _install_node(lock, folder)
-    stamp.write_text(wanted)
+    try:
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock.suffix == ".lock":
+            _install_python(lock, folder)
+        else:
+            _install_node(lock, folder)
+        stamp.write_text(wanted)
+    except OSError as error:
+        raise InstallError(f"{folder} cannot be written: {error}") from error
     return folder
 
 
@@ -132,12 +137,17 @@ def main() -> int:
     """Make environments, print where they are; exit 1 when one cannot be made."""
     parser = argparse.ArgumentParser(prog="python -m perf.environments", description=__doc__)
     parser.add_argument("names", nargs="+")
-    for name in parser.parse_args().names:
+    names = parser.parse_args().names
+    stop_as_on_interrupt()  # else an installer would go on alone
+    for name in names:
         try:
             print(prepare(name), flush=True)
         except InstallError as error:
             print(f"perf: {name} cannot be installed: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print(f"perf: stopped; {name} is installed anew next time", file=sys.stderr)
+            return 130
     return 0
 
 

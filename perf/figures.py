@@ -119,6 +119,11 @@ class Figures:
             raise ValueError(f"{contender}, {name}: no values")
         self._found[case, contender, name] = figure
 
+    def add_any(self, case: str, contender: str, name: str, values: Sequence[float]) -> None:
+        """Add one that may have no values, as a ratio to nothing has: then it is left out."""
+        if values:
+            self.add(case, contender, name, values)
+
     def find(self, case: str, contender: str, name: str) -> Figure | None:
         """One, None when it was not measured."""
         return self._found.get((case, contender, name))
@@ -154,9 +159,12 @@ def per_turn(rounds: Sequence[Round], take: Take) -> list[float]:
 
 
 def ratio_per_turn(rounds: Sequence[Round], reference: Sequence[Round], take: Take, of: Take) -> list[float]:
-    """The ratio inside each turn, which a drift of the machine between turns does not touch."""
+    """The ratio inside each turn, which a drift of the machine between turns does not touch.
+
+    None of a turn in which the reference has nothing: a ratio of nothing would look like the best of all.
+    """
     pairs = zip(rounds, reference, strict=True)
-    return [take(one) / divisor for one, other in pairs if (divisor := of(other)) > 0] or [0.0]
+    return [take(one) / divisor for one, other in pairs if (divisor := of(other)) > 0]
 
 
 def less_per_turn(rounds: Sequence[Round], direct: Sequence[Round], take: Take) -> list[float]:
@@ -169,8 +177,8 @@ def add_costs(
 ) -> None:
     """What requests of *contender* cost, by themselves and beside the *reference*."""
 
-    def add(name: str, values: Iterable[float]) -> None:
-        figures.add(case, contender, name, values)
+    def add(name: str, values: Sequence[float]) -> None:
+        figures.add_any(case, contender, name, values)
 
     add("worker_cpu_us", per_turn(rounds, lambda one: one.worker_cpu_us))
     add("total_cpu_us", per_turn(rounds, lambda one: one.total_cpu_us))

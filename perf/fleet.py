@@ -19,6 +19,7 @@ from random import Random
 from typing import Final
 
 from gateway.sizing import MEASURED, Costs, Fleet, Load, size
+from perf.keeping import check_folder
 from perf.report import table
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
@@ -249,10 +250,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for the report")
     arguments = parser.parse_args()
+    try:
+        check_folder(arguments.results)
+    except OSError as error:
+        parser.error(f"results cannot be kept: {error}")
     text = to_markdown(arguments.seed)
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "fleet.md").write_text(text)
     print(text)
+    (arguments.results / "fleet.md").write_text(text)
     return 0
 
 

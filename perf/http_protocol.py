@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import sys
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 import httptools
+import uvloop
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -39,6 +42,29 @@ async def serve_until_input_ends(sock: socket.socket, make: Callable[[], HttpPro
     loop = asyncio.get_running_loop()
     server = await loop.create_server(make, sock=sock)
     stopped = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), stopped.set)
+    source = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(source, 4096):
+            stopped.set()
+
+    # A file or /dev/null, as scripts have it, cannot be watched and never closes: until it is ended then.
+    with contextlib.suppress(PermissionError):
+        loop.add_reader(source, look)
     await stopped.wait()
     server.close()
+
+
+def run_alone(program: str, port: int, serve: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> int:
+    """Serve on *port* of loopback, 0 for any free one, which is printed; the exit code."""
+    try:
+        sock = socket.create_server(("127.0.0.1", port), backlog=2048)
+    except (OSError, OverflowError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    print(sock.getsockname()[1], flush=True)
+    try:
+        uvloop.run(serve(sock))
+    except KeyboardInterrupt:
+        return 130
+    return 0

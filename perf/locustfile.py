@@ -35,7 +35,7 @@ def add_options(parser: Any) -> None:
         env_var="GATEWAY_KEY",
         default="demo-key",
         include_in_web_ui=False,
-        help="the caller's key",
+        help="the caller's key; empty: none is sent",
     )
     parser.add_argument("--model", env_var="GATEWAY_MODEL", default="demo/echo", help="of chat and streams")
     parser.add_argument(
@@ -85,8 +85,9 @@ class GatewayUser(FastHttpUser):
         """Connect."""
         # Locust's own default is to look at no certificate.
         self.insecure = environment.parsed_options.insecure
-        # Copied addresses often end with a slash, and `//v1` is another path.
-        self.host = (environment.host or self.host).rstrip("/")
+        # Copied addresses often end with a slash, or with SDKs' /v1: `//v1` and `/v1/v1` are other paths.
+        prefix = environment.parsed_options.path_prefix.rstrip("/")
+        self.host = (environment.host or self.host).rstrip("/").removesuffix(prefix)
         super().__init__(environment)
 
     def on_start(self) -> None:
@@ -95,7 +96,9 @@ class GatewayUser(FastHttpUser):
         self._prefix: str = options.path_prefix.rstrip("/")
         self._model: str = options.model
         self._embedding_model: str = options.embedding_model
-        self._headers = {"authorization": f"Bearer {options.api_key}", "content-type": "application/json"}
+        self._headers = {"content-type": "application/json"}
+        if options.api_key:
+            self._headers["authorization"] = f"Bearer {options.api_key}"
 
     @tag("chat")
     @task(5)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from perf.process import find_program
+from perf.process import check_system, find_program
 
 # What the figures depend on; other packages do not touch a request.
 _PACKAGES: Final = (
@@ -50,7 +50,12 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """The facts of this run."""
+    """The facts of this run.
+
+    Raises:
+        ProgramError: The system has nothing to read them from.
+    """
+    check_system()
     return Machine(
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         commit=_commit(),

@@ -7,13 +7,13 @@ nothing is noticed. Run alone: `python -m perf.otlp_sink`; it ends when its stan
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-import uvloop
 
-from perf.http_protocol import HttpProtocol, serve_until_input_ends
+from perf.http_protocol import HttpProtocol, run_alone, serve_until_input_ends
 from perf.payloads import STATS_PATH
 
 _STATS_PATH: Final = STATS_PATH.encode()
@@ -65,12 +65,10 @@ async def serve(sock: socket.socket) -> None:
     await serve_until_input_ends(sock, lambda: SinkProtocol(stats))
 
 
-def main() -> None:
+def main() -> int:
     """Serve on loopback; the first line printed is the port."""
-    sock = socket.create_server(("127.0.0.1", 0), backlog=128)
-    print(sock.getsockname()[1], flush=True)
-    uvloop.run(serve(sock))
+    return run_alone("perf.otlp_sink", 0, serve)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -23,7 +23,7 @@ import orjson
 import uvloop
 
 from perf.latency import Latency, summarize
-from perf.load.amount import UnsafeTargetError
+from perf.load.amount import MAX_REQUESTS, UnsafeTargetError
 from perf.load.connection import PATIENCE_S, Connection
 from perf.load.open import OpenLoop
 from perf.load.target import Target, http_target
@@ -125,7 +125,7 @@ class Flood(OpenLoop):
 
     async def run(self, health: Health, patience_s: float = PATIENCE_S) -> Overloaded:
         """Send, and wait for the last answer for as long as *patience_s*."""
-        if not await self.play(_BEAT_S, patience_s):
+        if not await self.play(_BEAT_S, patience_s) or not self._last_ns:
             self._last_ns = perf_counter_ns()
         done = len(self._times_ns) + len(self._refusals_ns) + self._others.total()
         return Overloaded(
@@ -235,6 +235,8 @@ def main() -> int:
     options = parser.parse_args()
     if not 1 <= options.connections <= _MAX_CONNECTIONS or not 0 < options.seconds <= _MAX_SECONDS:
         parser.error(f"at most {_MAX_CONNECTIONS} connections and {_MAX_SECONDS:g} seconds")
+    if not 1 <= options.rps * options.seconds <= MAX_REQUESTS:
+        parser.error(f"a rate that makes 1 to {MAX_REQUESTS:,} calls in that time")
     try:
         found = uvloop.run(measure(options))
     except (UnsafeTargetError, OSError) as error:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ class Program:
         self.pid = process.pid
         self._process = process
         self._log = log
+        self._is_stopped = False
 
     def read_line(self, timeout_s: float) -> str:
         """The next line of its output.
@@ -66,10 +68,17 @@ class Program:
         return line.strip()
 
     def write_line(self, line: str) -> None:
-        """Send *line* to its input."""
+        """Send *line* to its input.
+
+        Raises:
+            ProgramError: It has ended.
+        """
         pipe = _opened(self._process.stdin)
-        pipe.write(line + "\n")
-        pipe.flush()
+        try:
+            pipe.write(line + "\n")
+            pipe.flush()
+        except OSError as error:
+            raise self.failed(f"takes no input: {error}") from error
 
     def wait_until_ready(self, is_ready: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
         """Return when *is_ready*.
@@ -92,7 +101,10 @@ class Program:
         return ProgramError(f"{self.name} {what}. The end of its log:\n{tail or '(empty)'}")
 
     def stop(self) -> None:
-        """End it gently, then whatever is left of its process group."""
+        """End it gently, then whatever is left of its process group; again: nothing."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -142,28 +154,74 @@ def started_executable(
     environment: Mapping[str, str] | None = None,
     has_pipes: bool = False,
 ) -> Iterator[Program]:
-    """Run *command* on *core* inside the block; its log goes to *folder*.
+    """Run *command* on *core* inside the block; its log and temporary files go to *folder*.
 
     With *has_pipes* its standard input and output are ours; such a program must end when its input closes.
+
+    Raises:
+        ProgramError: It is not there, or cannot be started.
     """
-    log = folder / f"{name.replace(' ', '-')}.log"
-    pipe = subprocess.PIPE if has_pipes else subprocess.DEVNULL
-    with log.open("ab") as log_file, pinned_to(core):
-        process = subprocess.Popen(
-            command,
-            stdin=pipe,
-            stdout=subprocess.PIPE if has_pipes else log_file,
-            stderr=log_file,
-            cwd=_ROOT,
-            env=clean_environment() | dict(environment or {}),
-            text=True,
-            start_new_session=True,
-        )
-    program = Program(name, process, log)
+    program: Program | None = None
     try:
+        # Whoever is interrupted between its start and our knowing it would leave it behind.
+        with interrupts_held():
+            log = folder / f"{name.replace(' ', '-')}.log"
+            # What a program leaves behind when it is ended goes with the folder.
+            more = {"TMPDIR": str(folder)} | dict(environment or {})
+            process = _launched(command, log, core, more, has_pipes=has_pipes)
+            program = Program(name, process, log)
         yield program
     finally:
-        program.stop()
+        if program is not None:
+            program.stop()
+
+
+def _launched(
+    command: Sequence[str], log: Path, core: int | None, more: dict[str, str], *, has_pipes: bool
+) -> subprocess.Popen[str]:
+    try:
+        with log.open("ab") as log_file, pinned_to(core):
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if has_pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if has_pipes else log_file,
+                stderr=log_file,
+                cwd=_ROOT,
+                env=clean_environment() | more,
+                text=True,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise ProgramError(f"{command[0]} cannot be started: {error}") from error
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let what interrupts this program wait for the end of the block; other threads are never interrupted."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    held = {number: handler for number, handler in handlers.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        held = {}
+    arrived: list[int] = []
+    for number in held:
+        signal.signal(number, lambda got, _: arrived.append(got))
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for got in arrived:
+            held[signal.Signals(got)](got, None)
+
+
+def check_system(platform: str = sys.platform) -> None:
+    """Say it in a word where nothing can be measured.
+
+    Raises:
+        ProgramError: There is no /proc to read CPU time from, nor a way to pin programs to cores.
+    """
+    if not platform.startswith("linux"):
+        raise ProgramError(f"measuring needs Linux, for CPU time and cores; this system is {platform}")
 
 
 def stop_as_on_interrupt() -> None:

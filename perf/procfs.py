@@ -24,6 +24,7 @@ class ProcessStat:
     Attributes:
         started_ticks: Since boot. With the pid it names a process for good: pids are used again.
         cpu_s: User and system time of all its threads.
+        ended_cpu_s: The same of children that have ended and been waited for, and of theirs.
     """
 
     pid: int
@@ -31,6 +32,7 @@ class ProcessStat:
     started_ticks: int
     cpu_s: float
     rss_bytes: int
+    ended_cpu_s: float = 0.0
 
 
 def parse_stat(text: str, *, ticks_per_s: int = _TICKS_PER_S, page_bytes: int = _PAGE_BYTES) -> ProcessStat:
@@ -44,6 +46,7 @@ def parse_stat(text: str, *, ticks_per_s: int = _TICKS_PER_S, page_bytes: int = 
         started_ticks=int(fields[19]),
         cpu_s=(int(fields[11]) + int(fields[12])) / ticks_per_s,
         rss_bytes=int(fields[21]) * page_bytes,
+        ended_cpu_s=(int(fields[13]) + int(fields[14])) / ticks_per_s,
     )
 
 

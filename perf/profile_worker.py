@@ -11,8 +11,8 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -21,13 +21,14 @@ from perf.bench import Bench, say, started_bench
 from perf.contenders import EVERYTHING, started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
-from perf.load import Amount
+from perf.keeping import check_folder, keep
+from perf.load import Amount, LoadResult
 from perf.machine import describe_machine
 from perf.process import ProgramError
 from perf.procfs import read_thread_cpu_s
-from perf.report import Run, Section, save, table, to_markdown
+from perf.report import Run, Section, table
 from perf.stacks import Share, Stack, parse_stacks, shares_by_function, shares_by_owner
-from perf.tools import held_load
+from perf.tools import HeldLoad, held_load
 
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
 _MAX_SECONDS: Final = 40.0
@@ -71,8 +72,11 @@ def record(
         *(str(py_spy), "record", "--pid", str(pid), "--duration", f"{seconds:.0f}", "--rate", str(_RATE)),
         *("--output", str(output), *form),
     ]
-    with pinned_to(core):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    try:
+        with pinned_to(core):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProfileError(f"py-spy did not do its work: {error}") from error
     if done.returncode != 0 or not output.exists():
         advice = "py-spy needs the right to trace processes: root, or CAP_SYS_PTRACE in a container"
         raise ProfileError(f"{done.stderr.strip() or done.stdout.strip()}\n{advice}")
@@ -102,10 +106,11 @@ def take_profile(bench: Bench, seconds: float) -> Profile:
                 folder=folder,
             )
         )
-        (pid,) = gateway.worker_pids()
-        # Its end waits for the load to end, so it must come before the end of the programs above.
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        loaded = pool.submit(load.release)
+        pids = gateway.worker_pids()
+        if len(pids) != 1:
+            raise ProfileError(f"the gateway has {len(pids)} workers, not one")
+        (pid,) = pids
+        loaded = stack.enter_context(released(load))
         before = read_thread_cpu_s(pid)
         raw = ("--format", "raw", "--native", "--full-filenames")
         samples = record(py_spy, pid, raw, seconds, core, folder / "stacks")
@@ -118,6 +123,16 @@ def take_profile(bench: Bench, seconds: float) -> Profile:
     if not stacks:
         raise ProfileError("py-spy saw nothing of the worker's main thread")
     return Profile(stacks, main_cpu_ratio(pid, before, after), flame_graph)
+
+
+@contextlib.contextmanager
+def released(load: HeldLoad) -> Iterator[Future[LoadResult]]:
+    """Let *load* measure beside the block, and end with it: whoever is interrupted does not wait for it."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(load.release)
+        finally:
+            load.program.stop()
 
 
 def main_cpu_ratio(pid: int, before: Mapping[int, float], after: Mapping[int, float]) -> float:
@@ -166,8 +181,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 1 <= arguments.seconds <= _MAX_SECONDS:
         parser.error(f"1 to {_MAX_SECONDS:g} seconds")
-    machine = describe_machine()
     try:
+        check_folder(arguments.results)
+    except OSError as error:
+        say(f"perf: results cannot be kept: {error}")
+        return 2
+    try:
+        machine = describe_machine()
         with started_bench() as bench:
             found = section(take_profile(bench, arguments.seconds))
     except (InstallError, ProgramError, ProfileError) as error:
@@ -177,10 +197,7 @@ def main() -> int:
         say("perf: stopped; nothing is kept")
         return 130
     run = Run("profile", machine, bench.cores, (found,))
-    path = save(run, arguments.results)
-    print(to_markdown(run))
-    say(f"kept as {path} and .json, with the flame graph beside it")
-    return 0
+    return 0 if keep(run, arguments.results) else 1
 
 
 if __name__ == "__main__":

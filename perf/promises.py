@@ -24,6 +24,10 @@ class Measured(Protocol):
     def figures(self) -> tuple[Figure, ...]:
         """What it found."""
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether it could be measured at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -200,10 +204,15 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A promise and what was measured, None when this run did not measure it."""
+    """A promise and what was measured, None when this run did not measure it.
+
+    Attributes:
+        was_tried: It was to be measured, and could not.
+    """
 
     promise: Promise
     value: float | None
+    was_tried: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -231,6 +240,8 @@ class Outcome:
         return self.value >= bound if self.promise.is_least else self.value <= bound
 
     def _verdict(self) -> str:
+        if self.value is None and self.was_tried:
+            return "not measured"
         if self.value is None:
             return "make perf-peers" if self.promise.scenario == _PEERS else "not in this run"
         if not self._keeps(self.promise.must):
@@ -240,7 +251,15 @@ class Outcome:
 
 def judge(sections: Mapping[str, Measured]) -> tuple[Outcome, ...]:
     """Every promise, beside what *sections* (by name) measured."""
-    return tuple(Outcome(one, _value(one, sections)) for one in PROMISES)
+    return tuple(Outcome(one, _value(one, sections), _was_tried(one, sections)) for one in PROMISES)
+
+
+def _was_tried(promise: Promise, sections: Mapping[str, Measured]) -> bool:
+    section = sections.get(promise.scenario)
+    if section is None:
+        return False
+    # A case that others have figures of; a shorter suite has fewer cases.
+    return not section.is_measured or any(one.case == promise.case for one in section.figures)
 
 
 def _value(promise: Promise, sections: Mapping[str, Measured]) -> float | None:

@@ -34,8 +34,11 @@ class Reading:
 
 
 def cpu_s(processes: Iterable[ProcessStat]) -> float:
-    """Their CPU time together."""
-    return sum(process.cpu_s for process in processes)
+    """Their CPU time together, with that of helpers which came and went: a round has those of it alone.
+
+    A process that was there before, or is there afterwards, cannot be among them (`identities`).
+    """
+    return sum(process.cpu_s + process.ended_cpu_s for process in processes)
 
 
 def rss_bytes(processes: Iterable[ProcessStat]) -> int:

@@ -7,6 +7,7 @@ between the two marks there; a test compares what stands between them with the r
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from perf.compare import NoSuchRunError, find_run
+from perf.compare import NoSuchRunError, find_run, read_run
 from perf.report import table
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -49,15 +50,27 @@ def _has_measured(document: Mapping[str, Any], name: str) -> bool:
 
 def _newest_first(results: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Every kept run with targets, by the time at which it was made."""
-    runs = [(path, orjson.loads(path.read_bytes())) for path in results.glob("*.json")]
-    runs = [(path, document) for path, document in runs if "targets" in document]
+    runs = []
+    for path in results.glob("[!.]*.json"):
+        # Half a file, and a soak, are no such runs.
+        with contextlib.suppress(orjson.JSONDecodeError):
+            document = orjson.loads(path.read_bytes())
+            if "targets" in document:
+                runs.append((path, document))
     return sorted(runs, key=lambda run: str(run[1]["machine"]["date"]), reverse=True)
 
 
 def block(path: Path) -> str:
-    """What the README says of the run at *path*, its marks included."""
-    document, stem = orjson.loads(path.read_bytes()), path.stem
-    charts = [name for name in _CHARTS if (path.parent / f"{stem}-{name}.svg").is_file()]
+    """What the README says of the run at *path*, its marks included.
+
+    Raises:
+        NoSuchRunError: It is no run that was judged.
+    """
+    document, stem = read_run(str(path)), path.stem
+    if "targets" not in document:
+        raise NoSuchRunError(f"{stem} has no targets that could be shown")
+    measured = [name for name in _CHARTS if name in document["scenarios"]]
+    charts = [name for name in measured if (path.parent / f"{stem}-{name}.svg").is_file()]
     parts = [
         f"<!-- perf {stem} -->",
         _setting(document, stem),
@@ -93,8 +106,10 @@ def with_block(readme: str, new: str) -> str:
 
 def _setting(document: Mapping[str, Any], stem: str) -> str:
     machine = document["machine"]
+    is_shared = document.get("cores", {}).get("contender", 0) is None
+    where = "one core, which load and upstream shared" if is_shared else "one core"
     return (
-        f"Measured on {machine['date'][:10]}, commit {machine['commit']}, {machine['cpu']}, one core, "
+        f"Measured on {machine['date'][:10]}, commit {machine['commit']}, {machine['cpu']}, {where}, "
         f"Python {machine['python']}: [the whole report](perf/results/{stem}.md)."
     )
 
@@ -123,10 +138,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         path = find_run(arguments.run) if arguments.run else newest()
-    except NoSuchRunError as error:
+        README.write_text(with_block(README.read_text(), block(path)))
+    except (LookupError, OSError) as error:
         print(f"perf.readme: {error}", file=sys.stderr)
         return 2
-    README.write_text(with_block(README.read_text(), block(path)))
     print(f"{README.name} shows {path.stem}")
     return 0
 

@@ -1,10 +1,9 @@
-"""A run as Markdown for people, JSON for programs and SVG to look at. Pure but for `save`."""
+"""A run as Markdown for people, JSON for programs and SVG to look at. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -57,7 +56,7 @@ class Run:
     """Everything one run found out.
 
     Attributes:
-        suite: What was asked for: `quick`, `standard` and so on.
+        suite: What was asked for: `quick`, `standard` and so on, `standard-only-features`.
     """
 
     suite: str
@@ -105,12 +104,17 @@ def to_markdown(run: Run) -> str:
         charts = [f"![{section.title}]({chart_name(run, name)})" for name in section.charts]
         parts += [f"## {section.title}", *charts, section.body, *filter(None, [section.facts])]
     if run.failed:
-        parts += ["## Failed", "\n".join(f"- {line}" for line in run.failed)]
+        parts += ["## Failed", _list(run.failed)]
     doubts = [run.cores.note] if run.cores.note else []
     doubts += [f"{section.name}: {doubt}" for section in run.sections for doubt in section.doubts]
-    parts += ["## Doubts", "\n".join(f"- {doubt}" for doubt in doubts) or "None."]
+    parts += ["## Doubts", _list(doubts) or "None."]
     parts.append("How to read it: perf/README.md.")
     return "\n\n".join(parts) + "\n"
+
+
+def _list(lines: Sequence[str]) -> str:
+    # A reason may hold the end of a program's log, whose lines are no Markdown.
+    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> str:
@@ -164,19 +168,3 @@ def to_json(run: Run) -> bytes:
         },
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def save(run: Run, folder: Path) -> Path:
-    """Write all forms to *folder*, over those of an earlier run of the suite on the same day and commit.
-
-    Returns:
-        The path of the Markdown.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{run.stem}.md"
-    path.write_text(to_markdown(run))
-    path.with_suffix(".json").write_bytes(to_json(run))
-    for section in run.sections:
-        for name, chart in section.charts.items():
-            (folder / chart_name(run, name)).write_text(chart)
-    return path

@@ -149,6 +149,19 @@ def saturation_doubts(measured: Round) -> tuple[str, ...]:
     return tuple(doubts)
 
 
+def tools_doubts(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """Whether the tools had all that their core can do, in one line for all turns."""
+    shares = [one.tools_ratio for one in rounds if one.tools_ratio > _SATURATED_RATIO]
+    if not shares:
+        return ()
+    doubt = (
+        f"load generator and upstream were the bottleneck (up to {max(shares):.0%} of their core), in "
+        f"{len(shares)} of {len(rounds)} turns: what it does in a second and its times are theirs, its CPU "
+        "holds"
+    )
+    return (doubt,)
+
+
 def neighbour_doubts(rounds: Sequence[Round]) -> tuple[str, ...]:
     """Whether somebody else used the contender's core, in one line for all turns."""
     shares = [one.foreign_ratio for one in rounds if one.foreign_ratio > _FOREIGN_RATIO]
@@ -170,11 +183,12 @@ def check_calls(name: str, result: LoadResult, served: int) -> None:
         served: What the upstream answered meanwhile.
 
     Raises:
-        RoundFailedError: A call failed, or the upstream did not see every call. Of streams some may fail:
-            what they lost is a figure of its own.
+        RoundFailedError: A call failed, or the upstream did not see every call. Of streams some may break
+            off: what they lost is a figure of its own. One with all its events and other bytes may not.
     """
     failures = sum(result.failures.values())
-    if not result.completed or (failures and result.streams is None):
+    is_told = result.streams is not None and result.streams.lost_events > 0
+    if not result.completed or (failures and not is_told):
         reasons = "; ".join(f"{count} x {reason}" for reason, count in result.failures.items())
         raise RoundFailedError(f"{name}: calls failed: {reasons or 'no answer at all'}")
     if served != result.completed and not failures and not result.unanswered:

@@ -6,18 +6,20 @@ measured here goes by hand into `gateway.sizing.MEASURED` and docs/scaling.md.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import Final, Self
 
-from perf.bench import Bench, started_bench
+from perf.bench import Bench, say, started_bench
 from perf.contenders import Contender, started_all
 from perf.load import Amount
 from perf.payloads import REQUEST_BYTES, Ask
+from perf.process import ProgramError
 from perf.readings import only, rss_bytes
-from perf.rounds import run_round
+from perf.rounds import RoundFailedError, run_round
 
 _CALLS_S: Final = 5.0
 _STREAMS: Final = 1_000
@@ -98,12 +100,20 @@ class _Watch:
 
 
 def main() -> int:
-    """Measure and print."""
-    with started_bench() as bench:
-        began_s = time.monotonic()
-        for name, figure in measure(bench):
-            print(f"{name}\t{figure:.2f}")
-        bench.say(f"{time.monotonic() - began_s:.0f} s")
+    """Measure and print; exit 1 when that cannot be done."""
+    argparse.ArgumentParser(prog="python -m perf.sizing", description=__doc__).parse_args()
+    try:
+        with started_bench() as bench:
+            began_s = time.monotonic()
+            for name, figure in measure(bench):
+                print(f"{name}\t{figure:.2f}", flush=True)
+            bench.say(f"{time.monotonic() - began_s:.0f} s")
+    except (RoundFailedError, ProgramError) as error:
+        say(f"perf.sizing: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("perf.sizing: stopped")
+        return 130
     return 0
 
 

@@ -60,13 +60,18 @@ def take_turns(
             except (RoundFailedError, ProgramError) as error:
                 if contender is contenders[0]:
                     raise
-                bench.say(f"FAILED {error}")
-                failed[contender.name] = str(error)
+                failed[contender.name] = reason(contender.name, error)
+                bench.say(f"FAILED {failed[contender.name]}")
                 continue
             rounds[contender.name].append(measured)
             bench.say(f"{case or ask.name} {turn}/{turns} {contender.name}: {describe(measured)}")
     good = {name: tuple(measured) for name, measured in rounds.items() if name not in failed}
     return Turns(good, failed)
+
+
+def reason(name: str, error: Exception) -> str:
+    """Why *name* failed: a tool that could not reach it does not know whom it was to measure."""
+    return str(error) if str(error).startswith(name) else f"{name}: {error}"
 
 
 def describe(measured: Round) -> str:

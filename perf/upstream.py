@@ -16,14 +16,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+import sys
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import orjson
-import uvloop
 
-from perf.http_protocol import HttpProtocol, serve_until_input_ends
+from perf.http_protocol import HttpProtocol, run_alone, serve_until_input_ends
 from perf.payloads import (
     PACE,
     REPLIES,
@@ -204,16 +204,14 @@ async def serve(sock: socket.socket, chunks: int) -> None:
     await serve_until_input_ends(sock, lambda: UpstreamProtocol(replies))
 
 
-def main() -> None:
+def main() -> int:
     """Serve on loopback; the first line printed is the port."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--chunks", type=int, default=STREAM_CHUNKS, help="content events of a stream")
     arguments = parser.parse_args()
-    sock = socket.create_server(("127.0.0.1", arguments.port), backlog=2048)
-    print(sock.getsockname()[1], flush=True)
-    uvloop.run(serve(sock, arguments.chunks))
+    return run_alone("perf.upstream", arguments.port, partial(serve, chunks=arguments.chunks))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

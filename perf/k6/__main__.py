@@ -18,7 +18,7 @@ from perf.contenders import started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
 from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
-from perf.process import ProgramError, clean_environment
+from perf.process import ProgramError, clean_environment, stop_as_on_interrupt
 
 _SCRIPTS: Final = Path(__file__).resolve().parent
 _MAX_SECONDS: Final = 300
@@ -47,9 +47,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--max-overhead-ms", type=float, default=4.0, help="threshold of the 95th percentile")
     arguments = parser.parse_args()
-    rate = arguments.rate or {"chat": 350, "stream": 20}[arguments.script]
+    rate = {"chat": 350, "stream": 20}[arguments.script] if arguments.rate is None else arguments.rate
     if not 0 < rate <= _MAX_RATE or not 0 < arguments.seconds <= _MAX_SECONDS:
-        parser.error(f"at most {_MAX_RATE} calls per second, for at most {_MAX_SECONDS} s")
+        parser.error(f"1 to {_MAX_RATE} calls per second, for 1 to {_MAX_SECONDS} s")
+    stop_as_on_interrupt()
     try:
         k6 = prepare("k6") / "bin" / "k6"
         with started_bench() as bench, started_gateway(bench) as gateway:

@@ -1,7 +1,7 @@
 // What the scripts beside this file share: where to send what, all from the environment.
 //
-//   GATEWAY_URL   http://127.0.0.1:8787   the gateway's address, without a path
-//   GATEWAY_KEY   demo-key                the caller's key
+//   GATEWAY_URL   http://127.0.0.1:8787   the gateway's address: what comes before /v1, or with it
+//   GATEWAY_KEY   demo-key                the caller's key; empty: none is sent
 //   GATEWAY_MODEL demo/echo               what the gateway calls the model
 //   UPSTREAM_URL                          the model server itself, to compare with; none: the overhead is what the
 //                                         gateway says of itself in `server-timing`
@@ -10,21 +10,21 @@
 
 import http from "k6/http";
 
-// Copied addresses often end with a slash, and `//v1` is another path.
-const addressOf = (text) => text.replace(/\/+$/, "");
+// Copied addresses often end with a slash, or with what SDKs want: `//v1` and `/v1/v1` are other paths.
+const addressOf = (text) => text.replace(/\/+$/, "").replace(/\/v1$/, "");
 const gatewayModel = __ENV.GATEWAY_MODEL || "demo/echo";
 
 export const rate = Number(__ENV.RATE || 350);
 export const duration = __ENV.DURATION || "30s";
 export const gateway = {
   url: addressOf(__ENV.GATEWAY_URL || "http://127.0.0.1:8787"),
-  key: __ENV.GATEWAY_KEY || "demo-key",
+  key: __ENV.GATEWAY_KEY ?? "demo-key",
   model: gatewayModel,
 };
 export const upstream = __ENV.UPSTREAM_URL
   ? {
       url: addressOf(__ENV.UPSTREAM_URL),
-      key: __ENV.UPSTREAM_KEY || "none",
+      key: __ENV.UPSTREAM_KEY ?? "",
       model: __ENV.UPSTREAM_MODEL || gatewayModel.replace(/^[^/]*\//, ""),
     }
   : null;
@@ -40,8 +40,10 @@ export function ask(server, name, more) {
     max_tokens: 256,
     ...more,
   };
+  const headers = { "content-type": "application/json" };
+  if (server.key) headers.authorization = `Bearer ${server.key}`;
   return http.post(`${server.url}/v1/chat/completions`, JSON.stringify(body), {
-    headers: { "content-type": "application/json", authorization: `Bearer ${server.key}` },
+    headers,
     tags: { name },
     timeout: "30s",
   });

@@ -10,8 +10,18 @@ other bytes); anything else is a failure, counted by reason.
     ticks       a precise beat                    streams     closed, looking at every event of a stream
 """
 
-from perf.load.amount import MAX_SECONDS, Amount, UnsafeTargetError
+from perf.load.amount import MAX_RPS, MAX_SECONDS, Amount, UnsafeTargetError
+from perf.load.connection import PATIENCE_S
 from perf.load.result import LoadResult, StreamFigures
 from perf.load.target import Accept
 
-__all__ = ["MAX_SECONDS", "Accept", "Amount", "LoadResult", "StreamFigures", "UnsafeTargetError"]
+__all__ = [
+    "MAX_RPS",
+    "MAX_SECONDS",
+    "PATIENCE_S",
+    "Accept",
+    "Amount",
+    "LoadResult",
+    "StreamFigures",
+    "UnsafeTargetError",
+]

@@ -47,3 +47,5 @@ class Amount:
             raise UnsafeTargetError(f"requests must be 1 to {MAX_REQUESTS}")
         if self.rps is not None and not 0 < self.rps <= MAX_RPS:
             raise UnsafeTargetError(f"the rate must be above 0 and at most {MAX_RPS:g} per second")
+        if self.rps is not None and self.seconds is not None and self.rps * self.seconds < 1:
+            raise UnsafeTargetError("at this rate not one call is due in that time")

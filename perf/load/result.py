@@ -31,11 +31,11 @@ class LoadResult:
     """What came back.
 
     Attributes:
-        completed: Good answers; only they count in `rps` and `latency`.
+        completed: Good answers; only they count in `rps`.
         failures: Count by reason.
         elapsed_s: From the first request to the last answer.
         latency: Of a fixed rate from the moment at which the call was due, so that a call which had to wait
-            for a slow server counts its wait.
+            for a slow server counts its wait; of `unanswered` ones it is how long they had waited.
         unanswered: Calls of a fixed rate that were due and had no answer when patience ended.
         lag: How late the generator itself sent what it could have sent at once; None in a closed loop.
         streams: None of calls that are no streams.

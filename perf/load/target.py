@@ -47,17 +47,21 @@ def http_target(
     """The target of calls to *url*, with *headers* of the form `name: value` beside the usual ones.
 
     Raises:
-        UnsafeTargetError: *url* is not plain HTTP to a loopback address, or HTTP cannot carry what is given.
+        UnsafeTargetError: *url* is not plain HTTP to a loopback address, HTTP cannot carry what is given, or
+            the call does not fit its size.
     """
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+        body = ask.request(model)
+    except ValueError as error:
+        raise UnsafeTargetError(str(error)) from error
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_loopback = False
     if parts.scheme != "http" or not is_loopback:
         raise UnsafeTargetError(f"{url} is not http:// to a loopback address such as 127.0.0.1")
-    body = ask.request(model)
     head = (
         f"POST {parts.path or '/'} HTTP/1.1\r\nhost: {parts.netloc}\r\nuser-agent: perf/1\r\n"
         f"accept: application/json\r\nauthorization: Bearer {token}\r\n"

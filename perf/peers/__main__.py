@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from perf.bench import say, started_bench
+from perf.keeping import check_folder, keep
 from perf.machine import describe_machine
 from perf.peers import litellm, portkey, routers
 from perf.process import ProgramError
 from perf.promises import judge
-from perf.report import Run, save, to_markdown
+from perf.report import Run
 from perf.rounds import RoundFailedError
 from perf.scenarios import peers
 
@@ -29,6 +31,13 @@ _MAX_SECONDS: Final = 30.0
 _MAX_REQUESTS: Final = 100_000
 
 
+def suite_of(names: Sequence[str]) -> str:
+    """How a run beside *names* is kept: some of them not in the place of all, perhaps of the same day."""
+    if set(names) == PEERS.keys():
+        return "peers"
+    return "-".join(("peers-only", *(name for name in PEERS if name in names))) if names else "peers-none"
+
+
 def main() -> int:
     """Run, print, keep. A peer that fails is part of the result; when ours fails the exit code is 1."""
     parser = argparse.ArgumentParser(prog="python -m perf.peers", description=__doc__)
@@ -40,12 +49,17 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 0 < arguments.seconds <= _MAX_SECONDS or not 0 < arguments.requests <= _MAX_REQUESTS:
         parser.error(f"at most {_MAX_SECONDS:g} seconds a round and {_MAX_REQUESTS:,} requests")
-    machine = describe_machine()
     try:
+        check_folder(arguments.results)
+    except OSError as error:
+        say(f"perf.peers: results cannot be kept: {error}")
+        return 2
+    try:
+        machine = describe_machine()
         with started_bench() as bench:
             section = peers.run(
                 bench,
-                [PEERS[name] for name in arguments.peers],
+                [PEERS[name] for name in dict.fromkeys(arguments.peers)],
                 turns=max(1, arguments.turns),
                 seconds=arguments.seconds,
                 requests=arguments.requests,
@@ -57,11 +71,9 @@ def main() -> int:
         say("perf.peers: stopped; nothing is kept")
         return 130
     outcomes = tuple(one for one in judge({section.name: section}) if one.value is not None)
-    run = Run("peers", machine, bench.cores, (section,), outcomes)
-    path = save(run, arguments.results)
-    print(to_markdown(run))
-    say(f"kept as {path} and .json, with its chart beside it")
-    return 1 if any(line.startswith(peers.OURS) for line in section.failed) else 0
+    run = Run(suite_of(arguments.peers), machine, bench.cores, (section,), outcomes)
+    is_kept = keep(run, arguments.results)
+    return 1 if not is_kept or any(line.startswith(peers.OURS) for line in section.failed) else 0
 
 
 if __name__ == "__main__":

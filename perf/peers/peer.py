@@ -48,7 +48,11 @@ def python_version_of(package: str) -> Callable[[Path], str]:
 
 
 def sealed(command: Sequence[str], home: Path, variables: Mapping[str, str] | None = None) -> list[str]:
-    """*command* with nothing of our environment but PATH: no setting and no key of the user reaches it."""
-    given = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8"}
+    """*command* with nothing of our environment but PATH: no setting and no key of the user reaches it.
+
+    Nor does it leave anything outside of *home*.
+    """
+    folders = {"HOME": str(home), "TMPDIR": str(home)}
+    given = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"} | folders
     given |= variables or {}
     return ["env", "-i", *(f"{name}={value}" for name, value in given.items()), *command]

@@ -26,11 +26,11 @@ from perf.contenders import (
 from perf.figures import KINDS, Figures, add_costs, less_per_turn, per_turn
 from perf.ledger import ledger_doubts
 from perf.load import Amount
-from perf.process import free_port
+from perf.process import ProgramError, free_port
 from perf.report import Section, table
-from perf.rounds import Round, neighbour_doubts, run_round
+from perf.rounds import Round, RoundFailedError, neighbour_doubts, run_round, tools_doubts
 from perf.scenarios.open_loop import add_latencies, at_rate, latency_doubts, rounds_of
-from perf.turns import Turns, take_turns
+from perf.turns import Turns, reason, take_turns
 
 OFF: Final = "tracing off"
 ON: Final = "export proto"
@@ -114,8 +114,15 @@ def run(
             )
             for rate in rates
         }
-    down = _run_down(bench, down_requests) if down_requests else ()
-    return section(full, paced, down, lost)
+    down: tuple[Round, ...] = ()
+    broken: tuple[str, ...] = ()
+    try:
+        down = _run_down(bench, down_requests) if down_requests else ()
+    except (RoundFailedError, ProgramError) as error:
+        # Its own failure: what the rows cost is measured by now.
+        broken = (reason(_DOWN, error),)
+        bench.say(f"FAILED {broken[0]}")
+    return section(full, paced, down, lost, broken)
 
 
 def _run_down(bench: Bench, requests: int) -> tuple[Round, ...]:
@@ -145,9 +152,10 @@ def figures_of(full: Turns, paced: dict[str, Turns], down: Sequence[Round]) -> F
         )
         if off and rounds is not reference:
             more_us = less_per_turn(rounds, off, lambda one: one.worker_cpu_us)
-            pairs = zip(more_us, reference, strict=True)
+            bare_us = [one.total_cpu_us for one in reference]
+            ratios = [us / bare for us, bare in zip(more_us, bare_us, strict=True) if bare > 0]
             figures.add("", name, "less_off_us", more_us)
-            figures.add("", name, "less_off_ratio", [us / other.total_cpu_us for us, other in pairs])
+            figures.add_any("", name, "less_off_ratio", ratios)
     for case, turns in paced.items():
         add_latencies(figures, case, turns)
     if down:
@@ -159,8 +167,14 @@ def figures_of(full: Turns, paced: dict[str, Turns], down: Sequence[Round]) -> F
     return figures
 
 
-def section(full: Turns, paced: dict[str, Turns], down: Sequence[Round], lost: Sequence[str]) -> Section:
-    """The part of the report that shows this scenario."""
+def section(
+    full: Turns,
+    paced: dict[str, Turns],
+    down: Sequence[Round],
+    lost: Sequence[str],
+    broken: Sequence[str] = (),
+) -> Section:
+    """The part of the report that shows this scenario; *broken* is why there is nothing in *down*."""
     figures = figures_of(full, paced, down)
     rows = [(name, *(figures.text("", name, shown) for shown in _SHOWN)) for name in full.rounds]
     body = [table(("", *(KINDS[shown].label for shown in _SHOWN)), rows)]
@@ -182,7 +196,9 @@ def section(full: Turns, paced: dict[str, Turns], down: Sequence[Round], lost: S
             f"has {worker} MB then, all processes {total} MB."
         )
     doubts = [
-        f"{name}: {doubt}" for name, rounds in full.rounds.items() for doubt in neighbour_doubts(rounds)
+        f"{name}: {doubt}"
+        for name, rounds in full.rounds.items()
+        for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
     ]
     doubts += [f"{case}: {doubt}" for case, turns in paced.items() for doubt in latency_doubts(turns)]
     count = len(next(iter(full.rounds.values())))
@@ -195,7 +211,11 @@ def section(full: Turns, paced: dict[str, Turns], down: Sequence[Round], lost: S
         "time.",
         figures=tuple(figures),
         doubts=(*lost, *doubts),
-        failed=(*full.failures(), *(line for case, turns in paced.items() for line in turns.failures(case))),
+        failed=(
+            *full.failures(),
+            *(line for case, turns in paced.items() for line in turns.failures(case)),
+            *broken,
+        ),
         charts={"features": _chart(figures, list(full.rounds))},
         data={"rounds": rounds_of({"": full, **paced})},
     )

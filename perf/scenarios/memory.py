@@ -61,7 +61,7 @@ def section(rounds: Sequence[Round]) -> Section:
     chart = line_chart(
         f"Memory over {done:,} requests",
         "Resident memory of the worker, and of all processes of the gateway",
-        {"worker": [(0.0, worker[0][1]), *worker], "all processes": [(0.0, total[0][1]), *total]},
+        {"worker": worker, "all processes": total},
         x_label="requests",
         y_label="MB",
     )

@@ -14,7 +14,7 @@ from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
 from perf.contenders import CONTENDERS, available, direct, started_all
 from perf.figures import KINDS, Figures, less_per_turn, per_turn
-from perf.load import Amount
+from perf.load import PATIENCE_S, Amount
 from perf.report import Section, table
 from perf.rounds import Round, neighbour_doubts
 from perf.turns import Turns, take_turns
@@ -98,11 +98,27 @@ def latency_doubts(taken: Turns) -> list[str]:
     lags = [one.lag.p99_ms for one in taken.rounds[upstream] if one.lag]
     if lags and median(lags) > _LAG_MS:
         doubts.append(f"the generator was up to {median(lags):.1f} ms late (p99), in all rows alike")
+    is_late = bool(doubts)
     for name in names:
-        rounds = taken.rounds[name]
-        if not all(has_kept_up(one) for one in rounds):
-            doubts.append(f"{name} cannot keep up with this rate: its latency is that of a growing queue")
-        doubts += [f"{name}: {doubt}" for doubt in neighbour_doubts(rounds)]
+        doubts += rate_doubts(name, taken.rounds[name], is_late_for_all=is_late)
+    return doubts
+
+
+def rate_doubts(name: str, rounds: Sequence[Round], *, is_late_for_all: bool = False) -> list[str]:
+    """The same of one contender, whose rounds may differ from those of the upstream alone."""
+    doubts = []
+    lags = [one.lag.p99_ms for one in rounds if one.lag]
+    if lags and median(lags) > _LAG_MS and not is_late_for_all:
+        doubts.append(f"{name}: the generator was up to {median(lags):.1f} ms late (p99)")
+    unanswered = sum(one.unanswered for one in rounds)
+    if not all(has_kept_up(one) for one in rounds):
+        doubts.append(f"{name} cannot keep up with this rate: its latency is that of a growing queue")
+    elif unanswered:
+        due = unanswered + sum(one.requests for one in rounds)
+        doubts.append(
+            f"{name}: {unanswered:,} of {due:,} calls had no answer {PATIENCE_S:g} s after the last"
+        )
+    doubts += [f"{name}: {doubt}" for doubt in neighbour_doubts(rounds)]
     return doubts
 
 

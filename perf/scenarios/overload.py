@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from perf.figures import KINDS, Figures
 from perf.load import Amount, LoadResult
 from perf.overload import Overloaded
 from perf.payloads import Ask
-from perf.process import started
+from perf.process import ProgramError, started
 from perf.report import Section, table
 from perf.rounds import RoundFailedError
 from perf.scenarios.pairs import PAIRS, SETUP, Pair
@@ -107,9 +107,17 @@ def _beyond_the_bound(bench: Bench, seconds: float) -> dict[str, float]:
         found = flood(
             bench, gateway, rps=let_through * 3, seconds=seconds, connections=1000, pace_ms=_UPSTREAM_MS
         )
+    return figures_beyond_the_bound(usual, found)
+
+
+def figures_beyond_the_bound(usual: Overloaded, found: Overloaded) -> dict[str, float]:
+    """What became of calls, beside what the *usual* rate gave.
+
+    Whoever refuses or admits nobody has no such times: they are infinite, as nothing would look best.
+    """
     return {
-        "refusal_p99_ms": found.refusal.p99_ms,
-        "admitted_p99_ratio": found.admitted.p99_ms / usual.admitted.p99_ms,
+        "refusal_p99_ms": found.refusal.p99_ms if found.refused else math.inf,
+        "admitted_p99_ratio": found.admitted.p99_ms / usual.admitted.p99_ms if found.answered else math.inf,
         "lost": _lost(found) + _lost(usual),
         "health_ms": found.health.slowest_ms,
     }
@@ -139,19 +147,21 @@ def check_answered(answered: float) -> None:
 def _beside_long_bodies(bench: Bench, seconds: float, pair: Pair) -> dict[str, float]:
     """Long bodies of callers of a *pair*, two at once, beside short calls."""
     with started_gateway(bench, replace(SETUP, name="long")) as gateway:
-        before = _read_lag(gateway.control_port)
+        before = read_lag(gateway.control_port)
         with ThreadPoolExecutor(1) as pool:
             short = pool.submit(load_on, bench, gateway, Amount(8, seconds, rps=50.0))
             long_ones = load_on(bench, pair.on(gateway), Amount(2, seconds), Ask(_LONG_BYTES))
-            failures = sum((*short.result().failures.values(), *long_ones.failures.values()))
+            failures = lost_beside(short.result(), long_ones)
         time.sleep(_REPORTED_S)
         lag_s = p99_of(
-            {
-                bound: count - before.get(bound, 0.0)
-                for bound, count in _read_lag(gateway.control_port).items()
-            }
+            {bound: count - before.get(bound, 0.0) for bound, count in read_lag(gateway.control_port).items()}
         )
     return {"lag_p99_ms": lag_s * 1000, "lost": float(failures)}
+
+
+def lost_beside(short: LoadResult, long_ones: LoadResult) -> int:
+    """Calls that failed, or that bodies of others let wait until patience ended."""
+    return sum((*short.failures.values(), *long_ones.failures.values())) + short.unanswered
 
 
 def _lost(found: Overloaded) -> float:
@@ -190,12 +200,18 @@ def flood(
         return _decoder.decode(program.read_line(seconds + _SLACK_S))
 
 
-def _read_lag(control_port: int) -> dict[float, float]:
-    """How many looks were at most so late, by that bound in seconds."""
+def read_lag(control_port: int) -> dict[float, float]:
+    """How many looks were at most so late, by that bound in seconds.
+
+    Raises:
+        ProgramError: The gateway does not say.
+    """
     connection = HTTPConnection("127.0.0.1", control_port, timeout=5)
     try:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
+    except (OSError, HTTPException) as error:
+        raise ProgramError(f"{GATEWAY}: its metrics cannot be read: {error!r}") from error
     finally:
         connection.close()
     return {float(found[1]): float(found[2]) for found in _BUCKET.finditer(text)}

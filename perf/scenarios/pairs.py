@@ -17,7 +17,7 @@ from perf.figures import KINDS, Figures, add_costs, ratio_per_turn
 from perf.load import Accept, Amount
 from perf.payloads import CHAT_PATH, STREAM_CHUNKS, UPSTREAM_MODEL, Ask, Dialect
 from perf.report import Section, table
-from perf.rounds import Round, neighbour_doubts
+from perf.rounds import Round, neighbour_doubts, tools_doubts
 from perf.scenarios.open_loop import rounds_of
 from perf.turns import Turns, take_turns
 
@@ -114,7 +114,9 @@ def figures_of(taken: dict[str, Turns]) -> Figures:
                 figures.add(
                     case, name, "total_chunk_cpu_us", [_per_chunk(one.total_cpu_us) for one in rounds]
                 )
-                figures.add(case, name, "chunk_cpu_ratio", ratio_per_turn(rounds, reference, _total, _total))
+                figures.add_any(
+                    case, name, "chunk_cpu_ratio", ratio_per_turn(rounds, reference, _total, _total)
+                )
                 figures.add(case, name, "lost", [_lost(one) for one in rounds])
     return figures
 
@@ -153,7 +155,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
             f"{case}: {name}: {doubt}"
             for case, turns in taken.items()
             for name, rounds in turns.rounds.items()
-            for doubt in neighbour_doubts(rounds)
+            for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
         ),
         failed=(
             *(line for case, turns in taken.items() for line in turns.failures(case)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
 
 from perf.bench import Bench
@@ -23,9 +24,16 @@ from perf.peers.peer import Peer
 from perf.process import ProgramError
 from perf.readings import rss_bytes
 from perf.report import Section, table
-from perf.rounds import Round, RoundFailedError, run_round, saturation_doubts
+from perf.rounds import (
+    Round,
+    RoundFailedError,
+    neighbour_doubts,
+    run_round,
+    saturation_doubts,
+    tools_doubts,
+)
 from perf.scenarios.open_loop import has_kept_up, latency_doubts, rounds_of
-from perf.turns import Turns, take_turns
+from perf.turns import Turns, reason, take_turns
 
 OURS: Final = "gateway"
 SATURATION: Final = "saturation"
@@ -42,6 +50,8 @@ _MEMORY_S: Final = 120.0
 _REACH_RATIO: Final = 0.95
 _MB: Final = 1_000_000
 
+_OTHERS: Final = "#8250df"
+
 FAILED: Final = "failed"
 
 
@@ -54,6 +64,7 @@ class Found:
         about: By contender, how it is configured.
         taken: By case.
         failed: By case and contender: why there are no figures; the case "" is all of them.
+        is_pinned: Contenders have a core that the tools are not on.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -61,6 +72,7 @@ class Found:
     taken: dict[str, Turns] = field(default_factory=dict)
     memory: dict[str, tuple[float, Round]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    is_pinned: bool = True
 
     def fail(self, case: str, name: str, reason: str) -> None:
         """Note why *name* has no figures in *case*."""
@@ -81,7 +93,7 @@ def run(bench: Bench, peers: Sequence[Peer], *, turns: int, seconds: float, requ
         RoundFailedError: The upstream or the bare stack did not do its job.
         ProgramError: A program of ours failed.
     """
-    found = Found()
+    found = Found(is_pinned=bench.cores.contender is not None)
     with contextlib.ExitStack() as stack:
         contenders = stack.enter_context(started_all(bench, ("bare-stack", OURS)))
         found.versions |= {one.name: "" for one in contenders}
@@ -97,15 +109,21 @@ def run(bench: Bench, peers: Sequence[Peer], *, turns: int, seconds: float, requ
     return section(found, turns, seconds, requests)
 
 
-def start_peer(bench: Bench, stack: contextlib.ExitStack, peer: Peer, found: Found) -> list[Contender]:
+def start_peer(
+    bench: Bench,
+    stack: contextlib.ExitStack,
+    peer: Peer,
+    found: Found,
+    install: Callable[[str], Path] = prepare,
+) -> list[Contender]:
     """Install and start *peer*; nothing when that cannot be done here."""
     found.versions[peer.name], found.about[peer.name] = "", peer.about
     try:
         bench.say(f"{peer.name}: installing where it is not yet")
-        environment = prepare(peer.environment)
+        environment = install(peer.environment)
         found.versions[peer.name] = peer.read_version(environment)
         contender = stack.enter_context(peer.start(bench, environment))
-    except (InstallError, ProgramError) as error:
+    except (InstallError, ProgramError, OSError) as error:
         bench.say(f"FAILED {peer.name}: {error}")
         found.fail("", peer.name, str(error))
         return []
@@ -118,7 +136,7 @@ def has_warmed_up(bench: Bench, contender: Contender, found: Found) -> bool:
     try:
         run_round(bench, contender, Amount(_CONNECTIONS, _WARMUP_S))
     except (RoundFailedError, ProgramError) as error:
-        bench.say(f"FAILED {error}")
+        bench.say(f"FAILED {reason(contender.name, error)}")
         found.fail("", contender.name, str(error))
         return False
     return True
@@ -176,7 +194,7 @@ def measure_memory(bench: Bench, contenders: Sequence[Contender], found: Found, 
         try:
             measured = run_round(bench, contender, Amount(_CONNECTIONS, _MEMORY_S, requests))
         except (RoundFailedError, ProgramError) as error:
-            bench.say(f"FAILED {error}")
+            bench.say(f"FAILED {reason(contender.name, error)}")
             found.fail(MEMORY, contender.name, str(error))
             continue
         found.memory[contender.name] = (before, measured)
@@ -187,8 +205,8 @@ def measure_memory(bench: Bench, contenders: Sequence[Contender], found: Found, 
 def take(found: Found, case: str, taken: Turns) -> None:
     """Keep what turns gave, and why some gave nothing."""
     found.taken[case] = taken
-    for name, reason in taken.failed.items():
-        found.fail(case, name, reason)
+    for name, why in taken.failed.items():
+        found.fail(case, name, why)
 
 
 def rate_case(rate: int) -> str:
@@ -237,7 +255,7 @@ def figures_of(found: Found) -> Figures:
         if OURS in saturated:
             # Inside each turn: the machine's drift touches both alike.
             ratios = ratio_per_turn(saturated[OURS], rounds, lambda one: one.rps, lambda one: one.rps)
-            figures.add(SATURATION, name, "gateway_rps_ratio", ratios)
+            figures.add_any(SATURATION, name, "gateway_rps_ratio", ratios)
         figures.add(SATURATION, name, "rps", per_turn(rounds, lambda one: one.rps))
         figures.add(SATURATION, name, "total_cpu_us", per_turn(rounds, lambda one: one.total_cpu_us))
         figures.add(SATURATION, name, "p99_ms", per_turn(rounds, lambda one: one.latency.p99_ms))
@@ -340,9 +358,18 @@ def doubts_of(found: Found, requests: int) -> tuple[str, ...]:
         for name, rounds in found.taken[SATURATION].rounds.items()
         for turn, one in enumerate(rounds, 1)
         for doubt in saturation_doubts(one)
+        # Where all share one core, how busy a contender was says nothing.
+        if found.is_pinned
     ]
     for case in map(rate_case, RATES):
         doubts += [f"{case}: {doubt}" for doubt in latency_doubts(found.taken[case])]
+    for case in (STREAMS, paced_case()):
+        doubts += [
+            f"{case}: {name}: {doubt}"
+            for name, rounds in found.taken[case].rounds.items()
+            if name != DIRECT
+            for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
+        ]
     doubts += [
         f"{name}: memory after {one.requests:,} calls only, there was no time for {requests:,}"
         for name, (_, one) in found.memory.items()
@@ -353,11 +380,17 @@ def doubts_of(found: Found, requests: int) -> tuple[str, ...]:
 
 def _chart(figures: Figures, found: Found) -> str:
     def bar(name: str) -> Bar:
+        color = _color(name)
         if found.has_failed(SATURATION, name):
-            return Bar(name, (), FAILED)
+            return Bar(name, (), FAILED, color)
         rps, times = (figures.median(SATURATION, name, one) for one in ("rps", "gateway_rps_ratio"))
-        return Bar(name, (Part(rps),), f"{rps:,.0f} (gateway: {times:.2f} x)")
+        return Bar(name, (Part(rps),), f"{rps:,.0f} (gateway: {times:.2f} x)", color)
 
     bars = tuple(bar(name) for name in found.versions)
     subtitle = "Small chat calls per second on one core; longer is better"
     return bar_chart("What one core can do", subtitle, (Group("", bars),))
+
+
+def _color(name: str) -> str:
+    """Of other makers all the same, so that ours stands out; what is ours has its own."""
+    return "" if name in {OURS, "bare stack"} else _OTHERS

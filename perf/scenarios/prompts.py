@@ -12,7 +12,7 @@ from perf.figures import KINDS, Figures, add_costs, per_turn
 from perf.load import Amount
 from perf.payloads import Ask
 from perf.report import Section, table
-from perf.rounds import neighbour_doubts
+from perf.rounds import neighbour_doubts, tools_doubts
 from perf.scenarios.open_loop import rounds_of
 from perf.turns import Turns, take_turns
 
@@ -74,7 +74,7 @@ def _doubts(taken: dict[str, Turns]) -> Sequence[str]:
         f"{case}: {name}: {doubt}"
         for case, turns in taken.items()
         for name, rounds in turns.rounds.items()
-        for doubt in neighbour_doubts(rounds)
+        for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
     ]
 
 

@@ -99,7 +99,7 @@ def section(amount: Amount, tools: Round, taken: Turns, doubts: tuple[str, ...])
         figures=tuple(figures),
         doubts=doubts,
         failed=taken.failures(),
-        charts={"saturation": _chart(figures)},
+        charts={"saturation": _chart(figures, amount.connections)},
         data={
             "amount": asdict(amount),
             "tools": asdict(tools),
@@ -108,7 +108,7 @@ def section(amount: Amount, tools: Round, taken: Turns, doubts: tuple[str, ...])
     )
 
 
-def _chart(figures: Figures) -> str:
+def _chart(figures: Figures, connections: int) -> str:
     names = figures.contenders("")
 
     def cost(name: str) -> Bar:
@@ -126,7 +126,9 @@ def _chart(figures: Figures) -> str:
         ),
         Group("Requests per second on one core: longer is better", tuple(map(rps, names))),
     )
-    subtitle = "Small chat call, not streamed, 32 connections, one core; keys, metadata and tracing on"
+    subtitle = (
+        f"Small chat call, not streamed, {connections} connections, one core; keys, metadata and tracing on"
+    )
     return bar_chart(
         "What a call costs when the core is full", subtitle, groups, ("serves", "control and the rest")
     )

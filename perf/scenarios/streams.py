@@ -16,7 +16,7 @@ from perf.figures import KINDS, Figures, less_per_turn, per_turn, ratio_per_turn
 from perf.load import Amount, StreamFigures
 from perf.payloads import STREAM_CHUNKS, Ask
 from perf.report import Section, table
-from perf.rounds import Round, neighbour_doubts
+from perf.rounds import Round, neighbour_doubts, tools_doubts
 from perf.scenarios.open_loop import rounds_of
 from perf.turns import Turns, take_turns
 
@@ -85,7 +85,7 @@ def figures_of(taken: dict[str, Turns]) -> Figures:
             ratios = ratio_per_turn(
                 rounds, reference, lambda one: one.event_cpu_us, lambda one: one.event_cpu_us
             )
-            figures.add(case, name, "event_cpu_ratio", ratios)
+            figures.add_any(case, name, "event_cpu_ratio", ratios)
             # To the reference's median: the difference of one turn can be next to nothing.
             divisor = median(less_per_turn(reference, alone, lambda one: _seen(one).first_token.p99_ms))
             if divisor > 0:
@@ -120,7 +120,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         f"{case}: {name}: {doubt}"
         for case, turns in taken.items()
         for name, rounds in list(turns.rounds.items())[1:]
-        for doubt in neighbour_doubts(rounds)
+        for doubt in (*tools_doubts(rounds), *neighbour_doubts(rounds))
     ]
     count = len(next(iter(next(iter(taken.values())).rounds.values())))
     facts = (
@@ -128,6 +128,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         f"spread out; unpaced ones over {_UNPACED_CONNECTIONS} connections. Turns taken: {count}; "
         f"{seconds:g} s a round. "
         "A stall is a gap of more than 100 ms; stalls and lost events are those of all turns."
+        f"{_describe_open(taken, figures)}"
     )
     return Section(
         "streams",
@@ -140,6 +141,18 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         charts={"streams": _cost_chart(figures), "first-token": _first_token_chart(figures)},
         data={"rounds": rounds_of(taken)},
     )
+
+
+def _describe_open(taken: dict[str, Turns], figures: Figures) -> str:
+    """How many streams were open: fewer than at once while they begin and end; "" of unpaced ones."""
+    means = [
+        f"{figures.median(case, next(iter(turns.rounds)), 'events_per_s') * PACE_MS / 1000:,.0f} of {case}"
+        for case, turns in taken.items()
+        if case != UNPACED
+    ]
+    if not means:
+        return ""
+    return f" All of a round are open only in its middle; on average {', '.join(means)} were."
 
 
 def _losses(figures: Figures) -> Iterator[str]:

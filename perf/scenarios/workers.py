@@ -12,7 +12,7 @@ from perf.figures import KINDS, Figures, per_turn, ratio_per_turn
 from perf.load import Amount
 from perf.report import Section, table
 from perf.rounds import run_round
-from perf.scenarios.open_loop import CONNECTIONS, rounds_of
+from perf.scenarios.open_loop import CONNECTIONS, rate_doubts, rounds_of
 from perf.turns import Turns, take_turns
 
 ONE: Final = replace(EVERYTHING, name="1 worker")
@@ -54,7 +54,7 @@ def section(taken: Turns, rate: int) -> Section:
         ratios = ratio_per_turn(
             rounds, one, lambda round_: round_.total_cpu_us, lambda round_: round_.total_cpu_us
         )
-        figures.add("", name, "workers_cpu_ratio", ratios)
+        figures.add_any("", name, "workers_cpu_ratio", ratios)
         figures.add("", name, "p50_ms", per_turn(rounds, lambda round_: round_.latency.p50_ms))
         figures.add("", name, "p99_ms", per_turn(rounds, lambda round_: round_.latency.p99_ms))
         figures.add("", name, "worker_rss_mb", per_turn(rounds, lambda round_: round_.worker_rss_bytes / 1e6))
@@ -67,6 +67,7 @@ def section(taken: Turns, rate: int) -> Section:
         f"{rate:,} RPS, half of what one worker can do; turns taken: {len(one)}. Both workers share the "
         "core; RSS of workers is that of all together.",
         figures=tuple(figures),
+        doubts=tuple(doubt for name, rounds in taken.rounds.items() for doubt in rate_doubts(name, rounds)),
         failed=taken.failures(),
         charts={"workers": _chart(figures)},
         data={"rate": rate, "rounds": rounds_of({"": taken})[""]},

@@ -10,6 +10,7 @@ from random import Random
 from typing import Final
 
 from perf.bench import say
+from perf.keeping import check_folder
 from perf.simulation.contenders import CONTENDERS
 from perf.simulation.play import Setting, play
 from perf.simulation.report import charts_of, to_markdown
@@ -33,19 +34,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for Markdown and charts")
     arguments = parser.parse_args()
+    try:
+        check_folder(arguments.results)
+    except OSError as error:
+        parser.error(f"results cannot be kept: {error}")
     logging.disable()  # of circuits; what becomes of them is shown
     setting = make_setting(max(1, arguments.calls), arguments.seed)
     found = {}
     for name, make in CONTENDERS.items():
         say(f"-- {name}")
         found[name] = play(setting, make)
-    arguments.results.mkdir(parents=True, exist_ok=True)
     text = to_markdown(setting, found)
+    print(text)
     path = arguments.results / "simulation.md"
     path.write_text(text)
     for name, chart in charts_of(setting, found).items():
         (arguments.results / f"simulation-{name}.svg").write_text(chart)
-    print(text)
     say(f"kept as {path}, with charts beside it")
     return 1 if any(seen.unlike for seen in found.values()) else 0
 

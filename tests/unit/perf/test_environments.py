@@ -45,6 +45,15 @@ def test_an_installer_that_fails_is_quoted() -> None:
         run_installer(["/absent"])
 
 
+def test_where_nothing_can_be_written_nothing_is_installed(tmp_path: Path) -> None:
+    """A peer is then a row that says so, and no end of the run."""
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "package-lock.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InstallError, match=r"npm is not installed|cannot be written"):
+        prepare("tool", tmp_path, tmp_path / "file")
+
+
 @pytest.mark.parametrize("lock", sorted(REQUIREMENTS.glob("*.lock")), ids=lambda lock: lock.stem)
 def test_every_package_of_an_environment_has_a_hash(lock: Path) -> None:
     """What is installed is what was looked at."""

@@ -25,9 +25,12 @@ def test_ratios_are_taken_inside_a_turn() -> None:
 
 
 def test_a_reference_of_nothing_gives_no_ratio() -> None:
-    """A clock that ticked too coarsely must not end a long run."""
+    """A clock that ticked too coarsely must not end a long run, nor show the best ratio of all."""
     idle = make_round(total_cpu_us=0.0)
-    assert ratio_per_turn([ROUND], [idle], lambda one: one.rps, lambda one: one.total_cpu_us) == [0.0]
+    assert ratio_per_turn([ROUND], [idle], lambda one: one.rps, lambda one: one.total_cpu_us) == []
+    figures = Figures()
+    add_costs(figures, "", "gateway", [ROUND], [idle])
+    assert figures.text("", "gateway", "worker_cpu_ratio") == "-"
 
 
 def test_differences_are_taken_inside_a_turn() -> None:

@@ -53,8 +53,9 @@ class _Session:
         self.response = _Response()
         self.paths: list[str] = []
 
-    def post(self, path: str, **_: Any) -> _Response:
+    def post(self, path: str, *, headers: dict[str, str], **_: Any) -> _Response:
         self.paths.append(path)
+        self.headers = headers
         return self.response
 
 
@@ -102,11 +103,31 @@ def user(names: dict[str, Any]) -> Any:
     return made
 
 
-def test_the_address_may_end_with_a_slash(user: Any) -> None:
-    """`//v1` is another path, and certificates are looked at."""
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        pytest.param("https://gateway.example/", "https://gateway.example", id="a slash"),
+        pytest.param("https://gateway.example/v1/", "https://gateway.example", id="as SDKs want it"),
+        pytest.param("https://example/gateway", "https://example/gateway", id="under a path"),
+        pytest.param(None, "http://127.0.0.1:8787", id="none"),
+    ],
+)
+def test_an_address_may_end_as_it_was_copied(user: Any, address: str | None, host: str) -> None:
+    """`//v1` and `/v1/v1` are other paths; and certificates are looked at."""
+    made = type(user)(SimpleNamespace(**vars(user.environment) | {"host": address}))
+    made.on_start()
+    made.chat()
+    assert (made.host, made.client.paths) == (host, ["/v1/chat/completions"])
+    assert made.insecure is False
+
+
+@pytest.mark.parametrize(("key", "sent"), [("key", "Bearer key"), ("", None)], ids=["a key", "none"])
+def test_a_key_is_sent_where_there_is_one(user: Any, key: str, sent: str | None) -> None:
+    """A gateway without callers may refuse an empty one as malformed."""
+    user.environment.parsed_options.api_key = key
+    user.on_start()
     user.chat()
-    assert (user.host, user.client.paths) == ("https://gateway.example", ["/v1/chat/completions"])
-    assert user.insecure is False
+    assert user.client.headers.get("authorization") == sent
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,29 @@ async def test_lost_connections() -> None:
     assert (found.answered, found.lost, found.unanswered) == (2, 1, 0)
 
 
+async def test_no_answer_at_all_took_no_less_than_no_time() -> None:
+    """Calls per second would be fewer than none."""
+    found = await flooded("")
+    assert (found.answered, found.lost) == (0, 1)
+    assert found.elapsed_s > 0
+
+
 async def test_calls_without_an_answer() -> None:
     """When patience ends they are counted, those that never found a connection too."""
     found = await flooded(GOOD, None, GOOD, patience_s=0.05)
     assert (found.answered, found.unanswered) == (1, 2)
+
+
+@pytest.mark.parametrize("rps", ["0", "nan", "1e9"])
+def test_a_flood_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rps: str
+) -> None:
+    """In its rate as in its time."""
+    words = f"perf.overload http://127.0.0.1:1/ --model m --token t --rps {rps}"
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit):
+        main()
+    assert "a rate that makes 1 to" in capsys.readouterr().err
 
 
 def test_another_machine_is_not_flooded(

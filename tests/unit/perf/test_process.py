@@ -6,11 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from perf.process import clean_environment, started_executable, stop_as_on_interrupt
+from perf.process import (
+    ProgramError,
+    check_system,
+    clean_environment,
+    interrupts_held,
+    started_executable,
+    stop_as_on_interrupt,
+)
 
 # Says its pid and goes on for ever, whatever it is sent.
 _STUBBORN = """
@@ -100,6 +108,70 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
     assert not _is_running(pid)
 
 
+def _interrupt_while_held(number: signal.Signals, steps: list[str]) -> None:
+    with interrupts_held():
+        signal.raise_signal(number)
+        steps.append(number.name)
+
+
+def test_an_interrupt_waits_until_what_is_started_is_known() -> None:
+    """Between a program's start and the note of it, nobody could end it."""
+    steps: list[str] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+            with pytest.raises(KeyboardInterrupt):
+                _interrupt_while_held(number, steps)
+            assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert steps == ["SIGINT", "SIGTERM"]
+
+
+def test_a_thread_that_starts_something_interrupts_nothing() -> None:
+    """Only the main thread has handlers; in others starting must simply work."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: interrupts_held().__enter__()).result() is None
+
+
+def test_what_interrupts_its_own_start_is_ended(tmp_path: Path) -> None:
+    """The signal comes while the program is being started, or right afterwards."""
+    told = tmp_path / "pid"
+    command = [sys.executable, "-c", _RUNNER, str(tmp_path)]
+    script = f"echo $$ > {told}; kill -TERM $PPID; exec sleep 600"
+    command[2] = _RUNNER.replace('["sleep", "600"]', repr(["sh", "-c", script]))
+    for _ in range(5):
+        assert subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 130
+        assert not _is_running(int(told.read_text()))
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """An environment that lost a file is no traceback in the middle of a run."""
+    with (
+        pytest.raises(ProgramError, match="cannot be started"),
+        started_executable("absent", ["/absent/router"], core=None, folder=tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_what_a_program_leaves_behind_goes_with_the_folder(tmp_path: Path) -> None:
+    """It is ended in the middle of whatever it does, and /tmp would fill with each run."""
+    command = [sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp(), flush=True); input()"]
+    with started_executable("left", command, core=None, folder=tmp_path, has_pipes=True) as program:
+        assert Path(program.read_line(20)).parent == tmp_path
+
+
+def test_a_program_that_has_ended_takes_no_input(tmp_path: Path) -> None:
+    """Its end is told with its log, as wherever else it is noticed."""
+    with started_executable("short", ["true"], core=None, folder=tmp_path, has_pipes=True) as program:
+        with pytest.raises(ProgramError, match="short ended"):
+            program.read_line(20)
+        with pytest.raises(ProgramError, match="short takes no input"):
+            program.write_line("go")
+
+
 @pytest.mark.parametrize(
     ("soft", "hard", "told"),
     [
@@ -120,3 +192,10 @@ def test_what_would_change_a_program_does_not_reach_it(monkeypatch: pytest.Monke
     monkeypatch.setenv(name, "http://proxy.example:3128")
     assert name not in clean_environment()
     assert "PATH" in clean_environment()
+
+
+def test_another_system_is_told_so() -> None:
+    """In a word, where the first file that is not there would give a traceback."""
+    check_system("linux")
+    with pytest.raises(ProgramError, match=r"needs Linux.*darwin"):
+        check_system("darwin")

@@ -7,16 +7,16 @@ import pytest
 from perf.procfs import ProcessStat, descendants, parse_core_busy_s, parse_stat
 
 _STAT = (
-    "4242 (gran) ian (x)) S 4241 4241 4241 0 -1 4194560 7777 0 0 0 150 50 9 9 20 0 4 0 987654 123456789 2048 "
-    "18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 0 0 0 0 0 0\n"
+    "4242 (gran) ian (x)) S 4241 4241 4241 0 -1 4194560 7777 0 0 0 150 50 70 30 20 0 4 0 987654 123456789 "
+    "2048 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 0 0 0 0 0 0\n"
 )
 
 
 def test_stat_of_a_program_with_parentheses_and_spaces_in_its_name() -> None:
-    """The name may hold anything; the fields after its last parenthesis count, children's time does not."""
+    """The name may hold anything; the fields after its last parenthesis count; children's time is apart."""
     stat = parse_stat(_STAT, ticks_per_s=100, page_bytes=4096)
     assert stat == ProcessStat(
-        pid=4242, parent_pid=4241, started_ticks=987654, cpu_s=2.0, rss_bytes=2048 * 4096
+        pid=4242, parent_pid=4241, started_ticks=987654, cpu_s=2.0, rss_bytes=2048 * 4096, ended_cpu_s=1.0
     )
 
 

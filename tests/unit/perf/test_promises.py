@@ -44,6 +44,20 @@ def test_values_are_taken_from_the_sections() -> None:
     assert len(outcomes) == len(PROMISES)
 
 
+def test_what_could_not_be_measured_is_told_from_what_was_not_asked() -> None:
+    """A contender that failed, and a scenario that did; a shorter suite leaves cases out."""
+    bare = Figure("unpaced", "bare stack", "event_cpu_ratio", (1.0,))
+    sections = {
+        "saturation": Section("saturation", "", "", "", is_measured=False),
+        "streams": Section("streams", "", "", "", figures=(bare,)),
+    }
+    verdicts = {one.promise.words: one.words().verdict for one in judge(sections)}
+    assert verdicts["total CPU/request at saturation / bare stack"] == "not measured"
+    assert verdicts["CPU per streamed event, unpaced / bare stack"] == "not measured"
+    assert verdicts["CPU per streamed event, 100 paced / bare stack"] == "not in this run"
+    assert verdicts["added p95 at 350 RPS"] == "not in this run"
+
+
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.words)
 def test_every_promise_is_about_something_that_is_measured(promise: Promise) -> None:
     """A renamed scenario or figure would turn a promise into one that is never looked at."""

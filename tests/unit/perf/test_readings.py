@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perf.procfs import ProcessStat
-from perf.readings import Processes, identities, only, wait_until_quiet
+from perf.readings import Processes, cpu_s, identities, only, wait_until_quiet
 
 
 def _used(cpu_s: float, *, pid: int = 1, started_ticks: int = 5) -> Processes:
@@ -34,6 +34,11 @@ def test_one_that_is_never_quiet_is_not_waited_for_forever() -> None:
     clock = Clock()
     wait_until_quiet(lambda: _used(clock.now), now_s=lambda: clock.now, sleep=clock.sleep)
     assert 6.0 <= clock.now < 7.0
+
+
+def test_helpers_that_came_and_went_are_counted() -> None:
+    """Work that a child does and takes with it is the contender's all the same."""
+    assert cpu_s((ProcessStat(1, 0, 5, 2.0, 0, ended_cpu_s=0.5), ProcessStat(2, 1, 5, 1.0, 0))) == 3.5
 
 
 def test_a_new_process_with_an_old_pid_is_another_one() -> None:

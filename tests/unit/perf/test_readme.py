@@ -71,6 +71,39 @@ def test_what_a_run_did_not_measure_comes_from_the_newest_that_did(tmp_path: Pat
     assert f"| RSS | <= 1 | <= 0.5 | 110 | {elsewhere} |" in lines
 
 
+@pytest.mark.parametrize(
+    ("core", "said"), [(0, "one core, Python"), (None, "load and upstream shared, Python")]
+)
+def test_a_core_that_was_shared_is_said_so(tmp_path: Path, core: int | None, said: str) -> None:
+    """Half of what it could do went to the tools."""
+    path = _keep(tmp_path, "2026-11-23-abc-standard", "2026-11-23T12:00:00Z")
+    document = orjson.loads(path.read_bytes()) | {"cores": {"contender": core, "tools": core}}
+    path.write_bytes(orjson.dumps(document))
+    assert said in block(path)
+
+
+def test_half_a_file_hides_no_run(tmp_path: Path) -> None:
+    """A disk was full, or somebody is just writing."""
+    kept = _keep(tmp_path, "2026-11-23-abc-standard", "2026-11-23T12:00:00Z")
+    (tmp_path / "2026-11-24-abc-standard.json").write_text('{"targets": [')
+    assert newest(tmp_path) == kept
+
+
+def test_a_picture_of_a_scenario_that_the_run_lacks_is_left_out(tmp_path: Path) -> None:
+    """It is of an earlier run of that name."""
+    path = _keep(tmp_path, "2026-11-23-abc-standard", "2026-11-23T12:00:00Z")
+    (tmp_path / "2026-11-23-abc-standard-streams.svg").write_text("<svg/>")
+    assert "streams.svg" not in block(path)
+
+
+def test_a_soak_is_not_shown(tmp_path: Path) -> None:
+    """It promises other things."""
+    for content in ('{"suite": "soak", "machine": {}}', '{"machine": {}, "scenarios": {}}'):
+        (tmp_path / "2026-11-25-abc-soak.json").write_text(content)
+        with pytest.raises(NoSuchRunError, match="soak"):
+            block(tmp_path / "2026-11-25-abc-soak.json")
+
+
 def test_a_readme_without_marks_is_an_error() -> None:
     """Appending somewhere would surprise."""
     with pytest.raises(LookupError, match="marks"):

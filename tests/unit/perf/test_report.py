@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-import orjson
 
 from perf.cores import Cores
 from perf.figures import Figure
 from perf.machine import Machine
 from perf.promises import Outcome, Promise
-from perf.report import Run, Section, save, table, to_markdown
+from perf.report import Run, Section, table, to_markdown
 
 MACHINE = Machine(
     date="2026-11-23T12:00:00Z",
@@ -33,7 +30,7 @@ _SECTION = Section(
     charts={"cost": "<svg/>"},
 )
 _OUTCOME = Outcome(Promise("worker CPU", "saturation", "", "worker_cpu_ratio", 0.75, 0.55), 0.9)
-_RUN = Run("quick", MACHINE, Cores(0, 1), (_SECTION,), (_OUTCOME,))
+RUN = Run("quick", MACHINE, Cores(0, 1), (_SECTION,), (_OUTCOME,))
 
 
 def test_table_is_markdown_and_aligned() -> None:
@@ -48,7 +45,7 @@ def test_table_is_markdown_and_aligned() -> None:
 
 def test_report_says_where_it_was_made_and_what_is_doubtful() -> None:
     """Commit, machine, versions, pinning and doubts belong to the figures."""
-    text = to_markdown(_RUN)
+    text = to_markdown(RUN)
     for part in (
         "abc123",
         "Some CPU",
@@ -76,20 +73,12 @@ def test_a_clean_run_has_no_doubts() -> None:
 
 def test_a_contender_that_failed_is_told() -> None:
     """In the report, and to whoever looks at the exit code."""
-    run = replace(_RUN, sections=(replace(_SECTION, failed=("gateway: calls failed",)),))
+    run = replace(RUN, sections=(replace(_SECTION, failed=("gateway: calls failed",)),))
     assert run.failed == ("saturation: gateway: calls failed",)
     assert "## Failed\n\n- saturation: gateway: calls failed" in to_markdown(run)
 
 
-def test_saved_under_date_commit_and_suite_in_all_forms(tmp_path: Path) -> None:
-    """The JSON holds what programs compare, the charts lie beside the page that shows them."""
-    path = save(_RUN, tmp_path / "results")
-    assert path.name == "2026-11-23-abc123-quick.md"
-    assert (path.parent / "2026-11-23-abc123-quick-cost.svg").read_text() == "<svg/>"
-    document = orjson.loads(path.with_suffix(".json").read_bytes())
-    assert (document["schema_version"], document["suite"]) == (2, "quick")
-    assert document["machine"]["commit"] == "abc123"
-    assert document["targets"][0]["verdict"] == "NOT MET"
-    scenario = document["scenarios"]["saturation"]
-    assert scenario["doubts"] == ["others used 20%"]
-    assert scenario["figures"][0]["median"] == 2.0
+def test_the_end_of_a_log_stays_in_its_line() -> None:
+    """A reason holds what a program wrote last: its lines would end the list, and may be headings."""
+    run = replace(RUN, sections=(replace(_SECTION, failed=("gateway ended. Its log:\n# a\n  b",)),))
+    assert "- saturation: gateway ended. Its log: # a b\n" in to_markdown(run)

@@ -10,7 +10,7 @@ from perf.latency import Latency
 from perf.load import LoadResult
 from perf.procfs import ProcessStat
 from perf.readings import Processes, Reading
-from perf.rounds import Round, RoundFailedError, check_calls, cost_of, saturation_doubts
+from perf.rounds import Round, RoundFailedError, check_calls, cost_of, saturation_doubts, tools_doubts
 from tests.unit.perf.making import make_round, make_streams
 
 _LATENCY = Latency(1, 2, 3, 4)
@@ -67,6 +67,13 @@ def test_doubts_about_a_saturation_round(measured: Round, expected: list[str]) -
     assert all(part in doubt for part, doubt in zip(expected, doubts, strict=True))
 
 
+def test_tools_that_are_the_limit_are_told_once_for_all_turns() -> None:
+    """An unpaced stream costs them more than the contender: its times and rates are then theirs."""
+    (doubt,) = tools_doubts([make_round(tools_ratio=0.97), make_round(), make_round(tools_ratio=0.91)])
+    assert "the bottleneck (up to 97% of their core), in 2 of 3 turns" in doubt
+    assert tools_doubts([make_round()]) == ()
+
+
 def test_cost_per_event_is_that_of_the_streams() -> None:
     """A request is as long as its stream; an event is what can be compared."""
     measured = make_round(requests=10, worker_cpu_us=1020.0, total_cpu_us=2040.0, streams=make_streams(1.0))
@@ -87,6 +94,12 @@ def test_cost_per_event_is_that_of_the_streams() -> None:
             "3 x body differs",
             id="no stream came whole",
         ),
+        pytest.param(
+            LoadResult(9, {"body differs": 1}, 1.0, _LATENCY, streams=make_streams(1.0)),
+            10,
+            "1 x body differs",
+            id="a stream of other bytes",
+        ),
     ],
 )
 def test_a_contender_that_does_not_do_its_job_fails(result: LoadResult, served: int, reason: str) -> None:
@@ -101,7 +114,7 @@ def test_a_contender_that_does_not_do_its_job_fails(result: LoadResult, served: 
         pytest.param(LoadResult(10, {}, 1.0, _LATENCY), 10, id="all good"),
         pytest.param(LoadResult(10, {}, 1.0, _LATENCY, unanswered=5), 12, id="too high a rate"),
         pytest.param(
-            LoadResult(9, {"body differs": 1}, 1.0, _LATENCY, streams=make_streams(1.0)),
+            LoadResult(9, {"body differs": 1}, 1.0, _LATENCY, streams=make_streams(1.0, lost_events=3)),
             10,
             id="a broken stream",
         ),

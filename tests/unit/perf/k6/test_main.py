@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from perf.k6.__main__ import k6_command, run_k6
+import pytest
+
+from perf.k6.__main__ import k6_command, main, run_k6
 
 
 def test_k6_gets_its_variables_and_tells_nobody() -> None:
@@ -19,3 +21,14 @@ def test_k6_gets_its_variables_and_tells_nobody() -> None:
 def test_the_exit_code_is_that_of_k6() -> None:
     """99 says that a threshold was crossed."""
     assert run_k6([sys.executable, "-c", "raise SystemExit(99)"], None, timeout_s=10) == 99
+
+
+@pytest.mark.parametrize("words", [["--rate", "0"], ["--rate", "-1"], ["--seconds", "0"]])
+def test_what_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A rate of nothing is not the usual one."""
+    monkeypatch.setattr(sys, "argv", ["perf.k6", *words])
+    with pytest.raises(SystemExit):
+        main()
+    assert "1 to 5000 calls per second" in capsys.readouterr().err

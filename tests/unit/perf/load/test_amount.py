@@ -20,6 +20,7 @@ from perf.load.amount import MAX_CONNECTIONS, MAX_REQUESTS, MAX_RPS, MAX_SECONDS
         pytest.param(Amount(1, requests=MAX_REQUESTS + 1), id="requests"),
         pytest.param(Amount(1, seconds=1, rps=0), id="no rate"),
         pytest.param(Amount(1, seconds=1, rps=MAX_RPS + 1), id="rate"),
+        pytest.param(Amount(1, seconds=3, rps=0.001), id="a call in a quarter of an hour"),
     ],
 )
 def test_load_is_bounded(amount: Amount) -> None:

@@ -51,6 +51,20 @@ async def test_a_server_that_never_answers_does_not_hold_the_run() -> None:
     assert (result.completed, result.unanswered, result.failures) == (0, 5, {})
 
 
+async def test_a_call_that_is_never_answered_counts_in_the_percentiles() -> None:
+    """Without its wait, a server that hangs with its slowest calls would have the best of tails."""
+    silent, good = Connection(), Connection()
+    connect([silent], GOOD, is_silent=True)
+    connect([good], GOOD)
+    amount = Amount(2, seconds=0.01, rps=500)
+    # The last of the list is taken first: so the silent one gets the first call, the other the rest.
+    phase = OpenPhase(TARGET, [good, silent], amount, patience_s=0.05)
+    result = await phase.run()
+    assert (result.completed, result.unanswered, result.failures) == (4, 1, {})
+    assert result.latency.p50_ms < 30
+    assert result.latency.p99_ms >= 50
+
+
 async def test_a_server_that_hangs_up_ends_the_phase() -> None:
     """Without a connection nothing more can be sent."""
     result = await _load([], Amount(2, seconds=1, rps=1000))

@@ -34,6 +34,20 @@ def test_what_http_cannot_carry_is_not_sent() -> None:
         http_target(_URL, model="m", token="\u201ct\u201d")
 
 
+@pytest.mark.parametrize(
+    ("url", "size_bytes", "said"),
+    [
+        pytest.param("http://127.0.0.1:99999/", 553, "Port out of range", id="a port"),
+        pytest.param("http://[::1/", 553, "Invalid IPv6", id="an address"),
+        pytest.param(_URL, 10, "does not fit 10 bytes", id="a size"),
+    ],
+)
+def test_what_cannot_be_is_refused(url: str, size_bytes: int, said: str) -> None:
+    """By a word: these come from a command line."""
+    with pytest.raises(UnsafeTargetError, match=said):
+        http_target(url, model="m", token="t", ask=Ask(size_bytes))
+
+
 def test_headers_of_a_contender_are_sent() -> None:
     """Some are told by header where to relay to."""
     target = http_target(_URL, model="m", token="t", headers=("x-a: 1", "x-b: 2"))

@@ -20,9 +20,9 @@ def test_nothing_of_the_user_reaches_a_peer(monkeypatch: pytest.MonkeyPatch, tmp
     )
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     names = set(done.stdout.replace("'", "").strip("[]\n").split(", "))
-    assert {"PATH", "HOME", "LANG", "NODE_ENV"} <= names
-    assert names <= {"PATH", "HOME", "LANG", "NODE_ENV", "LC_CTYPE"}
-    assert f"HOME={tmp_path}" in command
+    given = {"PATH", "HOME", "TMPDIR", "LANG", "NODE_ENV"}
+    assert given <= names <= given | {"LC_CTYPE"}
+    assert {f"HOME={tmp_path}", f"TMPDIR={tmp_path}"} <= set(command)
     assert f"PATH={os.environ['PATH']}" in command
 
 

@@ -35,6 +35,21 @@ def test_a_feature_costs_what_the_worker_does_more_than_without_tracing() -> Non
     assert figures.find("", "bare stack", "less_off_ratio") is None
 
 
+def test_tools_that_were_the_limit_are_told() -> None:
+    """A gateway with little on may be nearly as fast as they are."""
+    busy = make_round(tools_ratio=0.95)
+    (doubt,) = section(Turns({"bare stack": (ROUND,), OFF: (busy,)}), {}, (), ()).doubts
+    assert doubt.startswith(f"{OFF}: load generator and upstream were the bottleneck")
+
+
+def test_a_reference_of_nothing_gives_no_ratio() -> None:
+    """It must not end a long run."""
+    idle = make_round(total_cpu_us=0.0)
+    figures = figures_of(Turns({"bare stack": (idle,) * 2, OFF: (_OFF,) * 2, ON: (_ON,) * 2}), {}, ())
+    assert figures.find("", ON, "less_off_ratio") is None
+    assert figures.median("", ON, "less_off_us") == pytest.approx(20.0)
+
+
 def test_ten_rules_and_a_budget_are_a_row_beside_plain_calls() -> None:
     """What limits cost a call of a worker is read off one line, with the difference to the plain row."""
     limited = make_round(worker_cpu_us=139.5, total_cpu_us=140.0)
@@ -60,3 +75,11 @@ def test_section_has_all_three_parts() -> None:
     assert shown.body.count("export proto") == 2
     assert "15,000 calls change the worker's memory by 0.0 MB" in shown.body
     assert "export proto: 10.0% of the spans dropped at sink" in shown.doubts
+
+
+def test_what_fails_with_the_endpoint_down_takes_no_row_along() -> None:
+    """Minutes were measured before it."""
+    shown = section(_FULL, {}, (), (), ("endpoint down: calls failed",))
+    assert shown.failed == ("endpoint down: calls failed",)
+    assert ON in shown.body
+    assert "endpoint is down" not in shown.body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from perf.scenarios.memory import section, slope
@@ -22,3 +24,5 @@ def test_slope_is_that_of_the_second_half() -> None:
     found = {one.name: one.median for one in shown.figures}
     assert (found["rss_slope_mb"], found["worker_rss_mb"]) == (0.0, 90.0)
     assert "300,000 requests" in shown.title
+    # A point for each block, and none at the start, where nothing was measured.
+    assert [line.count(",") for line in re.findall('points="([^"]*)"', shown.charts["memory"])] == [6, 6]

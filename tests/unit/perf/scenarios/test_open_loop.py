@@ -69,6 +69,18 @@ def test_who_falls_behind_is_told(measured: Round, expected: bool) -> None:  # n
     assert any("cannot keep up" in doubt for doubt in latency_doubts(turns)) is not expected
 
 
+def test_calls_without_an_answer_are_told() -> None:
+    """Also when they are too few for a contender that falls behind."""
+    turns = Turns({"direct": _rounds(_QUICK), "gateway": (make_round(requests=990, unanswered=10),)})
+    assert latency_doubts(turns) == ["gateway: 10 of 1,000 calls had no answer 10 s after the last"]
+
+
+def test_a_generator_that_is_late_for_one_is_told_of_that_one() -> None:
+    """The upstream alone does not show it then."""
+    turns = Turns({"direct": _rounds(_QUICK), "gateway": (make_round(lag=make_latency(0.1, 3.0)),)})
+    assert latency_doubts(turns) == ["gateway: the generator was up to 3.0 ms late (p99)"]
+
+
 def test_a_late_generator_doubts_itself() -> None:
     """Its own delay is in every figure."""
     turns = Turns({"direct": (make_round(lag=make_latency(0.1, 5.0)),), "gateway": _rounds(_QUICK)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -72,3 +73,10 @@ def test_what_is_promised_is_measured() -> None:
     """Promises name pairs."""
     promised = {one.contender for one in PROMISES if one.scenario == "pairs"}
     assert promised == {pair.name for pair in PAIRS if pair.is_relay}
+
+
+def test_tools_that_were_the_limit_are_told() -> None:
+    """Streams are unpaced, so they may be."""
+    busy = replace(ROUND, tools_ratio=0.97)
+    (doubt,) = section({**TAKEN, STREAMS: Turns({"bare stack": (BARE,), RELAY: (busy,)})}, 2.0).doubts
+    assert doubt.startswith(f"streams: {RELAY}: load generator and upstream were the bottleneck")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from perf.bench import Bench
 from perf.contenders import DIRECT
+from perf.cores import Cores
+from perf.peers import portkey
+from perf.process import Program
 from perf.rounds import Round
 from perf.scenarios.peers import (
     FAILED,
@@ -18,7 +26,9 @@ from perf.scenarios.peers import (
     paced_case,
     rate_case,
     section,
+    start_peer,
 )
+from perf.tools import Sink, Upstream
 from perf.turns import Turns
 from tests.unit.perf.making import make_latency, make_round, make_streams
 
@@ -92,6 +102,45 @@ def test_a_peer_that_could_not_start_is_a_row_that_says_so() -> None:
     assert _row(shown.body, "gateway")[2] == "1.00"
     assert "absent: cannot be installed: no wheel" in shown.failed
     assert "absent" in shown.charts["rps"]
+
+
+def test_tools_that_were_the_limit_of_streams_are_told() -> None:
+    """As at saturation; of the upstream alone it is what it is for."""
+    found = _found()
+    busy = (replace(found.taken[STREAMS].rounds["router"][0], tools_ratio=0.97),)
+    found.taken[STREAMS] = Turns({**found.taken[STREAMS].rounds, DIRECT: busy, "router": busy})
+    (doubt,) = section(found, 3, 2.0, 5000).doubts
+    assert doubt.startswith("streams: router: load generator and upstream were the bottleneck")
+
+
+def test_on_one_core_no_contender_is_said_to_be_idle() -> None:
+    """It shares the core with the tools, and the report says that already."""
+    found = _found()
+    found.taken[SATURATION] = Turns({"gateway": (make_round(busy_ratio=0.5),)})
+    assert any("not saturated" in doubt for doubt in section(found, 3, 2.0, 5000).doubts)
+    found.is_pinned = False
+    assert section(found, 3, 2.0, 5000).doubts == ()
+
+
+def test_ours_stands_out() -> None:
+    """Bars of one colour would have to be read one by one."""
+    bars = re.findall('<rect x="154.*fill="(#[^"]+)"', section(_found(), 3, 2.0, 5000).charts["rps"])
+    ours, *others = bars
+    assert len(others) == 2
+    assert ours not in others
+
+
+def test_a_peer_whose_files_are_gone_is_a_row_too(tmp_path: Path) -> None:
+    """An environment that lost a file, or a disk that is full, takes nobody else along."""
+    found = _found()
+    said: list[str] = []
+    program = Program("none", subprocess.Popen(["true"], text=True), tmp_path / "log")  # noqa: S607
+    bench = Bench(Cores(None, None), Upstream(program, 1), Sink(program, 1), tmp_path, said.append)
+    with contextlib.ExitStack() as stack:
+        assert start_peer(bench, stack, portkey.PEER, found, lambda _: tmp_path) == []
+        program.stop()
+    assert found.has_failed(SATURATION, "portkey")
+    assert "No such file" in said[-1]
 
 
 def test_memory_after_fewer_calls_is_a_doubt() -> None:

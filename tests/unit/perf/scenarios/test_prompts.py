@@ -17,8 +17,8 @@ def test_throughput_is_that_of_the_prompts() -> None:
 
 
 def test_a_neighbour_is_told() -> None:
-    """As in every scenario."""
-    turns = Turns({"bare stack": (make_round(foreign_ratio=0.5),)})
-    assert section({"2 MB": turns}, 1.5).doubts == (
-        "2 MB: bare stack: others used up to 50% of the core, in 1 of 1 turns",
-    )
+    """As in every scenario, and as tools that were the limit."""
+    turns = Turns({"bare stack": (make_round(foreign_ratio=0.5, tools_ratio=0.95),)})
+    tools, *others = section({"2 MB": turns}, 1.5).doubts
+    assert tools.startswith("2 MB: bare stack: load generator and upstream were the bottleneck")
+    assert tuple(others) == ("2 MB: bare stack: others used up to 50% of the core, in 1 of 1 turns",)

@@ -13,7 +13,9 @@ _TOOLS = make_round(rps=60_000.0)
 
 def test_section_has_a_row_per_contender_and_every_round_in_its_data() -> None:
     """People read the table, programs the data."""
-    shown = section(Amount(32, seconds=3.0), _TOOLS, _TURNS, ())
+    shown = section(Amount(8, seconds=3.0), _TOOLS, _TURNS, ())
+    assert "8 connections" in shown.facts
+    assert "8 connections" in shown.charts["saturation"]
     assert shown.body.count("\n") == 3
     assert "120 us" in shown.body
     assert "60,000 RPS" in shown.facts

@@ -39,6 +39,21 @@ def test_stalls_and_losses_of_all_turns_count() -> None:
     assert section({UNPACED: turns}, 3.0).failed == ("unpaced: gateway: 1 events were lost",)
 
 
+def test_how_many_were_open_is_told() -> None:
+    """A round begins and ends with none: *50 at once* are half of that on average."""
+    rounds = (make_round(requests=10, rps=12.5, streams=make_streams(1.0, events=1000)),)
+    facts = section({UNPACED: _TURNS, "50 at once": Turns({"direct": rounds, "gateway": rounds})}, 3.0).facts
+    assert "on average 25 of 50 at once were." in facts
+    assert "on average" not in section({UNPACED: _TURNS}, 3.0).facts
+
+
+def test_tools_that_were_the_limit_are_told() -> None:
+    """Unpaced, an event costs them more than a contender; the upstream alone is measured for that."""
+    busy = make_round(requests=10, streams=make_streams(1.0), tools_ratio=0.97)
+    (doubt,) = section({UNPACED: Turns({"direct": (busy,), "bare stack": (busy,)})}, 3.0).doubts
+    assert doubt.startswith("unpaced: bare stack: load generator and upstream were the bottleneck")
+
+
 def test_section_shows_the_upstream_alone_too() -> None:
     """Its own gaps are what no contender can be better than; charts leave it out."""
     shown = section({UNPACED: _TURNS, "50 at once": _TURNS}, 3.0)
