@@ -9,6 +9,7 @@ import { toast } from "./toast.js";
 
 const page = at("trace");
 const NS = 1e6;
+const FIRST = "gen_ai.response.time_to_first_chunk";
 
 // BigInt: nanoseconds since 1970 do not fit a number.
 const ms = (from, to) => Number(BigInt(to) - BigInt(from)) / NS;
@@ -43,14 +44,15 @@ function summary(root, spans) {
   const found = root.attributes;
   const status = found["http.response.status_code"];
   const models = spans.filter((span) => span.kind === "CLIENT");
-  const answer = models.at(-1)?.attributes ?? {};
-  const first = answer["gen_ai.response.time_to_first_chunk"];
+  // What the caller waited for it, attempts before included, as Monitor has it.
+  const answer = models.findLast((span) => FIRST in span.attributes);
+  const first = answer && ms(root.start_time_unix_nano, answer.start_time_unix_nano) + answer.attributes[FIRST] * 1000;
   return section("Summary", facts([
     ["Status", badge(isBad(root) || status >= 400 ? "bad" : "good", String(status ?? root.status.code.toLowerCase()))],
     ["Started", time(Number(BigInt(root.start_time_unix_nano) / 1000000n))],
     ["Took", duration(took(root))],
     ["of this the gateway itself", found["gateway.overhead_ms"] === undefined ? null : duration(found["gateway.overhead_ms"])],
-    ["First token", first === undefined ? null : duration(first * 1000)],
+    ["First token", first === undefined ? null : duration(first)],
     ["Caller", found["gateway.caller"]],
     ["Model asked", found["gateway.model.asked"]],
     ["Answered by", found["gateway.model.resolved"]],
@@ -139,7 +141,7 @@ function waterfall(spans, details) {
     bar.style.left = `${Math.min(99.5, ms(begin, span.start_time_unix_nano) / whole * 100)}%`;
     bar.style.width = `${Math.max(0.2, took(span) / whole * 100)}%`;
     const track = make("span", { className: "span-track", "aria-hidden": "true" }, bar);
-    const first = span.attributes["gen_ai.response.time_to_first_chunk"];
+    const first = span.attributes[FIRST];
     if (first !== undefined) {
       const mark = make("span", { className: "span-first", title: `First token after ${duration(first * 1000)}` });
       mark.style.left = `${Math.min(99.5, (ms(begin, span.start_time_unix_nano) + first * 1000) / whole * 100)}%`;
@@ -202,21 +204,41 @@ function conversation(spans) {
 // The shell takes it as it is.
 const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
 
-/** A call like this one; with its messages when they were recorded as text. The token is never in a trace. */
+/** What each endpoint takes, by the end of its path: [{role, content}], of these the text, and the system's alone. */
+const BODIES = [
+  [/\/chat\/completions$/, (messages) => ({ messages })],
+  [/\/messages$/, (messages, _words, system) => ({ max_tokens: 1024, ...(system ? { system } : {}), messages: messages.filter((one) => one.role !== "system") })],
+  [/\/responses$/, (messages) => ({ input: messages })],
+  [/\/completions$/, (_messages, words) => ({ prompt: words })],
+  [/\/(embeddings|moderations)$/, (_messages, words) => ({ input: words })],
+  [/\/rerank$/, (_messages, words) => ({ query: words, documents: ["..."] })],
+  [/\/images\/generations$/, (_messages, words) => ({ prompt: words })],
+];
+
+/** A call like this one; with its messages when they were recorded as text. The token is never in a trace, and what
+ *  an endpoint of another kind takes is left to who runs it. */
 function curl(root, spans) {
   const found = root.attributes;
-  const model = found["gateway.model.asked"] ?? "<account>/<model>";
-  const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"]);
-  const recorded = said ? parsed(said.attributes["gen_ai.input.messages"]) : null;
-  const messages = Array.isArray(recorded) ? recorded.map((message) => ({ role: message.role, content: (message.parts ?? []).filter((one) => one.type === "text").map((one) => one.content).join("\n") })).filter((message) => message.content) : [];
-  const request = { model, messages: messages.length ? messages : [{ role: "user", content: "..." }] };
-  if (spans.some((span) => span.attributes["gen_ai.request.stream"])) request.stream = true;
+  const method = found["http.request.method"] ?? "POST";
   const path = found["url.path"] && !found["url.path"].includes("{") ? found["url.path"] : "/v1/chat/completions";
   const url = page.dataset.gateway + path;
   const lines = [`curl ${quoted(url)}`, `  -H "Authorization: Bearer $GATEWAY_TOKEN"`];
-  if (found["http.request.method"] === "GET") return lines.join(" \\\n");
-  lines.push(`  -H 'Content-Type: application/json'`, `  -d ${quoted(JSON.stringify(request))}`);
-  return lines.join(" \\\n");
+  const isPosted = method === "POST";
+  if (!isPosted && method !== "GET") lines.splice(1, 0, `  -X ${quoted(method)}`);
+  if (method === "GET" || method === "DELETE") return lines.join(" \\\n");
+  const bodyOf = isPosted && BODIES.find(([end]) => end.test(path))?.[1];
+  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(JSON.stringify(request(found, spans, bodyOf)))}` : "  -d @body.json"].join(" \\\n");
+}
+
+function request(found, spans, bodyOf) {
+  const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"]);
+  const recorded = said ? parsed(said.attributes["gen_ai.input.messages"]) : null;
+  const texts = Array.isArray(recorded) ? recorded.map((message) => ({ role: message.role, content: (message.parts ?? []).filter((one) => one.type === "text").map((one) => one.content).join("\n") })).filter((message) => message.content) : [];
+  const messages = texts.length ? texts : [{ role: "user", content: "..." }];
+  const words = (isWanted) => messages.filter(isWanted).map((one) => one.content).join("\n");
+  const model = found["gateway.model.asked"] ?? "<account>/<model>";
+  const isStream = spans.some((span) => span.attributes["gen_ai.request.stream"]);
+  return { model, ...bodyOf(messages, words(() => true), words((one) => one.role === "system")), ...(isStream ? { stream: true } : {}) };
 }
 
 async function show() {
