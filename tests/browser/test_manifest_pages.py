@@ -177,6 +177,46 @@ async def test_the_second_of_two_is_told(plane: Plane, page: Page) -> None:
     assert all("412" in one for one in page.complaints)
 
 
+async def test_what_is_typed_outlives_the_session(plane: Plane, page: Page) -> None:
+    """Who signs in again in another tab saves it here; another operator does not by accident."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await write_yaml(page, LIMITS.replace("limit_to: 10", "limit_to: 33"))
+    await verdict(page, "Valid")
+    accounts = plane.access.entrance.accounts
+    for token in accounts.tokens():
+        accounts.revoke_token(token.id)
+    await page.wait("document.getElementById('toasts').innerText.includes('Your session has ended')")
+    link = await page.run("document.querySelector('#toasts a').getAttribute('href')")
+    assert link.startswith("/sign-in?next=%2Fcontrols%2Frate-limits%2Fedit")
+    await shoot(page, "editor-session-ended")
+    await plane.sign_in(page, Role.VIEWER)
+    await page.click("#save")
+    await page.wait("document.getElementById('toasts').innerText.includes('older than its session')")
+    assert file.read_text() == LIMITS
+    await plane.sign_in(page)
+    await page.wait("!document.getElementById('toasts').innerText.includes('Your session has ended')")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert "limit_to: 33" in file.read_text()
+    assert [one for one in page.complaints if "401" not in one and "403" not in one] == []
+
+
+async def test_in_force_with_secrets_that_were_read_again(plane: Plane, page: Page) -> None:
+    """The version in force has a number of its own then; what is saved is in force all the same."""
+    add(plane.folder, "limits.yaml", LIMITS)
+    plane.rereads = "+1"
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await write_yaml(page, LIMITS.replace("all of us", "all"))
+    await verdict(page, "Valid")
+    await page.click("#save")
+    await verdict(page, "In force")
+
+
 async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
     """Without a reload, in the list and in the editor."""
     file = add(plane.folder, "limits.yaml", LIMITS)

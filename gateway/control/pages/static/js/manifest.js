@@ -1,7 +1,7 @@
 // One manifest as a form and as YAML, side by side. Either is changed, the other follows, and both are checked by the
 // server as one types. What is saved is what the YAML says; who was first to change it is told to who is second.
 
-import { ask, get } from "./api.js";
+import { ask, get, keepTyped } from "./api.js";
 import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { Form } from "./form.js";
@@ -160,8 +160,10 @@ async function inForce(version) {
   at("verdict").textContent = "Going into force ...";
   while (Date.now() < until) {
     const config = await get("/api/config");
-    const workers = config.workers.filter((one) => one.version === version).length;
-    if (config.version === version && workers === config.workers.length) {
+    // What is in force may be this one with secrets that were read again since.
+    const has = (one) => one.version.split("+")[0] === version;
+    const workers = config.workers.filter(has).length;
+    if (has(config) && workers === config.workers.length) {
       at("verdict").className = "good-text";
       at("verdict").textContent = workers ? `In force on ${workers} ${workers === 1 ? "worker" : "workers"}` : "In force";
       return;
@@ -291,5 +293,5 @@ at("delete").addEventListener("click", remove);
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); if (!at("save").disabled) at("save").click(); }
 });
-addEventListener("beforeunload", (event) => { if (state.isTouched && (isChanged() || pending?.manifest) && !isReadOnly) event.preventDefault(); });
+keepTyped(() => state.isTouched && (isChanged() || pending?.manifest) && !isReadOnly);
 start().catch(toastError);
