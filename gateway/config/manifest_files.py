@@ -174,15 +174,24 @@ class ManifestFiles:
         strict: As the gateway runs.
         secrets: Where references get their values.
         sent: Who is given changes instead of the disk; None: they are written here.
+        tag_key: Of tags: with another one, tags that were given before mean nothing. None: one of its own.
     """
 
-    def __init__(self, path: Path, *, strict: bool, secrets: SecretSource, sent: Sent | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        strict: bool,
+        secrets: SecretSource,
+        sent: Sent | None = None,
+        tag_key: bytes | None = None,
+    ) -> None:
         self._path = path
         self._sent = sent
         self._strict = strict
         self._secrets = secrets
         # A tag is a hash of text that may hold a secret: keyed, so that the secret cannot be guessed from it.
-        self._key = randomness.token_bytes(32)
+        self._key = tag_key or randomness.token_bytes(32)
 
     @property
     def path(self) -> Path:
@@ -369,8 +378,8 @@ class ManifestFiles:
             return self._apply(loaded, changes, of, keep_literals=True).config_version, sorted(names)
 
     def tag(self, document: Document | None) -> str:
-        """Of this state of a manifest, None where there is none."""
-        text = "" if document is None else repr((str(document.file), document.body))
+        """Of this state of a manifest, comments too, for they are somebody's work; None: there is none."""
+        text = "" if document is None else repr((str(document.file), document.body, document.text))
         return hashlib.blake2b(text.encode(errors="replace"), key=self._key, digest_size=12).hexdigest()
 
     def why_not_writable(self) -> str | None:

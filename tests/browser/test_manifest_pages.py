@@ -171,10 +171,29 @@ async def test_the_second_of_two_is_told(plane: Plane, page: Page) -> None:
     await page.wait("document.getElementById('notes').innerText.includes('Somebody else was first')")
     await shoot(page, "editor-conflict")
     assert "99" in file.read_text()
+    # The page goes on to look what is on disk, and leaves the choice where it is.
+    looks = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/editing')).length"
+    await page.wait(f"{looks} > {await page.run(looks)} + 1")
     await page.click("#notes button.danger")
     await verdict(page, "In force")
     assert "limit_to: 11" in file.read_text()
     assert all("412" in one for one in page.complaints)
+
+
+async def test_a_comment_that_came_meanwhile_is_not_lost(plane: Plane, page: Page) -> None:
+    """It is somebody's work as a value is: the page shows it, or says so to whoever has typed."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    file.write_text(LIMITS.replace("all of us", "as Ann asked"))
+    await page.wait("document.querySelector('#yaml textarea').value.includes('as Ann asked')")
+    await write_yaml(page, LIMITS.replace("limit_to: 10", "limit_to: 11"))
+    await verdict(page, "Valid")
+    file.write_text(LIMITS.replace("all of us", "as Ben asked"))
+    await page.click("#save")
+    await page.wait("document.getElementById('notes').innerText.includes('Somebody else was first')")
+    assert "as Ben asked" in file.read_text()
 
 
 async def test_what_is_typed_outlives_the_session(plane: Plane, page: Page) -> None:

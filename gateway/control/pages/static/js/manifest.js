@@ -175,6 +175,8 @@ async function inForce(version) {
 }
 
 function conflict(error) {
+  // It is told here, with more to choose from than when it is only seen.
+  state.isStale = true;
   const { now, changed } = error.details || {};
   const buttons = make("div", { className: "row" },
     make("button", { type: "button", textContent: "Load theirs", onclick: () => (now ? load() : location.assign(data.back)) }),
@@ -192,7 +194,7 @@ async function look() {
   at("others").replaceChildren(...(found.others.length ? [icon("users", "small"), `${found.others.join(", ")} ${found.others.length === 1 ? "has" : "have"} it open too`] : []));
   if (!state.name || state.isStale || found.etag === state.etag) return;
   state.isStale = true;
-  if (found.etag && !isChanged() && !pending) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
+  if (found.etag && !isChanged() && !pending?.manifest) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
   at("notes").replaceChildren(note("warn", found.etag ? "It was changed meanwhile" : "It was deleted meanwhile", `${found.changed ? `It was ${who(found.changed)}. ` : ""}What you typed is still here.`),
     make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
 }
