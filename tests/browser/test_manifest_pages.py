@@ -327,6 +327,21 @@ async def test_hostile_texts_are_texts(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_how_long_ago_goes_on(plane: Plane, page: Page) -> None:
+    """A page that is left open does not say *now* of what was an hour ago."""
+    add(plane.folder, "limits.yaml", LIMITS)
+    plane.accept()
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/audit")
+    times = "[...document.querySelectorAll('#rows time')]"
+    await page.wait(f"{times}.length > 0")
+    title = await page.run(f"{times}[0].title")
+    await page.run("(now => { Date.now = () => now() + 3600e3 })(Date.now)")
+    await page.wait(f"{times}.every((one) => one.textContent === '1 hour ago')")
+    assert await page.run(f"{times}[0].title") == title
+    assert page.complaints == []
+
+
 async def test_going_back(plane: Plane, page: Page) -> None:
     """What differs, and one click."""
     file = add(plane.folder, "limits.yaml", LIMITS)

@@ -1,6 +1,7 @@
 // One manifest as a form and as YAML, side by side. Either is changed, the other follows, and both are checked by the
 // server as one types. What is saved is what the YAML says; who was first to change it is told to who is second.
 
+import { ago } from "./ago.js";
 import { ask, get, keepTyped } from "./api.js";
 import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
 import { confirmed } from "./dialog.js";
@@ -92,11 +93,12 @@ function show(found, isOfText) {
   at("verdict").textContent = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : warnings ? `Valid, ${warnings} ${warnings === 1 ? "warning" : "warnings"}` : "Valid";
 }
 
-function who(changed) {
-  if (!changed) return "";
+function byWhom(changed) {
   const by = changed.by?.operator || changed.by?.address || changed.by?.owner || "somebody";
-  return `${WHO[changed.action] || changed.action} by ${by} ${since(changed.at)}`;
+  return `${WHO[changed.action] || changed.action} by ${by}`;
 }
+
+const who = (changed) => `${byWhom(changed)} ${since(changed.at)}`;
 
 function take(one) {
   state.name = one.name;
@@ -104,7 +106,7 @@ function take(one) {
   state.saved = one.yaml;
   yaml.text = one.yaml;
   at("file").textContent = one.file ? `${one.file}:${one.line}` : "";
-  at("changed").textContent = who(one.changed);
+  at("changed").replaceChildren(...(one.changed ? [`${byWhom(one.changed)} `, ago(one.changed.at)] : []));
   at("delete").hidden = isReadOnly;
   at("notes").replaceChildren();
   state.isStale = false;
