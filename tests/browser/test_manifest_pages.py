@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from gateway.control.operator import Role
@@ -279,6 +280,27 @@ async def test_routing(plane: Plane, page: Page) -> None:
     await page.click(".strategies button:nth-child(2)")
     await page.wait("document.querySelector('#yaml textarea').value.includes('-based-routing')")
     await shoot(page, "routing")
+    assert page.complaints == []
+
+
+async def test_a_list_of_texts_and_objects(plane: Plane, page: Page) -> None:
+    """Tokens of a caller are references, or were issued here: each has its fields, and one can be added."""
+    issued = "  - {id: t1, hash: 'sha256:" + "1" * 64 + "', created_at: '2026-11-01T00:00:00Z'}\n"
+    file = add(
+        plane.folder, "pat.yaml", f"type: virtual-account\nname: app2\ntokens:\n{issued}models: ['*']\n"
+    )
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account&name=app2")
+    await page.wait(READY)
+    assert await page.run("document.getElementById('f-tokens-0-id').value") == "t1"
+    button = "document.querySelector('#f-tokens > .stack > div:last-child > button')"
+    await page.run(f"{button}.click(), true")
+    await page.fill("#f-tokens-1", "env:APP2_TOKEN")
+    await verdict(page, "Valid")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert yaml.safe_load(file.read_text())["tokens"][1] == "env:APP2_TOKEN"
+    assert issued in file.read_text()
     assert page.complaints == []
 
 
