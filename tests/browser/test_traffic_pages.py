@@ -388,6 +388,42 @@ async def test_the_command_asks_what_the_endpoint_takes(
         assert "messages" not in " ".join(rest)
 
 
+async def test_letters_that_turn_the_direction_turn_only_their_own(traffic: Traffic, page: Page) -> None:
+    """U+202E in a prompt or a name makes no other command of what is copied, and no other words around it."""
+    call = traced_call(8, "a\u202eb")
+    traffic.store(call)
+    await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
+    await page.wait("document.querySelector('.decision code') !== null")
+    isolated = "getComputedStyle(document.querySelector('.decision code')).unicodeBidi"
+    assert await page.run(isolated) == "isolate"
+    command = await page.text(".code-block pre")
+    assert "\u202e" not in command
+    assert (
+        json.loads(shlex.split(command.replace("\\\n", ""))[-1])["messages"][1]["content"] == "it's a\u202eb"
+    )
+
+
+async def test_a_refusal_is_said_in_words(traffic: Traffic, page: Page) -> None:
+    """Its spans have the status alone; why no model was asked stands with the call."""
+    row = row_of(9, model="vm/none", is_error=True, status_code=404, error_type="model_not_found", attempts=0)
+    head = span_head(
+        trace_id=row.trace_id,
+        span_id=row.span_id,
+        parent_span_id=b"",
+        trace_state="",
+        flags=0x101,
+        named=span_name("POST /v1/chat/completions", SpanKind.SERVER),
+        start_ns=row.start_ns,
+        end_ns=row.end_ns,
+    )
+    span = head + AttributeKey("gateway.model.asked").text("vm/none")
+    traffic.store(CallSpans(1, row, [SpanSegments(span, b"")]))
+    await page.open(f"{traffic.origin}/traces/{row.trace_id.hex()}")
+    await page.wait("document.querySelector('.decision') !== null")
+    assert "No model was asked: no model has that name." in await page.text(".decision")
+    assert "model_not_found" in await page.text(".facts")
+
+
 async def test_hostile_text_is_text(traffic: Traffic, page: Page) -> None:
     """Whatever callers and providers write, it is shown and does nothing."""
     call = traced_call(9, HOSTILE)

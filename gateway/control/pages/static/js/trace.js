@@ -25,7 +25,12 @@ const REASONS = {
   retry_budget: "too many retries were going on", not_tried: "another one had answered before",
 };
 const STRATEGIES = { weight: "by weight", priority: "by priority", latency: "by latency", complexity: "by how hard the call is" };
-const REFUSED = { model_not_found: "no model has that name", secret_missing: "its key is missing" };
+const REFUSED = {
+  model_not_found: "no model has that name", secret_missing: "its key is missing", model_not_allowed: "the caller may not use it",
+  account_not_allowed: "the caller may not use its account", rate_limit_exceeded: "a rate limit was reached", budget_exceeded: "a budget is used up",
+  no_target_available: "none of its targets could be asked", invalid_json: "the body of the call was not JSON", invalid_body: "the body of the call was not valid",
+  unsupported_parameter: "no target takes a parameter of the call", overloaded: "the gateway had too much to do", body_too_large: "the body of the call was too large",
+};
 
 const code = (value) => make("code", { className: "anywhere", textContent: String(value) });
 
@@ -40,7 +45,7 @@ function facts(pairs) {
 
 const tokensOf = (spans, key) => spans.reduce((sum, span) => sum + (span.attributes[key] ?? 0), 0);
 
-function summary(root, spans) {
+function summary(root, spans, errorType) {
   const found = root.attributes;
   const status = found["http.response.status_code"];
   const models = spans.filter((span) => span.kind === "CLIENT");
@@ -49,6 +54,7 @@ function summary(root, spans) {
   const first = answer && ms(root.start_time_unix_nano, answer.start_time_unix_nano) + answer.attributes[FIRST] * 1000;
   return section("Summary", facts([
     ["Status", badge(isBad(root) || status >= 400 ? "bad" : "good", String(status ?? root.status.code.toLowerCase()))],
+    ["Error", errorType],
     ["Started", time(Number(BigInt(root.start_time_unix_nano) / 1000000n))],
     ["Took", duration(took(root))],
     ["of this the gateway itself", found["gateway.overhead_ms"] === undefined ? null : duration(found["gateway.overhead_ms"])],
@@ -78,7 +84,7 @@ function errors(spans) {
 }
 
 /** What was decided, as sentences. */
-function decision(root, spans) {
+function decision(root, spans, errorType) {
   const found = root.attributes;
   if (!found["gateway.model.asked"]) return null;
   const lines = [];
@@ -89,7 +95,7 @@ function decision(root, spans) {
     line("The caller asked for ", code(found["gateway.model.asked"]), ", which the route ", code(route), ` answers; it orders its targets ${STRATEGIES[(found["gateway.routing.strategy"] ?? "").replace(/-based(-routing)?$/, "")] ?? found["gateway.routing.strategy"] ?? "as written"}.`);
     if (found["gateway.routing.tier"]) line("The call was taken to be ", code(found["gateway.routing.tier"]), found["gateway.routing.tier_cause"] ? ` (${found["gateway.routing.tier_cause"]}).` : ".");
   } else {
-    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : `. No model was asked: ${REFUSED[found["error.type"]] ?? found["error.type"] ?? "the call ended before"}.`);
+    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : `. No model was asked: ${REFUSED[errorType] ?? errorType ?? "the call ended before"}.`);
   }
   if (candidates.length > 1) line("To be asked, in this order: ", ...candidates.flatMap((one, index) => [index ? ", " : "", code(one)]), ".");
   for (const skipped of [].concat(found["gateway.routing.skipped"] ?? []).flatMap((one) => parsed(one) ?? [])) {
@@ -201,6 +207,10 @@ function conversation(spans) {
 
 // As a command.
 
+// What turns the direction of letters would show another command than is copied. In JSON it may be written so.
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const plainJson = (data) => JSON.stringify(data).replace(TURNS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 // The shell takes it as it is.
 const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
 
@@ -227,7 +237,7 @@ function curl(root, spans) {
   if (!isPosted && method !== "GET") lines.splice(1, 0, `  -X ${quoted(method)}`);
   if (method === "GET" || method === "DELETE") return lines.join(" \\\n");
   const bodyOf = isPosted && BODIES.find(([end]) => end.test(path))?.[1];
-  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(JSON.stringify(request(found, spans, bodyOf)))}` : "  -d @body.json"].join(" \\\n");
+  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(plainJson(request(found, spans, bodyOf)))}` : "  -d @body.json"].join(" \\\n");
 }
 
 function request(found, spans, bodyOf) {
@@ -243,7 +253,10 @@ function request(found, spans, bodyOf) {
 
 async function show() {
   let trace;
-  try { trace = await get(`/api/traces/${page.dataset.trace}`); } catch (error) {
+  let calls;
+  const id = page.dataset.trace;
+  // By the spans alone a refusal is a status: its name is with the calls, as the list shows it.
+  try { [trace, calls] = await Promise.all([get(`/api/traces/${id}`), get(`/api/traces?q=${id}`).then((found) => found.traces, () => [])]); } catch (error) {
     page.replaceChildren(error.code === "trace_not_found"
       ? empty("traces", "This trace is not here", "It may have aged out, been left out under load, or not have ended yet: a call is here two seconds after its last byte.", make("a", { className: "button", href: "/traces", textContent: "All calls" }))
       : note("bad", "The trace cannot be shown", error.message));
@@ -251,6 +264,7 @@ async function show() {
   }
   const spans = trace.spans;
   const root = spans.find((span) => span.kind === "SERVER") ?? spans[0];
+  const errorType = calls.find((call) => call.span_id === root.span_id)?.error_type ?? root.attributes["error.type"];
   const details = make("div");
   const command = curl(root, spans);
   at("copy-curl").disabled = false;
@@ -258,7 +272,7 @@ async function show() {
   page.replaceChildren(...[
     trace.is_truncated ? note("warn", "Only the newest calls of this trace are shown", `${number(spans.length)} spans`) : null,
     ...errors(spans),
-    make("div", { className: "grid charts" }, ...[summary(root, spans), decision(root, spans)].filter(Boolean)),
+    make("div", { className: "grid charts" }, ...[summary(root, spans, errorType), decision(root, spans, errorType)].filter(Boolean)),
     waterfall(spans, details), details, conversation(spans),
     section("As a command", codeBlock(command)),
     section("Resource", make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Attributes of the resource" }, make("table", { className: "data attributes" }, make("tbody", {}, Object.entries(trace.resource).map(([name, value]) => make("tr", {}, make("td", {}, code(name)), make("td", { textContent: text(value) }))))))),
