@@ -35,6 +35,7 @@ from gateway.config.document_text import (
     replace_document,
     replace_text,
 )
+from gateway.config.loaded_once import LoadedOnce
 from gateway.config.masking import LiteralSecret, UnknownMask
 from gateway.config.plain_data import PlainDocument, UnreadableText
 from gateway.config.problem import Problem, Severity, dotted
@@ -167,7 +168,7 @@ class Sent(Protocol):
 
 
 class ManifestFiles:
-    """The manifests of one configuration. Each method reads the disk; call them in a thread.
+    """The manifests of one configuration. Each method looks at the disk; call them in a thread.
 
     Args:
         path: The configuration, a folder or one file.
@@ -187,6 +188,8 @@ class ManifestFiles:
         tag_key: bytes | None = None,
     ) -> None:
         self._path = path
+        # For questions; what is written is made of what is read from the disk then.
+        self._read = LoadedOnce(path)
         self._sent = sent
         self._strict = strict
         self._secrets = secrets
@@ -202,7 +205,7 @@ class ManifestFiles:
         """The manifests, by type and name; of one type or name only, where it is given."""
         found = [
             self._shown(document)
-            for document in loader.load(self._path).documents
+            for document in self._read.load().documents
             if kind in (None, document.type) and name in (None, document.name)
         ]
         return sorted(found, key=lambda shown: (shown.type, shown.name))
@@ -213,7 +216,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        return self._shown(_find(loader.load(self._path).documents, kind, name))
+        return self._shown(_find(self._read.load().documents, kind, name))
 
     def empty(self, kind: str, name: str) -> Shown:
         """A manifest that is not there yet, with the tag of that state."""
@@ -225,7 +228,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        document = _find(loader.load(self._path).documents, kind, name)
+        document = _find(self._read.load().documents, kind, name)
         return self._masked_text(document)
 
     def put(
@@ -302,7 +305,7 @@ class ManifestFiles:
             name: Of the stored manifest that *content* is a change of; None: it is a new one.
             content: A whole manifest.
         """
-        loaded = loader.load(self._path)
+        loaded = self._read.load()
         stored = None if name is None else _named(loaded.documents, kind, name)
         try:
             change = self._change_to(stored, kind, content)
@@ -335,7 +338,7 @@ class ManifestFiles:
         Raises:
             Invalid: It has errors.
         """
-        loaded = loader.load(self._path)
+        loaded = self._read.load()
         stored = None if name is None else _named(loaded.documents, kind, name)
         document = self._change_to(stored, kind, content).document
         assert document is not None, "it is a change to something"  # noqa: S101 - says it to the type checker
