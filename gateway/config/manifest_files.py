@@ -196,16 +196,15 @@ class ManifestFiles:
         # A tag is a hash of text that may hold a secret: keyed, so that the secret cannot be guessed from it.
         self._key = tag_key or randomness.token_bytes(32)
 
-    @property
-    def path(self) -> Path:
-        """The configuration, a folder or one file."""
-        return self._path
+    def documents(self) -> Sequence[Document]:
+        """The manifests with their secrets, for programs, in the order of the files; not to be changed."""
+        return self._read.load().documents
 
     def all(self, kind: str | None = None, name: str | None = None) -> list[Shown]:
         """The manifests, by type and name; of one type or name only, where it is given."""
         found = [
             self._shown(document)
-            for document in self._read.load().documents
+            for document in self.documents()
             if kind in (None, document.type) and name in (None, document.name)
         ]
         return sorted(found, key=lambda shown: (shown.type, shown.name))
@@ -216,7 +215,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        return self._shown(_find(self._read.load().documents, kind, name))
+        return self._shown(_find(self.documents(), kind, name))
 
     def empty(self, kind: str, name: str) -> Shown:
         """A manifest that is not there yet, with the tag of that state."""
@@ -228,7 +227,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        document = _find(self._read.load().documents, kind, name)
+        document = _find(self.documents(), kind, name)
         return self._masked_text(document)
 
     def put(
@@ -551,7 +550,7 @@ class ManifestFiles:
     def _masked_text(self, document: Document) -> str:
         body = masked_body(document)
         try:
-            text = own_text(document.file.read_text("utf-8-sig"), document)
+            text = _own_text(document)
             plain = next(read_yaml(text))
             shown = replace_document(text, replace(document, file=_AS_YAML, line=plain.line), body)
         except (OSError, UnicodeDecodeError, NotChangeable, NotReplaceable, UnreadableText):
@@ -707,6 +706,13 @@ def _changed(text: str, file: Path, change: _Change) -> str:
     if stored is None:
         return append_document(text, file, document.body)
     return replace_document(text, stored, document.body)
+
+
+def _own_text(document: Document) -> str:
+    """Its lines, as `own_text` finds them: in its own part where that is known; a file may have thousands."""
+    if not document.text:
+        return own_text(document.file.read_text("utf-8-sig"), document)
+    return own_text(document.text, replace(document, line=next(read_yaml(document.text)).line))
 
 
 def _hidden(body: Any, shown: Any) -> Iterator[str]:

@@ -149,6 +149,13 @@ def test_the_second_of_two_is_told(files: ManifestFiles) -> None:
         files.put(KIND, "limits", rule(2, "limits"), files.tag(None))
 
 
+def test_programs_see_secrets(files: ManifestFiles) -> None:
+    """Pages see masks."""
+    [caller] = [one for one in files.documents() if one.type == "virtual-account"]
+    assert caller.body["tokens"] != ["***"]
+    assert files.find(caller.type, caller.name).body["tokens"] == ["***"]
+
+
 def test_comments_are_told_of_too(files: ManifestFiles, folder: Path) -> None:
     """Whoever saves over a comment that came meanwhile would take it away without a word."""
     read = files.find(KIND, "limits").tag
