@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.config import Checked, Problem, SecretSource, Severity, check, summary
+from gateway.config import Checked, Problem, SecretSource, Severity, check, fingerprint, summary
 from gateway.config.manifest_set import (
     CURRENT,
     ManifestSet,
@@ -31,7 +31,6 @@ from gateway.config.manifest_set import (
     unpack,
 )
 from gateway.config.transport_checks import check_transport
-from gateway.control import fingerprint
 from gateway.settings import environment
 from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
 

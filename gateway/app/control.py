@@ -236,7 +236,14 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets, sent=self._sets)
+        key = DashboardKey(settings.state_dir)
+        files = ManifestFiles(
+            settings.config,
+            strict=settings.strict,
+            secrets=self._secrets,
+            sent=self._sets,
+            tag_key=_tag_key(key),
+        )
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
@@ -258,7 +265,7 @@ class Control:
             history=history,
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
-            playground=Playground(line, DashboardKey(settings.state_dir)),
+            playground=Playground(line, key),
             replicas=self._replicas,
             model_test=ModelTest(_ModelCalls(self._compile, self._proxies)),
             deliveries=self._deliveries,
@@ -540,6 +547,14 @@ class _ModelCalls:
         from gateway.app.model_test import ModelCalls  # noqa: PLC0415 - see above
 
         return await ModelCalls(*self._made).call(config, path, body)
+
+
+def _tag_key(key: DashboardKey) -> bytes | None:
+    """Kept over restarts: else every page that is open says then that somebody has changed what it shows."""
+    try:
+        return key.derived(b"gateway tags of manifests, 1")
+    except OSError:
+        return None
 
 
 def _access(settings: Settings) -> Access:

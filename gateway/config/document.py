@@ -32,6 +32,8 @@ class Document:
         file: As the operator named it; references in the body are relative to its folder.
         line: Where the manifest starts, from 1.
         lines: Line of each field, by its path.
+        text: Its own part of a file of YAML, comments too, to tell one state of it from another; it may hold
+            literal secrets. "" where it is not known.
     """
 
     type: str
@@ -40,6 +42,7 @@ class Document:
     file: Path
     line: int
     lines: Mapping[FieldPath, int] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False, compare=False)
 
     @property
     def folder(self) -> Path:

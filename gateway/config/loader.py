@@ -7,7 +7,9 @@ them; symbolic links are followed, each real file and folder once; the same type
 
 from __future__ import annotations
 
+import bisect
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from gateway.file_names import is_utf8
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 # A configuration is some hundred files; a number like this means that the wrong folder was named.
 _MAX_FILES: Final = 10_000
+# At the beginning of a line it is nothing else, also inside of a text.
+_MARKER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +121,31 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
 def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:
     try:
         text = _read_text(file)
-        read = read_json if file.suffix == ".json" else read_yaml
-        for plain in read(text):
-            document = _to_document(file, plain, problems)
+        is_json = file.suffix == ".json"
+        parts = None if is_json else _Parts(text)
+        for plain in read_json(text) if is_json else read_yaml(text):
+            document = _to_document(file, plain, "" if parts is None else parts.at(plain.line), problems)
             if document is not None:
                 yield document
     except UnreadableText as error:
         path = dotted(error.path) or "(syntax)"
         problems.append(Problem(file, error.line, path, Severity.ERROR, str(error), error.fix))
+
+
+class _Parts:
+    """A text of YAML between the marks of its documents, comments too."""
+
+    def __init__(self, text: str) -> None:
+        starts = [0, *(found.start() for found in _MARKER.finditer(text))]
+        ends = [*starts[1:], len(text)]
+        self._parts = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+        self._first_lines = [1]
+        for part in self._parts[:-1]:
+            self._first_lines.append(self._first_lines[-1] + part.count("\n"))
+
+    def at(self, line: int) -> str:
+        """The part that has this line, from 1."""
+        return self._parts[bisect.bisect_right(self._first_lines, line) - 1]
 
 
 def _read_text(file: Path) -> str:
@@ -149,7 +170,7 @@ def _read_text(file: Path) -> str:
         raise UnreadableText(line, "not UTF-8 text", "Save the file in UTF-8") from error
 
 
-def _to_document(file: Path, plain: PlainDocument, problems: list[Problem]) -> Document | None:
+def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Problem]) -> Document | None:
     body = plain.value
     if not isinstance(body, dict):
         message = "a manifest is a mapping of fields, this is not one"
@@ -165,7 +186,7 @@ def _to_document(file: Path, plain: PlainDocument, problems: list[Problem]) -> D
         problems.append(Problem(file, line, "type", Severity.ERROR, "the manifest has no type", fix))
         return None
     # A name that is not text is reported with the other fields; here it only tells manifests apart.
-    return Document(kind, UNNAMED if name is None else str(name), body, file, plain.line, plain.lines)
+    return Document(kind, UNNAMED if name is None else str(name), body, file, plain.line, plain.lines, text)
 
 
 def _without_repeats(documents: list[Document], problems: list[Problem]) -> tuple[Document, ...]:

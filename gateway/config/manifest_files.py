@@ -35,6 +35,7 @@ from gateway.config.document_text import (
     replace_document,
     replace_text,
 )
+from gateway.config.loaded_once import LoadedOnce
 from gateway.config.masking import LiteralSecret, UnknownMask
 from gateway.config.plain_data import PlainDocument, UnreadableText
 from gateway.config.problem import Problem, Severity, dotted
@@ -167,33 +168,43 @@ class Sent(Protocol):
 
 
 class ManifestFiles:
-    """The manifests of one configuration. Each method reads the disk; call them in a thread.
+    """The manifests of one configuration. Each method looks at the disk; call them in a thread.
 
     Args:
         path: The configuration, a folder or one file.
         strict: As the gateway runs.
         secrets: Where references get their values.
         sent: Who is given changes instead of the disk; None: they are written here.
+        tag_key: Of tags: with another one, tags that were given before mean nothing. None: one of its own.
     """
 
-    def __init__(self, path: Path, *, strict: bool, secrets: SecretSource, sent: Sent | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        strict: bool,
+        secrets: SecretSource,
+        sent: Sent | None = None,
+        tag_key: bytes | None = None,
+    ) -> None:
         self._path = path
+        # For questions; what is written is made of what is read from the disk then.
+        self._read = LoadedOnce(path)
         self._sent = sent
         self._strict = strict
         self._secrets = secrets
         # A tag is a hash of text that may hold a secret: keyed, so that the secret cannot be guessed from it.
-        self._key = randomness.token_bytes(32)
+        self._key = tag_key or randomness.token_bytes(32)
 
-    @property
-    def path(self) -> Path:
-        """The configuration, a folder or one file."""
-        return self._path
+    def documents(self) -> Sequence[Document]:
+        """The manifests with their secrets, for programs, in the order of the files; not to be changed."""
+        return self._read.load().documents
 
     def all(self, kind: str | None = None, name: str | None = None) -> list[Shown]:
         """The manifests, by type and name; of one type or name only, where it is given."""
         found = [
             self._shown(document)
-            for document in loader.load(self._path).documents
+            for document in self.documents()
             if kind in (None, document.type) and name in (None, document.name)
         ]
         return sorted(found, key=lambda shown: (shown.type, shown.name))
@@ -204,7 +215,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        return self._shown(_find(loader.load(self._path).documents, kind, name))
+        return self._shown(_find(self.documents(), kind, name))
 
     def empty(self, kind: str, name: str) -> Shown:
         """A manifest that is not there yet, with the tag of that state."""
@@ -216,7 +227,7 @@ class ManifestFiles:
         Raises:
             NoSuchManifest: There is none.
         """
-        document = _find(loader.load(self._path).documents, kind, name)
+        document = _find(self.documents(), kind, name)
         return self._masked_text(document)
 
     def put(
@@ -293,7 +304,7 @@ class ManifestFiles:
             name: Of the stored manifest that *content* is a change of; None: it is a new one.
             content: A whole manifest.
         """
-        loaded = loader.load(self._path)
+        loaded = self._read.load()
         stored = None if name is None else _named(loaded.documents, kind, name)
         try:
             change = self._change_to(stored, kind, content)
@@ -326,7 +337,7 @@ class ManifestFiles:
         Raises:
             Invalid: It has errors.
         """
-        loaded = loader.load(self._path)
+        loaded = self._read.load()
         stored = None if name is None else _named(loaded.documents, kind, name)
         document = self._change_to(stored, kind, content).document
         assert document is not None, "it is a change to something"  # noqa: S101 - says it to the type checker
@@ -369,8 +380,8 @@ class ManifestFiles:
             return self._apply(loaded, changes, of, keep_literals=True).config_version, sorted(names)
 
     def tag(self, document: Document | None) -> str:
-        """Of this state of a manifest, None where there is none."""
-        text = "" if document is None else repr((str(document.file), document.body))
+        """Of this state of a manifest, comments too, for they are somebody's work; None: there is none."""
+        text = "" if document is None else repr((str(document.file), document.body, document.text))
         return hashlib.blake2b(text.encode(errors="replace"), key=self._key, digest_size=12).hexdigest()
 
     def why_not_writable(self) -> str | None:
@@ -539,7 +550,7 @@ class ManifestFiles:
     def _masked_text(self, document: Document) -> str:
         body = masked_body(document)
         try:
-            text = own_text(document.file.read_text("utf-8-sig"), document)
+            text = _own_text(document)
             plain = next(read_yaml(text))
             shown = replace_document(text, replace(document, file=_AS_YAML, line=plain.line), body)
         except (OSError, UnicodeDecodeError, NotChangeable, NotReplaceable, UnreadableText):
@@ -695,6 +706,13 @@ def _changed(text: str, file: Path, change: _Change) -> str:
     if stored is None:
         return append_document(text, file, document.body)
     return replace_document(text, stored, document.body)
+
+
+def _own_text(document: Document) -> str:
+    """Its lines, as `own_text` finds them: in its own part where that is known; a file may have thousands."""
+    if not document.text:
+        return own_text(document.file.read_text("utf-8-sig"), document)
+    return own_text(document.text, replace(document, line=next(read_yaml(document.text)).line))
 
 
 def _hidden(body: Any, shown: Any) -> Iterator[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import Document, accepted
+from gateway.config.fingerprint import Fingerprint
 from gateway.config.whole_file import FILE_MODE, write_whole
-from gateway.control.fingerprint import Fingerprint
 
 KEPT_VERSIONS: Final = 50
 _KEPT_BYTES: Final = 64 * 1024 * 1024

@@ -107,8 +107,14 @@ class Guard:
             return too_many_tries(error)
         if operator is None:
             return None if scope["path"] in _WAY_IN else _who_are_you(scope)
-        put_operator(scope, operator)
+        put_operator(scope, operator, lambda: self._is_still_in(scope))
         return _check_change(scope, operator)
+
+    def _is_still_in(self, scope: Scope) -> bool:
+        try:
+            return self._find_operator(scope) is not None
+        except TooManyTries:
+            return False
 
     async def _note_use(self, scope: Scope) -> None:
         operator = find_operator(scope)

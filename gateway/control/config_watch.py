@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.config import Checked, Config, Problem, accepted
-from gateway.control import fingerprint
+from gateway.config import Checked, Config, Problem, accepted, fingerprint
+from gateway.config.fingerprint import Fingerprint
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.config_status import ConfigStatus, Rejected
-from gateway.control.fingerprint import Fingerprint
 
 # Noticed within 0.5 s and read 0.2 s later: the workers have the rest of the promised 2 s.
 _POLL_S: Final = 0.5

@@ -5,6 +5,7 @@ An operator is not a `Caller`: callers use models, operators see and change the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +14,10 @@ from starlette.types import Scope
 
 from gateway.control.sign_in.roles import Role
 
-__all__ = ["Operator", "Role", "address_in", "find_operator", "operator_of", "put_operator"]
+__all__ = ["Operator", "Role", "address_in", "find_operator", "is_still_in", "operator_of", "put_operator"]
 
 _KEY: Final = "gateway.operator"
+_STILL_KEY: Final = "gateway.operator.still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,16 @@ def address_in(scope: Scope) -> str:
     return scope["client"][0] if scope.get("client") else "unknown"
 
 
-def put_operator(scope: Scope, operator: Operator) -> None:
-    """Note who asks; done once, by the guard."""
+def put_operator(scope: Scope, operator: Operator, is_still_in: Callable[[], bool] = lambda: True) -> None:
+    """Note who asks, and how it is known whether they still may; done once, by the guard."""
     scope[_KEY] = operator
+    scope[_STILL_KEY] = is_still_in
+
+
+def is_still_in(scope: Scope) -> bool:
+    """Whether who asked may ask still: for an answer that goes on when its question was long ago."""
+    still: Callable[[], bool] = scope[_STILL_KEY]
+    return still()
 
 
 def find_operator(scope: Scope) -> Operator | None:

@@ -72,6 +72,14 @@ class DashboardKey:
         payload = base64.urlsafe_b64encode(claims)
         return (_PREFIX + payload + b"." + _sign(key, payload)).decode()
 
+    def derived(self, purpose: bytes) -> bytes:
+        """A key for another *purpose*: the same for as long as the one in the state folder is.
+
+        Raises:
+            OSError: That cannot be made or read.
+        """
+        return hmac.digest(self._current() or self._make(), purpose + b"\0", "sha256")
+
     def read(self, token: bytes) -> Claims | None:
         """What *token* says, None when it was not signed with this key."""
         payload, _, signature = token.removeprefix(_PREFIX).rpartition(b".")

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from gateway.config import Document, VirtualAccount, loader
+from gateway.config import Document, VirtualAccount
 from gateway.config.extras import JWT
 from gateway.config.manifest_files import ManifestFiles, NoSuchManifest
 from gateway.config.manifests.access_token import PersonalAccessToken
@@ -301,7 +301,7 @@ class IssuedTokens:
         return end
 
     def _callers(self) -> Iterator[tuple[Document, VirtualAccount | PersonalAccessToken]]:
-        for document in loader.load(self._files.path).documents:
+        for document in self._files.documents():
             model = _MODELS.get(document.type)
             if model is None:
                 continue

@@ -36,11 +36,16 @@ from tests.unit.control.rooms import Rooms, SpoolCounts, access_at
 
 @dataclass
 class Plane:
-    """A control plane over a folder of manifests, as `app` wires it, in the test's own event loop."""
+    """A control plane over a folder of manifests, as `app` wires it, in the test's own event loop.
+
+    Attributes:
+        rereads: The end of the version in force, such as `+1`, where secrets were read again.
+    """
 
     folder: Path
     access: Access = field(default_factory=access_at)
     port: int = 0
+    rereads: str = ""
     rooms: Rooms = field(default_factory=Rooms)
 
     def start(self) -> HttpServer:
@@ -58,7 +63,7 @@ class Plane:
                 self._local,
                 self._test,
             ),
-            config=ConfigSource(lambda: ConfigStatus(self._config().version, 0), list),
+            config=ConfigSource(lambda: ConfigStatus(self._config().version + self.rereads, 0), list),
             model_test=ModelTest(ModelCalls(self._compile, Proxies({}))),
         )
         listener = bind("127.0.0.1", 0)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from gateway.control.operator import Role
@@ -171,10 +172,69 @@ async def test_the_second_of_two_is_told(plane: Plane, page: Page) -> None:
     await page.wait("document.getElementById('notes').innerText.includes('Somebody else was first')")
     await shoot(page, "editor-conflict")
     assert "99" in file.read_text()
+    # The page goes on to look what is on disk, and leaves the choice where it is.
+    looks = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/editing')).length"
+    await page.wait(f"{looks} > {await page.run(looks)} + 1")
     await page.click("#notes button.danger")
     await verdict(page, "In force")
     assert "limit_to: 11" in file.read_text()
     assert all("412" in one for one in page.complaints)
+
+
+async def test_a_comment_that_came_meanwhile_is_not_lost(plane: Plane, page: Page) -> None:
+    """It is somebody's work as a value is: the page shows it, or says so to whoever has typed."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    file.write_text(LIMITS.replace("all of us", "as Ann asked"))
+    await page.wait("document.querySelector('#yaml textarea').value.includes('as Ann asked')")
+    await write_yaml(page, LIMITS.replace("limit_to: 10", "limit_to: 11"))
+    await verdict(page, "Valid")
+    file.write_text(LIMITS.replace("all of us", "as Ben asked"))
+    await page.click("#save")
+    await page.wait("document.getElementById('notes').innerText.includes('Somebody else was first')")
+    assert "as Ben asked" in file.read_text()
+
+
+async def test_what_is_typed_outlives_the_session(plane: Plane, page: Page) -> None:
+    """Who signs in again in another tab saves it here; another operator does not by accident."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await write_yaml(page, LIMITS.replace("limit_to: 10", "limit_to: 33"))
+    await verdict(page, "Valid")
+    accounts = plane.access.entrance.accounts
+    for token in accounts.tokens():
+        accounts.revoke_token(token.id)
+    await page.wait("document.getElementById('toasts').innerText.includes('Your session has ended')")
+    link = await page.run("document.querySelector('#toasts a').getAttribute('href')")
+    assert link.startswith("/sign-in?next=%2Fcontrols%2Frate-limits%2Fedit")
+    await shoot(page, "editor-session-ended")
+    await plane.sign_in(page, Role.VIEWER)
+    await page.click("#save")
+    await page.wait("document.getElementById('toasts').innerText.includes('older than its session')")
+    assert file.read_text() == LIMITS
+    await plane.sign_in(page)
+    await page.wait("!document.getElementById('toasts').innerText.includes('Your session has ended')")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert "limit_to: 33" in file.read_text()
+    assert [one for one in page.complaints if "401" not in one and "403" not in one] == []
+
+
+async def test_in_force_with_secrets_that_were_read_again(plane: Plane, page: Page) -> None:
+    """The version in force has a number of its own then; what is saved is in force all the same."""
+    add(plane.folder, "limits.yaml", LIMITS)
+    plane.rereads = "+1"
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await write_yaml(page, LIMITS.replace("all of us", "all"))
+    await verdict(page, "Valid")
+    await page.click("#save")
+    await verdict(page, "In force")
 
 
 async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
@@ -223,6 +283,27 @@ async def test_routing(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_a_list_of_texts_and_objects(plane: Plane, page: Page) -> None:
+    """Tokens of a caller are references, or were issued here: each has its fields, and one can be added."""
+    issued = "  - {id: t1, hash: 'sha256:" + "1" * 64 + "', created_at: '2026-11-01T00:00:00Z'}\n"
+    file = add(
+        plane.folder, "pat.yaml", f"type: virtual-account\nname: app2\ntokens:\n{issued}models: ['*']\n"
+    )
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account&name=app2")
+    await page.wait(READY)
+    assert await page.run("document.getElementById('f-tokens-0-id').value") == "t1"
+    button = "document.querySelector('#f-tokens > .stack > div:last-child > button')"
+    await page.run(f"{button}.click(), true")
+    await page.fill("#f-tokens-1", "env:APP2_TOKEN")
+    await verdict(page, "Valid")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert yaml.safe_load(file.read_text())["tokens"][1] == "env:APP2_TOKEN"
+    assert issued in file.read_text()
+    assert page.complaints == []
+
+
 async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
     """It is typed once, kept in a file, and no page has it."""
     await plane.sign_in(page)
@@ -265,6 +346,21 @@ async def test_hostile_texts_are_texts(plane: Plane, page: Page) -> None:
         await page.wait("!document.querySelector('main .skeleton')")
         assert await page.run("document.querySelector('img[src=x]') === null")
         assert await page.run("document.title !== 'hacked'")
+    assert page.complaints == []
+
+
+async def test_how_long_ago_goes_on(plane: Plane, page: Page) -> None:
+    """A page that is left open does not say *now* of what was an hour ago."""
+    add(plane.folder, "limits.yaml", LIMITS)
+    plane.accept()
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/audit")
+    times = "[...document.querySelectorAll('#rows time')]"
+    await page.wait(f"{times}.length > 0")
+    title = await page.run(f"{times}[0].title")
+    await page.run("(now => { Date.now = () => now() + 3600e3 })(Date.now)")
+    await page.wait(f"{times}.every((one) => one.textContent === '1 hour ago')")
+    assert await page.run(f"{times}[0].title") == title
     assert page.complaints == []
 
 

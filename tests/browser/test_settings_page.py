@@ -81,11 +81,12 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
 async def test_on_a_phone(plane: Plane, page: Page) -> None:
     """Nothing but the ledger's own table is wider than the screen."""
     await plane.sign_in(page)
+    await page.look(width=390, height=1400)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await choose(page, "#preset", "elastic")
     for scheme in ("light", "dark"):
         await page.look(width=390, height=1400, scheme=scheme)
-        await page.open(plane.origin + PAGE)
-        await page.wait("!document.getElementById('loaded').hidden")
-        await choose(page, "#preset", "elastic")
         await shoot(page, f"phone-{scheme}")
         assert await page.run("document.documentElement.scrollWidth") == 390
 
@@ -168,6 +169,65 @@ async def test_all_of_a_manifest_comes_back_as_it_was_saved(plane: Plane, page: 
     await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
     assert yaml.safe_load(manifest.read_text()) == yaml.safe_load(before)
     assert page.complaints == []
+
+
+FILTERS = """\
+type: gateway-otel-config
+name: elastic
+otel_traces_exporter_config:
+  type: http
+  endpoint: http://127.0.0.1:1/v1/traces
+  when:
+    - {key: gateway.metadata.place, value: ["Paris, France", " spaced "]}
+    - {key: gateway.team, value: [a, b]}
+    - {key: gateway.team, value: [b, c]}
+"""
+
+
+async def test_filters_that_nobody_touched_stay(plane: Plane, page: Page) -> None:
+    """With commas and blanks in their texts, and two of one attribute: else other spans are sent."""
+    await plane.sign_in(page)
+    manifest = plane.folder / "otel.yaml"
+    manifest.write_text(FILTERS)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:2/v1/traces")
+    await page.run("for (const one of document.querySelectorAll('details.more')) one.open = true")
+    await page.fill("#filters .pair:nth-child(3) input:nth-child(2)", "b, d")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+    before = yaml.safe_load(FILTERS)["otel_traces_exporter_config"]["when"]
+    saved = yaml.safe_load(manifest.read_text())["otel_traces_exporter_config"]["when"]
+    assert saved[:2] == before[:2]
+    assert (saved[2]["key"], saved[2]["value"]) == ("gateway.team", ["b", "d"])
+
+
+async def test_what_is_typed_is_not_left_by_accident(plane: Plane, page: Page) -> None:
+    """By another destination, or because the session has ended."""
+    await plane.sign_in(page)
+    (plane.folder / "otel.yaml").write_text(FILTERS)
+    await page.open(plane.origin + PAGE)
+    await page.wait("document.querySelectorAll('#destination option').length === 2")
+    typed = "http://127.0.0.1:2/v1/traces"
+    await page.fill("#traces-endpoint", typed)
+    new = await page.run("document.getElementById('destination').options[1].value")
+    await choose(page, "#destination", new)
+    await page.click("dialog[open] button:not(.main)")
+    assert await page.run("document.getElementById('destination').value") == "elastic"
+    assert await page.run("document.getElementById('traces-endpoint').value") == typed
+    accounts = plane.access.entrance.accounts
+    for token in accounts.tokens():
+        accounts.revoke_token(token.id)
+    await page.click("#save")
+    await page.wait("document.getElementById('toasts').innerText.includes('Your session has ended')")
+    assert await page.text("#result") == ""
+    await plane.sign_in(page)
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:3/v1/traces")
+    await choose(page, "#destination", new)
+    await page.click("dialog[open] button.main")
+    await page.wait("document.getElementById('traces-endpoint').value === ''")
 
 
 async def test_two_who_edit(plane: Plane, page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -79,7 +80,9 @@ def row_of(number: int, **fields: Any) -> Any:
     )
 
 
-def traced_call(number: int, says: str) -> CallSpans:
+def traced_call(
+    number: int, says: str, *, method: str = "POST", path: str = "/v1/chat/completions"
+) -> CallSpans:
     """A failed over call, with all that is on its spans; *says* stands wherever callers write."""
     row = row_of(
         number, is_error=True, status_code=502, error_type="upstream_timeout", caller=says, model="vm/chat"
@@ -109,8 +112,8 @@ def traced_call(number: int, says: str) -> CallSpans:
         0,
         500,
         AttributeKey("http.response.status_code").integer(502),
-        text("url.path", "/v1/chat/completions"),
-        text("http.request.method", "POST"),
+        text("url.path", path),
+        text("http.request.method", method),
         text("gateway.caller", says),
         text("gateway.model.asked", "vm/chat"),
         text("gateway.routing.route", "vm/chat"),
@@ -121,7 +124,12 @@ def traced_call(number: int, says: str) -> CallSpans:
         text("gateway.metadata.env", says),
         span_status(StatusCode.ERROR, says),
     )
-    said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"it's {says}"}]}])
+    said = json.dumps(
+        [
+            {"role": role, "parts": [{"type": "text", "content": content}]}
+            for role, content in (("system", "be kind"), ("user", f"it's {says}"))
+        ]
+    )
     answered = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "partly answered"}]}])
     tries = [
         span(
@@ -290,6 +298,22 @@ async def test_search_and_live_tail(traffic: Traffic, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_who_cannot_follow_is_told(traffic: Traffic, page: Page) -> None:
+    """Not that new calls appear, while none do: too many follow already, or the session has ended."""
+    traffic.store(make_call(row_of(1)))
+    traffic.tails[0]._max_followers = 0
+    await page.open(f"{traffic.origin}/traces")
+    await page.wait("document.querySelectorAll('#calls tbody tr').length === 1")
+    await page.click("#live")
+    await page.wait("document.getElementById('trouble').innerText.includes('0 pages follow already')")
+    assert await page.run("document.getElementById('live').getAttribute('aria-pressed')") == "false"
+    assert await page.text("#told") == ""
+    for token in traffic.access.entrance.accounts.tokens():
+        traffic.access.entrance.accounts.revoke_token(token.id)
+    await page.click("#live")
+    await page.wait("location.pathname === '/sign-in'")
+
+
 async def test_a_trace_says_what_happened(traffic: Traffic, page: Page) -> None:
     """Steps, the decision in words, what was said, every attribute; no secret in the command."""
     call = traced_call(7, "app1")
@@ -302,6 +326,8 @@ async def test_a_trace_says_what_happened(traffic: Traffic, page: Page) -> None:
     assert "c/slow was passed over: it was failing" in decided
     assert "Attempt 1 asked a/one and failed after 100 ms: upstream_timeout" in decided
     assert "Attempt 2 asked b/two" in decided
+    # As long as the caller waited for it: the first attempt counts.
+    assert "First token\t130 ms" in (await page.text(".facts")).replace("\n", "\t")
     words = await page.text(".waterfall-words")
     assert words.startswith("The slowest step is chat one (b/two, attempt 2): 385 ms, ")
     assert "Between the 2 attempts the gateway waited: 5 ms" in words
@@ -323,6 +349,79 @@ async def test_a_trace_says_what_happened(traffic: Traffic, page: Page) -> None:
     await page.open(f"{traffic.origin}/traces/{'0' * 32}")
     await page.wait("document.body.innerText.includes('This trace is not here')")
     assert [one for one in page.complaints if "404" not in one] == []
+
+
+CHAT = {"messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "it's app1"}]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sends"),
+    [
+        ("POST", "/v1/chat/completions", CHAT),
+        (
+            "POST",
+            "/api/llm/v1/messages",
+            {"max_tokens": 1024, "system": "be kind", "messages": CHAT["messages"][1:]},
+        ),
+        ("POST", "/v1/responses", {"input": CHAT["messages"]}),
+        ("POST", "/v1/completions", {"prompt": "be kind\nit's app1"}),
+        ("POST", "/v1/embeddings", {"input": "be kind\nit's app1"}),
+        ("POST", "/v1/audio/transcriptions", "@body.json"),
+        ("DELETE", "/v1/responses/resp_1", "DELETE"),
+    ],
+    ids=["chat", "messages", "responses", "completions", "embeddings", "another", "delete"],
+)
+async def test_the_command_asks_what_the_endpoint_takes(
+    traffic: Traffic, page: Page, method: str, path: str, sends: dict[str, Any] | str
+) -> None:
+    """Run as it is, with a token, it is answered as the call was."""
+    call = traced_call(8, "app1", method=method, path=path)
+    traffic.store(call)
+    await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
+    await page.wait("document.querySelector('.code-block pre') !== null")
+    _curl, url, *rest = shlex.split((await page.text(".code-block pre")).replace("\\\n", ""))
+    assert url == f"http://127.0.0.1:8787{path}"
+    if isinstance(sends, dict):
+        assert json.loads(rest[-1]) == {"model": "vm/chat", **sends}
+    else:
+        assert sends in rest
+        assert "messages" not in " ".join(rest)
+
+
+async def test_letters_that_turn_the_direction_turn_only_their_own(traffic: Traffic, page: Page) -> None:
+    """U+202E in a prompt or a name makes no other command of what is copied, and no other words around it."""
+    call = traced_call(8, "a\u202eb")
+    traffic.store(call)
+    await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
+    await page.wait("document.querySelector('.decision code') !== null")
+    isolated = "getComputedStyle(document.querySelector('.decision code')).unicodeBidi"
+    assert await page.run(isolated) == "isolate"
+    command = await page.text(".code-block pre")
+    assert "\u202e" not in command
+    assert (
+        json.loads(shlex.split(command.replace("\\\n", ""))[-1])["messages"][1]["content"] == "it's a\u202eb"
+    )
+
+
+async def test_a_refusal_is_said_in_words(traffic: Traffic, page: Page) -> None:
+    """Its spans have the status alone; why no model was asked stands with the call."""
+    row = row_of(9, model="vm/none", is_error=True, status_code=404, error_type="model_not_found", attempts=0)
+    head = span_head(
+        trace_id=row.trace_id,
+        span_id=row.span_id,
+        parent_span_id=b"",
+        trace_state="",
+        flags=0x101,
+        named=span_name("POST /v1/chat/completions", SpanKind.SERVER),
+        start_ns=row.start_ns,
+        end_ns=row.end_ns,
+    )
+    span = head + AttributeKey("gateway.model.asked").text("vm/none")
+    traffic.store(CallSpans(1, row, [SpanSegments(span, b"")]))
+    await page.open(f"{traffic.origin}/traces/{row.trace_id.hex()}")
+    await page.wait("document.querySelector('.decision') !== null")
+    assert "No model was asked: no model has that name." in await page.text(".decision")
+    assert "model_not_found" in await page.text(".facts")
 
 
 async def test_hostile_text_is_text(traffic: Traffic, page: Page) -> None:

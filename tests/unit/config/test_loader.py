@@ -60,6 +60,21 @@ def test_manifests_of_a_folder_in_order(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.yml", "b.yaml", "c/a.yaml", "d.json"]
 
 
+def test_each_manifest_has_its_own_text(tmp_path: Path) -> None:
+    """With its comments, and nothing of the others in the file; a text in it may have dashes."""
+    texts = [
+        "# of a\ntype: t\nname: a\n# still a\n",
+        "---\n# of b\ntype: t\nname: b\nnote: |\n  ---\n  more\n...\n",
+        "--- {type: t, name: c}  # of c\n",
+        "---\n# nothing\n",
+        "---\ntype: t\nname: d\n",
+    ]
+    write(tmp_path, "m.yaml", "".join(texts))
+    del texts[3]
+    assert [document.text for document in load(tmp_path).documents] == texts
+    assert [document.text for document in load(write(tmp_path, "d.json", '{"type": "t"}')).documents] == [""]
+
+
 def test_a_file_is_read_whatever_its_name(tmp_path: Path) -> None:
     """Named by the operator, it is what they mean."""
     assert names(write(tmp_path, "manifests.conf")) == ["n"]

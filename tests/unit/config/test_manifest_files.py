@@ -149,6 +149,36 @@ def test_the_second_of_two_is_told(files: ManifestFiles) -> None:
         files.put(KIND, "limits", rule(2, "limits"), files.tag(None))
 
 
+def test_programs_see_secrets(files: ManifestFiles) -> None:
+    """Pages see masks."""
+    [caller] = [one for one in files.documents() if one.type == "virtual-account"]
+    assert caller.body["tokens"] != ["***"]
+    assert files.find(caller.type, caller.name).body["tokens"] == ["***"]
+
+
+def test_comments_are_told_of_too(files: ManifestFiles, folder: Path) -> None:
+    """Whoever saves over a comment that came meanwhile would take it away without a word."""
+    read = files.find(KIND, "limits").tag
+    others = [shown.tag for shown in files.all() if shown.type != KIND]
+    text = files.text(KIND, "limits")
+    files.put(KIND, "limits", text.replace("# the first", "# the first, as Ann asked"), read)
+    with pytest.raises(ChangedMeanwhile):
+        files.put(KIND, "limits", text.replace("limit_to: 10", "limit_to: 11"), read)
+    assert "as Ann asked" in (folder / "m.yaml").read_text()
+    assert [shown.tag for shown in files.all() if shown.type != KIND] == others
+
+
+def test_tags_stay_what_they_are_with_the_same_key(folder: Path) -> None:
+    """A page that is open over a restart is not told of a change that nobody made."""
+
+    def tag(key: bytes | None) -> str:
+        files = ManifestFiles(folder, strict=False, secrets=SecretSource({}, None), tag_key=key)
+        return files.find(KIND, "limits").tag
+
+    assert tag(b"k" * 32) == tag(b"k" * 32)
+    assert len({tag(b"k" * 32), tag(b"l" * 32), tag(None), tag(None)}) == 4
+
+
 def test_writers_take_turns(files: ManifestFiles, folder: Path) -> None:
     """Nothing that one of them wrote is lost."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.fingerprint import of_files
 from gateway.control.accepted_files import KEPT_VERSIONS, AcceptedFiles
-from gateway.control.fingerprint import of_files
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from gateway.control.operator import Operator, Role, find_operator, operator_of, put_operator
+from gateway.control.operator import Operator, Role, find_operator, is_still_in, operator_of, put_operator
 
 
 def test_the_guard_notes_who_asks() -> None:
@@ -17,6 +17,9 @@ def test_the_guard_notes_who_asks() -> None:
     ada = Operator("ada", Role.VIEWER, "csrf")
     put_operator(scope, ada)
     assert operator_of(Request(scope)) is ada
+    assert is_still_in(scope)
+    put_operator(scope, ada, lambda: False)
+    assert not is_still_in(scope)
 
 
 def test_a_viewer_is_no_admin() -> None:

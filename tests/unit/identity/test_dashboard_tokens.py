@@ -51,6 +51,14 @@ def test_it_says_who_and_which_role(tmp_path: Path) -> None:
     assert key.read(token.encode()) == Claims("ada", False, NOW_S + LIFE_S)
 
 
+def test_keys_for_other_purposes(tmp_path: Path) -> None:
+    """The same after a restart, another for another purpose, and none that signs a token."""
+    derived = DashboardKey(tmp_path).derived(b"tags")
+    assert derived == DashboardKey(tmp_path).derived(b"tags")
+    assert len({derived, DashboardKey(tmp_path).derived(b"more"), (tmp_path / FILE_NAME).read_bytes()}) == 3
+    assert find(tokens(tmp_path), mint(tmp_path)) is ADA
+
+
 def test_an_expired_one_is_refused(tmp_path: Path) -> None:
     """From the moment on that it says."""
     token = mint(tmp_path)

@@ -1,8 +1,9 @@
 // Who changed what, the newest first. Filters are in the address, so that what is found can be shared.
 
+import { ago } from "./ago.js";
 import { get } from "./api.js";
 import { at, badge, busy, debounce, empty, make } from "./dom.js";
-import { number, since, time } from "./format.js";
+import { number } from "./format.js";
 import { toastError } from "./toast.js";
 
 const FILTERS = ["action", "type", "name"];
@@ -34,7 +35,7 @@ function line(entry) {
   const more = details(entry);
   // Who was not let in is no operator: the name is whose password was tried.
   const times = entry.count > 1 ? make("span", { className: "badge", textContent: `${number(entry.count)} times` }) : null;
-  return make("tr", {}, make("td", { className: "nowrap", title: time(entry.at), textContent: since(entry.at) }), make("td", {}, make("div", { className: "badges" }, badge(kind, entry.action), times)),
+  return make("tr", {}, make("td", { className: "nowrap" }, ago(entry.at)), make("td", {}, make("div", { className: "badges" }, badge(kind, entry.action), times)),
     make("td", { className: "anywhere" }, make("strong", { textContent: entry.name || "" }), entry.type ? make("span", { className: "soft", textContent: ` ${entry.type}` }) : counts || (entry.action === "config.accepted" ? "all manifests, as found" : ""),
       more.length ? make("details", { className: "more" }, make("summary", { textContent: entry.paths?.length ? `${entry.paths.length} ${entry.paths.length === 1 ? "field" : "fields"}` : "Details" }), make("div", { className: "stack-s" }, ...more)) : null),
     make("td", { className: "anywhere", textContent: by(entry.by) }),

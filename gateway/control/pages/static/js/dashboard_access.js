@@ -1,9 +1,9 @@
 // Users of the dashboard, tokens of the admin API, and one's own password.
 
+import { ago } from "./ago.js";
 import { ask, get } from "./api.js";
 import { confirmed } from "./dialog.js";
 import { at, badge, busy, empty, make } from "./dom.js";
-import { since, time } from "./format.js";
 import { toast, toastError } from "./toast.js";
 
 const me = at("access").dataset.name;
@@ -15,7 +15,7 @@ function table(label, heads, rows) {
       make("tbody", {}, rows)));
 }
 
-const when = (value) => make("td", { textContent: since(value), title: time(value), className: "nowrap" });
+const when = (value) => make("td", { className: "nowrap" }, ago(value));
 
 function action(text, label, act, kind = "") {
   const button = make("button", { type: "button", className: `small ${kind}`, textContent: text, "aria-label": label });

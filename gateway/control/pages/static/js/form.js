@@ -63,7 +63,7 @@ export class Form {
     path.forEach((step, index) => {
       const plain = this.schema.kind(schema) === "variants" ? this.variantOf(schema, path.slice(0, index))?.schema : this.schema.plain(schema);
       if (typeof step === "number") {
-        schema = plain?.items || {};
+        schema = this.schema.taken(plain?.items || {}, this.get(path.slice(0, index + 1)));
       } else {
         isRequired = Boolean(plain?.required?.includes(step));
         schema = plain?.properties?.[step] || plain?.additionalProperties || {};
@@ -301,6 +301,17 @@ export class Form {
     return this.group(name, plain, path, [nothing, ...boxes, make("div", {}, add)]);
   }
 
+  /** What one entry of a list holds, and a place for what is wrong with it. */
+  inside(name, items, path, item) {
+    const schema = this.schema.taken(items, item);
+    const plain = this.schema.plain(schema);
+    switch (this.schema.kind(schema)) {
+      case "variants": return [this.error(path), this.variants("item", schema, plain, path)];
+      case "object": return [this.error(path), ...this.fields(schema, path)];
+      default: return [this.line(plain.title || name, this.input(schema, plain, path), plain, path)];
+    }
+  }
+
   item(name, plain, path, index, items) {
     const item = items[index];
     const title = (item && typeof item === "object" && (item.id || item.name || item.target || item.subject)) || `${labelOf(name)} ${index + 1}`;
@@ -314,8 +325,7 @@ export class Form {
       this.restructure(path.slice(0, -1), now.length || this.isRequired(path.slice(0, -1)) ? now : undefined);
     };
     const tool = (symbol, label, action, isOff = false) => make("button", { type: "button", className: "quiet icon-only small", "aria-label": `${label}: ${title}`, title: label, disabled: isOff, onclick: action }, icon(symbol, "small"));
-    const inner = this.schema.kind(plain.items) === "variants" ? [this.variants("item", plain.items, this.schema.plain(plain.items), path)] : this.fields(plain.items, path);
-    const box = this.details(path.join("."), make("strong", { textContent: String(title) }), [this.error(path), ...inner], items.length <= 3);
+    const box = this.details(path.join("."), make("strong", { textContent: String(title) }), this.inside(name, plain.items, path, item), items.length <= 3);
     return make("div", { className: "item" }, box, make("div", { className: "item-tools" },
       tool("arrow-up", "Move up", () => move(index - 1), index === 0), tool("arrow-down", "Move down", () => move(index + 1), index === items.length - 1), tool("trash", "Remove", remove)));
   }

@@ -6,7 +6,8 @@ const dayTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSt
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const NOTHING = "–";
-const STEPS = [["year", 31536e6], ["month", 2592e6], ["day", 864e5], ["hour", 36e5], ["minute", 6e4], ["second", 1e3]];
+// Each unit, its length, and how many of it are said as one of the next.
+const STEPS = [["second", 1e3, 60], ["minute", 6e4, 60], ["hour", 36e5, 24], ["day", 864e5, 30], ["month", 2592e6, 12], ["year", 31536e6, Infinity]];
 
 const isMissing = (value) => value === null || value === undefined || Number.isNaN(value);
 
@@ -20,10 +21,13 @@ export const percent = (ratio, digits = 1) => (isMissing(ratio) ? NOTHING
 export function duration(ms) {
   if (isMissing(ms)) return NOTHING;
   if (ms < 10) return `${Number(ms.toPrecision(2))} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60000) return `${Number((ms / 1000).toPrecision(3))} s`;
-  if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.round((ms % 60000) / 1000)} s`;
-  return `${Math.floor(ms / 3600000)} h ${Math.round((ms % 3600000) / 60000)} min`;
+  // What is rounded up to the next unit is said in it: nothing takes 1 min 60 s.
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59950) return `${Number((ms / 1000).toPrecision(3))} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const minute = Math.round(ms / 60000);
+  return `${Math.floor(minute / 60)} h ${minute % 60} min`;
 }
 
 /** US dollars, with as many digits as a small sum needs. */
@@ -65,6 +69,6 @@ export function axisTimes(times, step) {
 export function since(value, now = Date.now()) {
   if (!value) return NOTHING;
   const passed = date(value).getTime() - now;
-  for (const [unit, ms] of STEPS) if (Math.abs(passed) >= ms) return ago.format(Math.round(passed / ms), unit);
-  return ago.format(0, "second");
+  const [unit, ms] = STEPS.find(([, length, most]) => Math.abs(Math.round(passed / length)) < most);
+  return ago.format(Math.round(passed / ms), unit);
 }

@@ -1,9 +1,10 @@
 // The configurations that were in force, what differs between two of them, and going back.
 
+import { ago } from "./ago.js";
 import { ask, get } from "./api.js";
 import { at, badge, busy, empty, make, note } from "./dom.js";
 import { confirmed } from "./dialog.js";
-import { since, time } from "./format.js";
+import { time } from "./format.js";
 import { toast, toastError } from "./toast.js";
 
 const page = at("history");
@@ -27,7 +28,7 @@ function line(one) {
     onclick: (event) => { event.preventDefault(); choose(one.version); } });
   return make("tr", { "aria-selected": String(one.version === query().get("version")) },
     make("th", { scope: "row" }, link, " ", one.is_in_force ? badge("good dot", "in force") : null),
-    make("td", { className: "nowrap", title: time(one.at), textContent: since(one.at) }), make("td", { className: "anywhere", textContent: by(one) }), make("td", { textContent: what(one) }));
+    make("td", { className: "nowrap" }, ago(one.at)), make("td", { className: "anywhere", textContent: by(one) }), make("td", { textContent: what(one) }));
 }
 
 function choose(version, against = "") {
@@ -121,7 +122,7 @@ function replicaLine(one, inForce) {
     make("td", {}, make("span", { className: "mono", textContent: one.config_version }), " ",
       one.config_set ? make("span", { className: "soft", textContent: `set ${one.config_set} ` }) : null,
       last ? make("span", { title: last.message }, badge("bad", "refuses the last change")) : one.config_version.split("+")[0] === inForce ? null : badge("warn", "another")),
-    make("td", { className: "nowrap", title: time(one.in_force_since), textContent: since(one.in_force_since) }),
+    make("td", { className: "nowrap" }, ago(one.in_force_since)),
     make("td", { className: "number", textContent: String(one.workers) }),
     make("td", { className: "mono", textContent: one.gateway_version }));
 }

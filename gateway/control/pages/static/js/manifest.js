@@ -1,7 +1,8 @@
 // One manifest as a form and as YAML, side by side. Either is changed, the other follows, and both are checked by the
 // server as one types. What is saved is what the YAML says; who was first to change it is told to who is second.
 
-import { ask, get } from "./api.js";
+import { ago } from "./ago.js";
+import { ask, get, keepTyped } from "./api.js";
 import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { Form } from "./form.js";
@@ -92,11 +93,12 @@ function show(found, isOfText) {
   at("verdict").textContent = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : warnings ? `Valid, ${warnings} ${warnings === 1 ? "warning" : "warnings"}` : "Valid";
 }
 
-function who(changed) {
-  if (!changed) return "";
+function byWhom(changed) {
   const by = changed.by?.operator || changed.by?.address || changed.by?.owner || "somebody";
-  return `${WHO[changed.action] || changed.action} by ${by} ${since(changed.at)}`;
+  return `${WHO[changed.action] || changed.action} by ${by}`;
 }
+
+const who = (changed) => `${byWhom(changed)} ${since(changed.at)}`;
 
 function take(one) {
   state.name = one.name;
@@ -104,7 +106,7 @@ function take(one) {
   state.saved = one.yaml;
   yaml.text = one.yaml;
   at("file").textContent = one.file ? `${one.file}:${one.line}` : "";
-  at("changed").textContent = who(one.changed);
+  at("changed").replaceChildren(...(one.changed ? [`${byWhom(one.changed)} `, ago(one.changed.at)] : []));
   at("delete").hidden = isReadOnly;
   at("notes").replaceChildren();
   state.isStale = false;
@@ -160,8 +162,10 @@ async function inForce(version) {
   at("verdict").textContent = "Going into force ...";
   while (Date.now() < until) {
     const config = await get("/api/config");
-    const workers = config.workers.filter((one) => one.version === version).length;
-    if (config.version === version && workers === config.workers.length) {
+    // What is in force may be this one with secrets that were read again since.
+    const has = (one) => one.version.split("+")[0] === version;
+    const workers = config.workers.filter(has).length;
+    if (has(config) && workers === config.workers.length) {
       at("verdict").className = "good-text";
       at("verdict").textContent = workers ? `In force on ${workers} ${workers === 1 ? "worker" : "workers"}` : "In force";
       return;
@@ -173,6 +177,8 @@ async function inForce(version) {
 }
 
 function conflict(error) {
+  // It is told here, with more to choose from than when it is only seen.
+  state.isStale = true;
   const { now, changed } = error.details || {};
   const buttons = make("div", { className: "row" },
     make("button", { type: "button", textContent: "Load theirs", onclick: () => (now ? load() : location.assign(data.back)) }),
@@ -190,7 +196,7 @@ async function look() {
   at("others").replaceChildren(...(found.others.length ? [icon("users", "small"), `${found.others.join(", ")} ${found.others.length === 1 ? "has" : "have"} it open too`] : []));
   if (!state.name || state.isStale || found.etag === state.etag) return;
   state.isStale = true;
-  if (found.etag && !isChanged() && !pending) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
+  if (found.etag && !isChanged() && !pending?.manifest) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
   at("notes").replaceChildren(note("warn", found.etag ? "It was changed meanwhile" : "It was deleted meanwhile", `${found.changed ? `It was ${who(found.changed)}. ` : ""}What you typed is still here.`),
     make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
 }
@@ -291,5 +297,5 @@ at("delete").addEventListener("click", remove);
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); if (!at("save").disabled) at("save").click(); }
 });
-addEventListener("beforeunload", (event) => { if (state.isTouched && (isChanged() || pending?.manifest) && !isReadOnly) event.preventDefault(); });
+keepTyped(() => state.isTouched && (isChanged() || pending?.manifest) && !isReadOnly);
 start().catch(toastError);

@@ -1,7 +1,8 @@
 // The settings page of a telemetry destination: form <-> manifest, test, and the ledger as it changes.
 
-import { ask, get } from "./api.js";
+import { ask, get, keepTyped } from "./api.js";
 import { sparkline } from "./chart.js";
+import { confirmed } from "./dialog.js";
 import { all, at, badge, busy, make, note } from "./dom.js";
 import { compact, number, since, time, timeOfDay } from "./format.js";
 
@@ -77,6 +78,15 @@ function showPairs(list, pairs) {
   for (const [name, value] of Object.entries(pairs || {})) addPair(list, name, String(value));
 }
 
+const textOf = (filter) => (filter.value || []).join(", ");
+
+/** The filters as they are now. One that nobody touched stays what it was: a text in it may have commas of its own. */
+function readFilters(stored) {
+  return [...at("filters").children].map((pair) => [...pair.querySelectorAll("input")].map((input) => input.value)).filter(([key]) => key.trim())
+    .map(([key, text]) => stored.find((one) => one.key === key && textOf(one) === text)
+      ?? { field: "spanAttributes", key: key.trim(), operator: "IN", value: text.split(",").map((one) => one.trim()).filter(Boolean) });
+}
+
 function readPairs(list) {
   const pairs = {};
   for (const pair of list.children) {
@@ -108,7 +118,8 @@ function fillForm() {
   at("sampling-errors").checked = Boolean(sampling.keep_errors);
   at("sampling-parent").checked = sampling.parent_based !== false;
   at("exclude").checked = Boolean(traces.exclude_request_data);
-  showPairs(at("filters"), Object.fromEntries((traces.when || []).map((one) => [one.key, (one.value || []).join(", ")])));
+  at("filters").replaceChildren();
+  for (const filter of traces.when || []) addPair(at("filters"), filter.key, textOf(filter));
   at("metrics-delta").checked = Boolean((page.manifest[EXPORTERS.metrics] || {}).export_delta_metrics);
   page.isDirty = false;
   fitForm();
@@ -158,10 +169,7 @@ function readTraces() {
   else sampling.parent_based = false;
   setOrDelete(traces, "sampling", sampling);
   setOrDelete(traces, "exclude_request_data", at("exclude").checked);
-  const filters = Object.entries(readPairs(at("filters"))).map(([key, text]) => ({
-    field: "spanAttributes", key, operator: "IN", value: text.split(",").map((one) => one.trim()).filter(Boolean),
-  }));
-  setOrDelete(traces, "when", filters);
+  setOrDelete(traces, "when", readFilters(traces.when || []));
   return traces;
 }
 
@@ -238,7 +246,7 @@ function markFields(problems) {
 }
 
 function tellFailure(error) {
-  if (error.status === 401) return;
+  if (error.status === 401) { report(); return; }
   const problems = error.problems || [];
   markFields(problems);
   const isOther = error.status === 412;
@@ -420,9 +428,15 @@ at("test").addEventListener("click", () => run(at("test"), test));
 at("preset").addEventListener("change", (event) => usePreset(event.target.value));
 at("metrics-copy").addEventListener("click", copyFromTraces);
 for (const button of all("[data-add]")) button.addEventListener("click", () => addPair(at(button.dataset.add)).querySelector("input").focus());
-at("destination").addEventListener("change", (event) => {
+at("destination").addEventListener("change", async (event) => {
+  const chosen = event.target.value;
+  if (page.isDirty && !await confirmed({ title: "Leave what you typed?", text: "It is not saved, and is gone when another destination is shown.", action: "Leave it" })) {
+    event.target.value = page.isNew ? NEW : page.manifest.name || "default";
+    return;
+  }
   report();
-  show(event.target.value);
-  load(event.target.value).then(() => { page.isStored = !page.isNew; }, tellFailure);
+  show(chosen);
+  load(chosen).then(() => { page.isStored = !page.isNew; }, tellFailure);
 });
+keepTyped(() => page.isDirty && !isViewer);
 begin();

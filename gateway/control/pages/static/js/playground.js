@@ -118,7 +118,7 @@ class Pane {
       if (this.state.text) this.said.push({ role: "user", content: prompt }, { role: "assistant", content: this.state.text });
     } catch (error) {
       if (error.name === "AbortError") this.turns.append(note("", "Stopped"));
-      else this.turns.append(note("bad", "It failed", error.message));
+      else this.turns.append(note("bad", this.state.status >= 400 ? `It failed (${this.state.status})` : "It failed", error.message));
     }
     this.state.took = performance.now() - this.state.begun;
     this.box.removeAttribute("aria-busy");
@@ -152,7 +152,7 @@ class Pane {
     }
     if (kind === "trouble") throw new Error(found.message);
     const told = kind === "answer" ? this.whole(found.body) : found;
-    if (told.error) throw new Error(`${told.error.message || "The call failed."}${this.state.status >= 400 ? ` (${this.state.status})` : ""}`);
+    if (told.error) throw new Error(told.error.message || "The call failed.");
     if (told.usage) this.state.usage = told.usage;
     const choice = told.choices?.[0];
     this.add(textOf(choice?.delta?.reasoning_content ?? choice?.message?.reasoning_content), "thought");

@@ -28,16 +28,19 @@ export function range(fallback) {
   return { since: new Date(Date.now() - count * UNITS[unit]).toISOString(), until: null, isLive: true, name };
 }
 
+// An address may have been cut or mistyped on its way here; what is wrong with it the server says.
+const isTime = (value) => !Number.isNaN(new Date(value).getTime());
 const local = (value) => { const at = new Date(value); return new Date(at - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 19); };
 
 /** Follow the buttons, the form and the browser's own back and forward. */
 export function watchRange(fallback, onChange) {
   const show = () => {
     const found = range(fallback);
+    const [since, until] = [found.since, found.until].map((value) => (value && isTime(value) ? value : null));
     for (const button of all("#ranges [data-range]")) button.setAttribute("aria-pressed", String(button.dataset.range === found.name));
-    at("range-text").textContent = found.isLive ? "Other times" : `${found.since ? time(found.since) : "the beginning"} to ${found.until ? time(found.until) : "now"}`;
-    at("range-since").value = found.since ? local(found.since) : local(Date.now() - UNITS.h);
-    at("range-until").value = local(found.until ?? Date.now());
+    at("range-text").textContent = found.isLive || !(since || until) ? "Other times" : `${since ? time(since) : "the beginning"} to ${until ? time(until) : "now"}`;
+    at("range-since").value = local(since ?? Date.now() - UNITS.h);
+    at("range-until").value = local(until ?? Date.now());
   };
   const change = (changes) => { setParameters(changes); show(); onChange(); };
   for (const button of all("#ranges [data-range]")) button.addEventListener("click", () => change({ range: button.dataset.range, since: null, until: null }));

@@ -51,6 +51,14 @@ export class Schema {
     return "data";
   }
 
+  /** What *value* is of a schema that takes a text or an object, which nothing but their kind tells apart. */
+  taken(schema, value) {
+    const choices = this.plain(schema).oneOf;
+    if (!choices || this.plain(schema).discriminator) return schema;
+    const isObject = value !== null && typeof value === "object";
+    return choices.find((one) => (this.plain(one).type === "object") === isObject) ?? choices[0];
+  }
+
   /** The forms that a field may have, by what tells them apart. */
   variants(schema) {
     const plain = this.plain(schema);
@@ -71,7 +79,7 @@ export class Schema {
       case "variants": return this.fresh(this.variants(schema)[0].schema);
       case "object": return Object.fromEntries(Object.entries(plain.properties)
         .filter(([name]) => plain.required?.includes(name)).map(([name, field]) => [name, this.fresh(field)]));
-      case "data": return {};
+      case "data": return plain.oneOf ? this.fresh(plain.oneOf[0]) : {};
       default: return "";
     }
   }

@@ -1,4 +1,4 @@
-// Short words at the edge of the window: toast("good", "Saved").
+// Short words at the edge of the window: toast("good", "Saved"). A line may be an element.
 
 import { icon, make } from "./dom.js";
 
@@ -8,10 +8,11 @@ const ICONS = { good: "check", bad: "alert", warn: "alert" };
 export function toast(kind, title, line = "") {
   const close = make("button", { type: "button", className: "quiet icon-only small", "aria-label": "Close" }, icon("close", "small"));
   const box = make("div", { className: `toast ${kind}` }, icon(ICONS[kind] || "info"),
-    make("div", {}, make("strong", { textContent: title }), line && make("p", { className: "help", textContent: line })), close);
+    make("div", {}, make("strong", { textContent: title }), line && make("p", { className: "help" }, line)), close);
   close.addEventListener("click", () => box.remove());
   document.getElementById("toasts").append(box);
   if (kind !== "bad") setTimeout(() => box.remove(), STAYS_MS);
+  return box;
 }
 
 /** An error of `ask` (or any other) as a toast. */

@@ -1,9 +1,9 @@
 // Tokens of callers: made, shown once, rotated, revoked.
 
+import { ago } from "./ago.js";
 import { ask, get } from "./api.js";
 import { confirmed } from "./dialog.js";
 import { at, badge, busy, empty, make } from "./dom.js";
-import { since, time } from "./format.js";
 import { toast, toastError } from "./toast.js";
 
 const isAdmin = at("tokens-page").dataset.admin === "true";
@@ -42,7 +42,7 @@ async function revoke(token) {
 }
 
 function when(value, otherwise) {
-  return make("td", { className: "nowrap", textContent: value ? since(value) : otherwise, title: value ? time(value) : "" });
+  return make("td", { className: "nowrap" }, ago(value, otherwise));
 }
 
 function row(token) {

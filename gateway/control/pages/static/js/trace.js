@@ -9,6 +9,7 @@ import { toast } from "./toast.js";
 
 const page = at("trace");
 const NS = 1e6;
+const FIRST = "gen_ai.response.time_to_first_chunk";
 
 // BigInt: nanoseconds since 1970 do not fit a number.
 const ms = (from, to) => Number(BigInt(to) - BigInt(from)) / NS;
@@ -24,7 +25,12 @@ const REASONS = {
   retry_budget: "too many retries were going on", not_tried: "another one had answered before",
 };
 const STRATEGIES = { weight: "by weight", priority: "by priority", latency: "by latency", complexity: "by how hard the call is" };
-const REFUSED = { model_not_found: "no model has that name", secret_missing: "its key is missing" };
+const REFUSED = {
+  model_not_found: "no model has that name", secret_missing: "its key is missing", model_not_allowed: "the caller may not use it",
+  account_not_allowed: "the caller may not use its account", rate_limit_exceeded: "a rate limit was reached", budget_exceeded: "a budget is used up",
+  no_target_available: "none of its targets could be asked", invalid_json: "the body of the call was not JSON", invalid_body: "the body of the call was not valid",
+  unsupported_parameter: "no target takes a parameter of the call", overloaded: "the gateway had too much to do", body_too_large: "the body of the call was too large",
+};
 
 const code = (value) => make("code", { className: "anywhere", textContent: String(value) });
 
@@ -39,18 +45,20 @@ function facts(pairs) {
 
 const tokensOf = (spans, key) => spans.reduce((sum, span) => sum + (span.attributes[key] ?? 0), 0);
 
-function summary(root, spans) {
+function summary(root, spans, errorType) {
   const found = root.attributes;
   const status = found["http.response.status_code"];
   const models = spans.filter((span) => span.kind === "CLIENT");
-  const answer = models.at(-1)?.attributes ?? {};
-  const first = answer["gen_ai.response.time_to_first_chunk"];
+  // What the caller waited for it, attempts before included, as Monitor has it.
+  const answer = models.findLast((span) => FIRST in span.attributes);
+  const first = answer && ms(root.start_time_unix_nano, answer.start_time_unix_nano) + answer.attributes[FIRST] * 1000;
   return section("Summary", facts([
     ["Status", badge(isBad(root) || status >= 400 ? "bad" : "good", String(status ?? root.status.code.toLowerCase()))],
+    ["Error", errorType],
     ["Started", time(Number(BigInt(root.start_time_unix_nano) / 1000000n))],
     ["Took", duration(took(root))],
     ["of this the gateway itself", found["gateway.overhead_ms"] === undefined ? null : duration(found["gateway.overhead_ms"])],
-    ["First token", first === undefined ? null : duration(first * 1000)],
+    ["First token", first === undefined ? null : duration(first)],
     ["Caller", found["gateway.caller"]],
     ["Model asked", found["gateway.model.asked"]],
     ["Answered by", found["gateway.model.resolved"]],
@@ -76,7 +84,7 @@ function errors(spans) {
 }
 
 /** What was decided, as sentences. */
-function decision(root, spans) {
+function decision(root, spans, errorType) {
   const found = root.attributes;
   if (!found["gateway.model.asked"]) return null;
   const lines = [];
@@ -87,7 +95,7 @@ function decision(root, spans) {
     line("The caller asked for ", code(found["gateway.model.asked"]), ", which the route ", code(route), ` answers; it orders its targets ${STRATEGIES[(found["gateway.routing.strategy"] ?? "").replace(/-based(-routing)?$/, "")] ?? found["gateway.routing.strategy"] ?? "as written"}.`);
     if (found["gateway.routing.tier"]) line("The call was taken to be ", code(found["gateway.routing.tier"]), found["gateway.routing.tier_cause"] ? ` (${found["gateway.routing.tier_cause"]}).` : ".");
   } else {
-    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : `. No model was asked: ${REFUSED[found["error.type"]] ?? found["error.type"] ?? "the call ended before"}.`);
+    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : `. No model was asked: ${REFUSED[errorType] ?? errorType ?? "the call ended before"}.`);
   }
   if (candidates.length > 1) line("To be asked, in this order: ", ...candidates.flatMap((one, index) => [index ? ", " : "", code(one)]), ".");
   for (const skipped of [].concat(found["gateway.routing.skipped"] ?? []).flatMap((one) => parsed(one) ?? [])) {
@@ -139,7 +147,7 @@ function waterfall(spans, details) {
     bar.style.left = `${Math.min(99.5, ms(begin, span.start_time_unix_nano) / whole * 100)}%`;
     bar.style.width = `${Math.max(0.2, took(span) / whole * 100)}%`;
     const track = make("span", { className: "span-track", "aria-hidden": "true" }, bar);
-    const first = span.attributes["gen_ai.response.time_to_first_chunk"];
+    const first = span.attributes[FIRST];
     if (first !== undefined) {
       const mark = make("span", { className: "span-first", title: `First token after ${duration(first * 1000)}` });
       mark.style.left = `${Math.min(99.5, (ms(begin, span.start_time_unix_nano) + first * 1000) / whole * 100)}%`;
@@ -199,29 +207,56 @@ function conversation(spans) {
 
 // As a command.
 
+// What turns the direction of letters would show another command than is copied. In JSON it may be written so.
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const plainJson = (data) => JSON.stringify(data).replace(TURNS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 // The shell takes it as it is.
 const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
 
-/** A call like this one; with its messages when they were recorded as text. The token is never in a trace. */
+/** What each endpoint takes, by the end of its path: [{role, content}], of these the text, and the system's alone. */
+const BODIES = [
+  [/\/chat\/completions$/, (messages) => ({ messages })],
+  [/\/messages$/, (messages, _words, system) => ({ max_tokens: 1024, ...(system ? { system } : {}), messages: messages.filter((one) => one.role !== "system") })],
+  [/\/responses$/, (messages) => ({ input: messages })],
+  [/\/completions$/, (_messages, words) => ({ prompt: words })],
+  [/\/(embeddings|moderations)$/, (_messages, words) => ({ input: words })],
+  [/\/rerank$/, (_messages, words) => ({ query: words, documents: ["..."] })],
+  [/\/images\/generations$/, (_messages, words) => ({ prompt: words })],
+];
+
+/** A call like this one; with its messages when they were recorded as text. The token is never in a trace, and what
+ *  an endpoint of another kind takes is left to who runs it. */
 function curl(root, spans) {
   const found = root.attributes;
-  const model = found["gateway.model.asked"] ?? "<account>/<model>";
-  const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"]);
-  const recorded = said ? parsed(said.attributes["gen_ai.input.messages"]) : null;
-  const messages = Array.isArray(recorded) ? recorded.map((message) => ({ role: message.role, content: (message.parts ?? []).filter((one) => one.type === "text").map((one) => one.content).join("\n") })).filter((message) => message.content) : [];
-  const request = { model, messages: messages.length ? messages : [{ role: "user", content: "..." }] };
-  if (spans.some((span) => span.attributes["gen_ai.request.stream"])) request.stream = true;
+  const method = found["http.request.method"] ?? "POST";
   const path = found["url.path"] && !found["url.path"].includes("{") ? found["url.path"] : "/v1/chat/completions";
   const url = page.dataset.gateway + path;
   const lines = [`curl ${quoted(url)}`, `  -H "Authorization: Bearer $GATEWAY_TOKEN"`];
-  if (found["http.request.method"] === "GET") return lines.join(" \\\n");
-  lines.push(`  -H 'Content-Type: application/json'`, `  -d ${quoted(JSON.stringify(request))}`);
-  return lines.join(" \\\n");
+  const isPosted = method === "POST";
+  if (!isPosted && method !== "GET") lines.splice(1, 0, `  -X ${quoted(method)}`);
+  if (method === "GET" || method === "DELETE") return lines.join(" \\\n");
+  const bodyOf = isPosted && BODIES.find(([end]) => end.test(path))?.[1];
+  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(plainJson(request(found, spans, bodyOf)))}` : "  -d @body.json"].join(" \\\n");
+}
+
+function request(found, spans, bodyOf) {
+  const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"]);
+  const recorded = said ? parsed(said.attributes["gen_ai.input.messages"]) : null;
+  const texts = Array.isArray(recorded) ? recorded.map((message) => ({ role: message.role, content: (message.parts ?? []).filter((one) => one.type === "text").map((one) => one.content).join("\n") })).filter((message) => message.content) : [];
+  const messages = texts.length ? texts : [{ role: "user", content: "..." }];
+  const words = (isWanted) => messages.filter(isWanted).map((one) => one.content).join("\n");
+  const model = found["gateway.model.asked"] ?? "<account>/<model>";
+  const isStream = spans.some((span) => span.attributes["gen_ai.request.stream"]);
+  return { model, ...bodyOf(messages, words(() => true), words((one) => one.role === "system")), ...(isStream ? { stream: true } : {}) };
 }
 
 async function show() {
   let trace;
-  try { trace = await get(`/api/traces/${page.dataset.trace}`); } catch (error) {
+  let calls;
+  const id = page.dataset.trace;
+  // By the spans alone a refusal is a status: its name is with the calls, as the list shows it.
+  try { [trace, calls] = await Promise.all([get(`/api/traces/${id}`), get(`/api/traces?q=${id}`).then((found) => found.traces, () => [])]); } catch (error) {
     page.replaceChildren(error.code === "trace_not_found"
       ? empty("traces", "This trace is not here", "It may have aged out, been left out under load, or not have ended yet: a call is here two seconds after its last byte.", make("a", { className: "button", href: "/traces", textContent: "All calls" }))
       : note("bad", "The trace cannot be shown", error.message));
@@ -229,6 +264,7 @@ async function show() {
   }
   const spans = trace.spans;
   const root = spans.find((span) => span.kind === "SERVER") ?? spans[0];
+  const errorType = calls.find((call) => call.span_id === root.span_id)?.error_type ?? root.attributes["error.type"];
   const details = make("div");
   const command = curl(root, spans);
   at("copy-curl").disabled = false;
@@ -236,7 +272,7 @@ async function show() {
   page.replaceChildren(...[
     trace.is_truncated ? note("warn", "Only the newest calls of this trace are shown", `${number(spans.length)} spans`) : null,
     ...errors(spans),
-    make("div", { className: "grid charts" }, ...[summary(root, spans), decision(root, spans)].filter(Boolean)),
+    make("div", { className: "grid charts" }, ...[summary(root, spans, errorType), decision(root, spans, errorType)].filter(Boolean)),
     waterfall(spans, details), details, conversation(spans),
     section("As a command", codeBlock(command)),
     section("Resource", make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Attributes of the resource" }, make("table", { className: "data attributes" }, make("tbody", {}, Object.entries(trace.resource).map(([name, value]) => make("tr", {}, make("td", {}, code(name)), make("td", { textContent: text(value) }))))))),

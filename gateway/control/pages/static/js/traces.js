@@ -1,10 +1,11 @@
 // Traces: search, list, and what comes now. The search is in the URL.
 
-import { get } from "./api.js";
+import { get, signIn } from "./api.js";
 import { all, at, badge, empty, make, note } from "./dom.js";
 import { firstCall } from "./first_call.js";
 import { compact, duration, number, time, usd } from "./format.js";
 import { parameters, range, setParameters, watchRange } from "./range.js";
+import { toastError } from "./toast.js";
 
 const PAGE = 50;
 const MOST_SHOWN = 500;
@@ -125,7 +126,11 @@ function follow() {
   const wanted = search();
   wanted.delete("until");
   wanted.delete("since");
-  tail = new EventSource(`/api/traces/tail?${wanted}`);
+  const url = `/api/traces/tail?${wanted}`;
+  const mine = tail = new EventSource(url);
+  // A break mends itself; what is refused is not asked again.
+  tail.addEventListener("error", () => { if (mine === tail && mine.readyState === EventSource.CLOSED) refused(url).catch(toastError); });
+  tail.addEventListener("skipped", () => at("trouble").replaceChildren(note("warn", "Calls come faster than they can be shown", "Some were left out here. A filter makes them fewer; the list has them all when you search again.")));
   tail.addEventListener("traces", (event) => {
     if (!body) showTable();
     for (const call of JSON.parse(event.data).traces) {
@@ -137,6 +142,17 @@ function follow() {
     showCount();
   });
   tail.addEventListener("trouble", (event) => at("trouble").replaceChildren(note("warn", "The tail had trouble", JSON.parse(event.data).message)));
+}
+
+/** Say why nothing follows; an EventSource does not tell it. */
+async function refused(url) {
+  setLive(false);
+  const asking = new AbortController();
+  const reply = await fetch(url, { signal: asking.signal });
+  if (reply.status === 401) { signIn(); return; }
+  const error = reply.ok ? {} : (await reply.json().catch(() => ({}))).error ?? {};
+  asking.abort();
+  at("trouble").replaceChildren(note("warn", "Nothing is followed any more", error.message ?? "Switch Live tail on again."));
 }
 
 function setLive(isLive) {

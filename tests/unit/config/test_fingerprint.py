@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control import fingerprint
+from gateway.config import fingerprint
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""Manifests of a folder or file, read again only when something there has changed.
+
+Reading some thousand manifests takes a second of CPU. Pages of the dashboard ask every second or two what
+there is, and so does every editor that is open: without this the control process would do nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.config import loader
+from gateway.config.fingerprint import Fingerprint, of_manifests
+
+# What was changed so lately may be changed once more without a sign: clocks of file systems are coarse.
+_SETTLED_NS: Final = 1_000_000_000
+
+
+class _Kept(NamedTuple):
+    marks: Fingerprint
+    loaded: loader.Loaded
+
+
+class LoadedOnce:
+    """What is at one path. Thread-safe; the documents are shared, and not to be changed."""
+
+    def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        """Read *path* when first asked; *now_ns* is Unix time."""
+        self._path = path
+        self._now_ns = now_ns
+        self._kept: _Kept | None = None
+
+    def load(self) -> loader.Loaded:
+        """As `loader.load` reads it now."""
+        marks = of_manifests(self._path)
+        kept = self._kept
+        if kept is not None and kept.marks == marks:
+            return kept.loaded
+        newest_ns = max((mark.changed_ns for mark in marks), default=0)
+        is_settled = self._now_ns() - newest_ns > _SETTLED_NS
+        # The marks are older than what is read: what changes between has other marks the next time.
+        loaded = loader.load(self._path)
+        self._kept = _Kept(marks, loaded) if is_settled else None
+        return loaded

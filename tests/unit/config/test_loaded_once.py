@@ -1,0 +1,74 @@
+"""Manifests that are read again only when something has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.loaded_once import LoadedOnce
+
+S = 1_000_000_000
+
+
+class Now:
+    """A clock that is far from what the file system says, or close to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.after_s = 60.0
+
+    def __call__(self) -> int:
+        return self._path.stat().st_ctime_ns + int(self.after_s * S)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "conf").mkdir()
+    file = tmp_path / "conf" / "m.yaml"
+    file.write_text("type: t\nname: a\n")
+    return file
+
+
+def names(files: LoadedOnce) -> list[str]:
+    return [document.name for document in files.load().documents]
+
+
+def test_what_has_not_changed_is_not_read_again(file: Path) -> None:
+    """The very documents, also through another question."""
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    assert files.load() is files.load()
+
+
+def test_a_change_is_seen(file: Path) -> None:
+    """Of a file, a file more, a file less."""
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    assert names(files) == ["a"]
+    file.write_text("type: t\nname: bb\n")
+    assert names(files) == ["bb"]
+    other = file.with_name("n.yaml")
+    other.write_text("type: t\nname: c\n")
+    assert names(files) == ["bb", "c"]
+    other.unlink()
+    assert names(files) == ["bb"]
+
+
+def test_what_is_fresh_is_not_kept(file: Path) -> None:
+    """It may change within the same tick of the file system's clock, and look as it did."""
+    now = Now(file)
+    now.after_s = 0.5
+    files = LoadedOnce(file.parent, now_ns=now)
+    first = files.load()
+    assert files.load() is not first
+    now.after_s = 2.0
+    kept = files.load()
+    assert files.load() is kept
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """A folder without manifests, and none at all."""
+    assert LoadedOnce(tmp_path).load().documents == ()
+    gone = LoadedOnce(tmp_path / "gone").load()
+    assert "cannot be opened" in str(gone.problems[0])
+    tmp_path.rename(tmp_path.with_name("elsewhere"))
+    assert LoadedOnce(tmp_path).load().problems
