@@ -296,6 +296,13 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         _is_clock,
     ),
     Rule(
+        "something before the endpoint refused the request, with a page of its own",
+        "See the log of what stands there: a proxy or firewall may want to know who asks, or may take "
+        "prompts for an attack (exclude_request_data leaves them out). Sending is paused and tried now "
+        "and then.",
+        lambda tried: tried.status in (401, 403) and tried.message == f"HTTP {tried.status}: {WEB_PAGE}",
+    ),
+    Rule(
         "the endpoint refused the key",
         "See that the key is written as the endpoint's operator gives it, with its scheme (Elastic: ApiKey "
         "<key>), and that it was not revoked and has not expired. Sending is paused and tried now and "

@@ -77,6 +77,11 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "revoked",
     ),
     "403": (Try(ELASTIC, authorization=f"ApiKey {KEY}", status=403), "lacks the right", "event:write"),
+    "403 of a firewall": (
+        Try(ELASTIC, authorization=f"ApiKey {KEY}", status=403, message=f"HTTP 403: {WEB_PAGE}"),
+        "before the endpoint",
+        "exclude_request_data",
+    ),
     "429": (
         Try(ELASTIC, status=429, message="request exceeded available capacity"),
         "limits",
