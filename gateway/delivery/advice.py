@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.delivery.outcome import WEB_PAGE
+from gateway.delivery.outcome import BROKEN, WEB_PAGE
 from gateway.elastic import (
     KeyMistake,
     Product,
@@ -249,6 +249,12 @@ def _lacks_path(tried: Try) -> bool:
 
 
 RULES: Final[tuple[Rule[Try], ...]] = (
+    Rule(
+        "sending ended by an error of the disk or of the gateway itself",
+        "See the log just before it, and the state folder's disk. It begins anew every half minute; calls "
+        "wait in the spool.",
+        lambda tried: tried.status is None and tried.message.startswith(BROKEN),
+    ),
     Rule(
         "the endpoint is Kibana's address",
         "Use the OTLP endpoint: in Elastic Cloud, Add data > Application > OpenTelemetry shows it; its host "

@@ -49,6 +49,9 @@ _USER_IN_PLACE: Final = re.compile(r"//[^/]*@")
 WEB_PAGE: Final = "a web page"
 """The message about an answer that an OTLP endpoint does not give."""
 
+BROKEN: Final = "sending ended by an error"
+"""The message about a sender that neither an endpoint nor a connection stopped."""
+
 
 class Verdict(enum.Enum):
     """What to do with the batch."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.delivery.advice import RULES, Try, explain
-from gateway.delivery.outcome import WEB_PAGE
+from gateway.delivery.outcome import BROKEN, WEB_PAGE
 
 ELASTIC = "https://p.ingest.eu-west-1.aws.elastic.cloud/v1/traces"
 LOCAL = "http://collector:4318/v1/traces"
@@ -18,6 +18,11 @@ PREFIX_TEXT = (
 )
 
 CASES: dict[str, tuple[Try, str, str]] = {
+    "a failing disk": (
+        Try(LOCAL, message=f"{BROKEN}: OSError: [Errno 5] Input/output error"),
+        "ended by an error",
+        "state folder's disk",
+    ),
     "ca file": (
         Try(LOCAL, message="TlsFileError: tls.ca_file cannot be read (no such file or directory): /ca.pem"),
         "certificate or key",
