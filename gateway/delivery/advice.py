@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.delivery.outcome import WEB_PAGE
+from gateway.delivery.outcome import BROKEN, WEB_PAGE
 from gateway.elastic import (
     KeyMistake,
     Product,
@@ -250,6 +250,12 @@ def _lacks_path(tried: Try) -> bool:
 
 RULES: Final[tuple[Rule[Try], ...]] = (
     Rule(
+        "sending ended by an error of the disk or of the gateway itself",
+        "See the log just before it, and the state folder's disk. It begins anew every half minute; calls "
+        "wait in the spool.",
+        lambda tried: tried.status is None and tried.message.startswith(BROKEN),
+    ),
+    Rule(
         "the endpoint is Kibana's address",
         "Use the OTLP endpoint: in Elastic Cloud, Add data > Application > OpenTelemetry shows it; its host "
         "has '.ingest.' in it.",
@@ -294,6 +300,13 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "Set the clock (NTP): keys and certificates are refused outside their time, and spans show up at the "
         "wrong hour.",
         _is_clock,
+    ),
+    Rule(
+        "something before the endpoint refused the request, with a page of its own",
+        "See the log of what stands there: a proxy or firewall may want to know who asks, or may take "
+        "prompts for an attack (exclude_request_data leaves them out). Sending is paused and tried now "
+        "and then.",
+        lambda tried: tried.status in (401, 403) and tried.message == f"HTTP {tried.status}: {WEB_PAGE}",
     ),
     Rule(
         "the endpoint refused the key",

@@ -33,6 +33,9 @@ USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_
 _LINE_BREAK: Final = re.compile(r"[\r\n\0]")
 # OTLP's bound for what a client reads of an answer.
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+# Of one line. Above aiohttp's 8 KB, which a proxy's cookie or policy may exceed: an answer with it would be
+# none, and the batch go out again for ever.
+_MAX_HEADER_BYTES: Final = 128 * 1024
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _CONTENT_TYPES: Final = {"http/protobuf": "application/x-protobuf", "http/json": "application/json"}
 
@@ -79,6 +82,8 @@ class HttpExchange:
             trace_configs=[self._watch_connections()],
             # Unpacked by us, as aiohttp takes one that it cannot unpack for no answer.
             auto_decompress=False,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
         )

@@ -47,7 +47,10 @@ _JSON: Final = "application/json"
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _USER_IN_PLACE: Final = re.compile(r"//[^/]*@")
 WEB_PAGE: Final = "a web page"
-"""The message about a success that an OTLP endpoint does not give."""
+"""The message about an answer that an OTLP endpoint does not give."""
+
+BROKEN: Final = "sending ended by an error"
+"""The message about a sender that neither an endpoint nor a connection stopped."""
 
 
 class Verdict(enum.Enum):
@@ -203,7 +206,7 @@ def _error_message(answer: Answer) -> str:
         return plain_text(_json_message(answer.body))
     if answer.content_type == "text/plain":
         return plain_text(answer.body.decode(errors="replace"))
-    return ""  # an HTML page of a proxy says nothing on one line
+    return WEB_PAGE if answer.content_type in _HTML else ""  # what it says does not fit on one line
 
 
 def _json_message(body: bytes) -> str:

@@ -24,7 +24,7 @@ from gateway.delivery.exchange import Exchange
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
-from gateway.delivery.outcome import Outcome, Verdict, drop_reason
+from gateway.delivery.outcome import BROKEN, Outcome, Verdict, drop_reason, plain_text
 from gateway.delivery.selection import Call, Chosen, Select, everything, nothing
 from gateway.delivery.spool import Reader
 from gateway.process import give_way
@@ -154,6 +154,12 @@ class Sender:
                 self._settle(outcome)
             elif self._is_draining:
                 return
+
+    def broke(self, error: BaseException) -> None:
+        """Note that `run` ended by an error, and that it will be run again."""
+        message = plain_text(f"{BROKEN}: {type(error).__name__}: {error}")
+        message = self._destination.shown_text(message)
+        self._condition.retrying(Outcome(Verdict.RETRY, None, message))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -353,8 +353,10 @@ class Delivery:
 
     def _restart(self, name: str, sender: Sender, task: asyncio.Task[None]) -> None:
         """After an error, which `spawn` has logged, go on a little later."""
-        if task.cancelled() or task.exception() is None or self._stopping.is_set():
+        error = None if task.cancelled() else task.exception()
+        if error is None or self._stopping.is_set():
             return
+        sender.broke(error)
 
         def run_again() -> None:
             if self._senders.get(name) is sender and not self._stopping.is_set():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.delivery.advice import RULES, Try, explain
-from gateway.delivery.outcome import WEB_PAGE
+from gateway.delivery.outcome import BROKEN, WEB_PAGE
 
 ELASTIC = "https://p.ingest.eu-west-1.aws.elastic.cloud/v1/traces"
 LOCAL = "http://collector:4318/v1/traces"
@@ -18,6 +18,11 @@ PREFIX_TEXT = (
 )
 
 CASES: dict[str, tuple[Try, str, str]] = {
+    "a failing disk": (
+        Try(LOCAL, message=f"{BROKEN}: OSError: [Errno 5] Input/output error"),
+        "ended by an error",
+        "state folder's disk",
+    ),
     "ca file": (
         Try(LOCAL, message="TlsFileError: tls.ca_file cannot be read (no such file or directory): /ca.pem"),
         "certificate or key",
@@ -77,6 +82,11 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "revoked",
     ),
     "403": (Try(ELASTIC, authorization=f"ApiKey {KEY}", status=403), "lacks the right", "event:write"),
+    "403 of a firewall": (
+        Try(ELASTIC, authorization=f"ApiKey {KEY}", status=403, message=f"HTTP 403: {WEB_PAGE}"),
+        "before the endpoint",
+        "exclude_request_data",
+    ),
     "429": (
         Try(ELASTIC, status=429, message="request exceeded available capacity"),
         "limits",

@@ -75,6 +75,7 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (Answer(200, {"X-Policy": "x" * 60_000}), (Verdict.DELIVERED, 200, "")),
         (
             Answer(401, body=b"bad key", content_type="text/plain"),
             (Verdict.DENIED, 401, "HTTP 401: bad key"),
@@ -92,7 +93,7 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
             (Verdict.DENIED, 401, "HTTP 401: bad key"),
         ),
     ],
-    ids=["refused", "busy", "redirect", "partial", "endless", "endless and packed", "packed"],
+    ids=["long header", "refused", "busy", "redirect", "partial", "endless", "endless and packed", "packed"],
 )
 async def test_an_answer_is_judged(
     sink: OtlpSink, exchange: HttpExchange, answer: Answer, expected: tuple[Verdict, int, str]

@@ -127,7 +127,7 @@ def test_a_retry_after_that_is_a_date_is_by_the_endpoints_clock(ahead_s: float) 
         (b"{", "application/json", "HTTP 401"),
         (b'"\xff"', "application/json", "HTTP 401"),
         (b"no\x00 key \xff", "text/plain", "HTTP 401: no key �"),
-        (b"<html>no key</html>", "text/html", "HTTP 401"),
+        (b"<html>no key</html>", "text/html", f"HTTP 401: {WEB_PAGE}"),
         (b"\xff\xff", PROTOBUF, "HTTP 401"),
         (b"", PROTOBUF, "HTTP 401"),
         (b"x" * 10_000, "text/plain", f"HTTP 401: {'x' * 8_000}"),
@@ -188,7 +188,7 @@ def test_a_partial_success_in_json_is_read(body: dict[str, object]) -> None:
         ("https://user:word@other/v1/traces?key=secret#x", "HTTP 308: it leads to https://other/v1/traces"),
         ("//user:word@other/", "HTTP 308: it leads to //other/"),
         ("/login#secret", "HTTP 308: it leads to /login"),
-        ("", "HTTP 308"),
+        ("", f"HTTP 308: {WEB_PAGE}"),
     ],
 )
 def test_a_redirect_says_where_to(location: str, expected: str) -> None:

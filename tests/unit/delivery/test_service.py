@@ -427,6 +427,26 @@ def test_a_sender_that_an_error_ended_goes_on(
     assert "Input/output error" in caplog.text
 
 
+def test_a_sender_that_an_error_ended_shows(
+    bench: Bench, sink: OtlpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it goes on nothing is sent, so it is not well."""
+
+    def failing_read(*_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("gateway.delivery.spool.Reader.read", failing_read)
+    delivery = bench.start(to(sink))
+
+    def entry() -> dict[str, Any]:
+        (found,) = delivery.telemetry()["destinations"]
+        return dict(found)
+
+    until(lambda: entry()["state"] == "retrying", what="the trouble to show")
+    assert entry()["last_error"]["message"].endswith("OSError: [Errno 5] Input/output error")
+    assert "state folder's disk" in entry()["last_error"]["advice"]
+
+
 def test_a_disk_that_fails_to_sync_is_told_once(
     bench: Bench, sink: OtlpSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
