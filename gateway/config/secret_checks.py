@@ -42,6 +42,10 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
                     owner, other_path = owners.setdefault(digest, (document, path))
                     if owner is not document:
                         yield _same_token(document, path, owner, other_path)
+                    elif other_path != path and (_has_a_life(path) or _has_a_life(other_path)):
+                        line = document.line_of(other_path)
+                        message = f"the same token is on line {line}: revoking or ending one leaves the other"
+                        yield document.warning(path, message, "Remove one of the two")
                 else:
                     secrets.resolve(reference, document.folder)
             except SecretMissing as error:
@@ -60,6 +64,11 @@ def find_files(readings: Sequence[Reading], secrets: SecretSource) -> tuple[Path
             if file is not None:
                 files.add(file)
     return tuple(sorted(files))
+
+
+def _has_a_life(path: FieldPath) -> bool:
+    """Whether a token has its own end and an id to be revoked by: it was issued here."""
+    return path[-1] == "hash"
 
 
 def _same_token(document: Document, path: FieldPath, owner: Document, other_path: FieldPath) -> Problem:

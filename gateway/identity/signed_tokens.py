@@ -207,8 +207,17 @@ class SignedTokens:
         provider = self._providers.get(said.issuer)
         if provider is None:
             message = "This is no API key that is known here, and no token of an identity provider that is."
-            raise _invalid(message, "its issuer is that of no manifest")
+            raise _invalid(message, self._why_nobodys(said.issuer))
         return provider, provider.ring.keys, said
+
+    def _why_nobodys(self, issuer: str) -> str:
+        """What the operator is told of an *issuer* that is in no manifest; it may be made up."""
+        for near in (issuer + "/", issuer.removesuffix("/")):
+            if (provider := self._providers.get(near)) is not None:
+                return (
+                    f"its issuer differs from that of identity provider {provider.name} by a slash at the end"
+                )
+        return "its issuer is that of no manifest"
 
     def _resolve(self, provider: Provider, claims: Mapping[str, Any]) -> tuple[Caller, float]:
         """Who that is, and until when."""

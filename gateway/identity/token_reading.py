@@ -17,10 +17,10 @@ MAX_TOKEN_BYTES: Final = 16 * 1024
 _MAX_KID_CHARACTERS: Final = 256
 _LATEST_S: Final = 1e12
 _SEGMENTS: Final = 3
-# A JSON object of any use begins so: `{"`.
-_BEGINNING: Final = b"eyJ"
+# How a JSON object of any use begins: `{"`, or a blank or a line end between these, as ForgeRock's does.
+_BEGINNINGS: Final = (b"eyJ", b"eyA", b"ewo", b"ew0", b"ewk")
 # Tokens of other purposes (logout, proofs) may have the same issuer and audience.
-_KINDS: Final = frozenset({"jwt", "at+jwt", "application/at+jwt", "jose"})
+_KINDS: Final = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt", "jose"})
 
 
 class UnreadableError(ValueError):
@@ -43,7 +43,7 @@ class Unverified:
 
 def looks_signed(token: bytes) -> bool:
     """Whether *token* has the form of a signed JWT, good or bad."""
-    return token.startswith(_BEGINNING) and token.count(b".") == _SEGMENTS - 1
+    return token.startswith(_BEGINNINGS) and token.count(b".") == _SEGMENTS - 1
 
 
 def read_unverified(token: bytes) -> Unverified:

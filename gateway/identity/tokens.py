@@ -149,10 +149,13 @@ class Identity:
             InvalidApiKey: No token, or none that is known and not expired.
         """
         sent = [
-            (token or "").strip(_SPACE) for token in (headers.get("x-goog-api-key"), _token(headers), key)
+            (headers.get("x-goog-api-key") or "").strip(_SPACE).encode("latin-1", errors="replace"),
+            _token(headers).encode("latin-1", errors="replace"),
+            # Text already: its escapes were read as UTF-8.
+            key.strip(_SPACE).encode(errors="replace"),
         ]
         # A blank is none: `?key=%20` would be the hash of nothing.
-        tokens = [token.encode("latin-1", errors="replace") for token in sent if token]
+        tokens = [token for token in sent if token]
         refusal: GatewayError = InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
         for token in tokens:
             digest = hashlib.sha256(token).digest()

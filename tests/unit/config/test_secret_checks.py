@@ -99,6 +99,24 @@ def test_one_token_for_two_callers(tmp_path: Path) -> None:
     assert found(check_text(tmp_path, *texts[:2], caller("b", "env:U"), environ={"T": "t", "U": "u"})) == []
 
 
+def test_one_token_with_two_lives(tmp_path: Path) -> None:
+    """What is issued ends and is revoked by its entry, which a second one would make of no effect."""
+    digest = hashlib.sha256(b"t").hexdigest()
+    entry = f'hash: "sha256:{digest}", created_at: "2026-11-26T10:00:00Z"'
+    one, other = f"{{id: t-1, {entry}}}", f"{{id: t-2, {entry}}}"
+    account = "type: virtual-account\nname: a\nmodels: ['*']\ntokens: [{}, {}]\n"
+    for first, second, at in (
+        (one, "env:T", "1"),
+        ("env:T", one, "1.hash"),
+        (one, other, "1.hash"),
+    ):
+        [line] = found(check_text(tmp_path, ACCOUNT, account.format(first, second), environ={"T": "t"}))
+        assert line == (
+            f"warning 14 tokens.{at}: the same token is on line 14: revoking or ending one leaves the other. "
+            "Remove one of the two"
+        )
+
+
 def test_hashes_elsewhere_are_errors(tmp_path: Path) -> None:
     """A hash cannot be sent to a provider."""
     [error] = [

@@ -144,6 +144,22 @@ def test_other_claims() -> None:
     assert who(KEY.sign(said), groups_claim="https://acme.example/groups").teams == ("ml", "ops")
 
 
+def test_a_header_with_blanks() -> None:
+    """As some providers write it, ForgeRock's among them."""
+    head = f'{{ "typ": "JWT", "kid": "{KEY.kid}", "alg": "{KEY.algorithm}" }}'
+    assert who(KEY.sign_text(json.dumps(claims()), head)).name == "a@x.io"
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, ISSUER.removesuffix("/")])
+def test_a_slash_at_the_end_of_an_issuer(issuer: str) -> None:
+    """It is another issuer, and the operator is told how close that one is; the caller is not."""
+    other = ISSUER.removesuffix("/") if issuer == ISSUER else ISSUER
+    error = refusal(KEY.sign(claims(iss=other)), issuer=issuer)
+    assert "identity provider acme by a slash at the end" in error.for_operator
+    assert "acme" not in error.message
+    assert "slash" not in refusal(KEY.sign(claims(iss="https://elsewhere.example/"))).for_operator
+
+
 def test_several_audiences() -> None:
     """One of ours among those of the token is enough."""
     assert who(KEY.sign(claims(aud=["account", "second"]))).name == "a@x.io"

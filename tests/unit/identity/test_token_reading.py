@@ -31,7 +31,9 @@ def token(header: str = HEADER, said: str = CLAIMS) -> bytes:
     [
         (token(), True),
         (b"eyJ.x.", True),
+        *[(token(HEADER.replace("{", "{" + blank)), True) for blank in (" ", "\n", "\r\n", "\t")],
         (b"sk-abc.def.ghi", False),
+        (b"ewq.def.ghi", False),
         (b"eyJhbGciOi", False),
         (b"eyJ.a.b.c.d", False),
         (b"", False),
@@ -83,7 +85,7 @@ def test_what_is_not_looked_at(bad: bytes, why: str) -> None:
         read_unverified(bad)
 
 
-@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "application/AT+JWT", "JOSE"])
+@pytest.mark.parametrize("kind", ["application/jwt", "JWT", "at+jwt", "application/AT+JWT", "JOSE"])
 def test_types(kind: str) -> None:
     """Those of identity and access tokens are taken, in any case."""
     key = SigningKey("k1")

@@ -216,6 +216,10 @@ def google(*headers: tuple[str, str], key: str = "") -> Caller:
             [("authorization", "Bearer token-1"), ("x-goog-api-key", "dummy")], "", APP, id="beside a dummy"
         ),
         pytest.param([("x-goog-api-key", "dummy")], "token-1", APP, id="dummy and query"),
+        pytest.param([], "grün", OTHER, id="UTF-8 in a query, which is read already"),
+        pytest.param(
+            [("x-goog-api-key", "grün".encode().decode("latin-1"))], "", OTHER, id="UTF-8 in a header"
+        ),
         pytest.param([("x-goog-api-key", "token-1")], "other-token", APP, id="the header wins"),
     ],
 )
