@@ -236,7 +236,7 @@ def _learn(
 ) -> None:
     """Note what a whole reply says of itself."""
     if facts is not None:
-        if not _spends(responder, endpoint):
+        if not _spends(responder, endpoint, facts.response_id):
             facts = msgspec.structs.replace(facts, usage=None)
         attempt.answered(facts)
 
@@ -253,7 +253,7 @@ def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> N
         responder.made(object_id, attempt.target)
 
 
-def _spends(responder: Responder, endpoint: Endpoint) -> bool:
+def _spends(responder: Responder, endpoint: Endpoint, object_id: str = "") -> bool:
     """Whether a reply's usage is of this call: what is fetched, cancelled or changed was counted before.
 
     On Anthropic's own paths it is what an agent used so far, the same again with each answer.
@@ -261,7 +261,7 @@ def _spends(responder: Responder, endpoint: Endpoint) -> bool:
     client = responder.client
     if client.method != "POST" or endpoint.dialect == "anthropic":
         return False
-    return not tells_again(endpoint, client.path)
+    return not tells_again(endpoint, client.path, object_id)
 
 
 async def _relay_known(
@@ -309,7 +309,7 @@ async def _relay_events(
         return
     finally:
         facts = reader.facts()
-        if not _spends(responder, endpoint):
+        if not _spends(responder, endpoint, facts.response_id):
             facts = msgspec.structs.replace(facts, usage=None)
         attempt.answered(facts)
     attempt.ended()

@@ -46,6 +46,8 @@ _REASONS: Final = ("stop_reason", "stopReason", "finish_reason", "completionReas
 _LISTS: Final = ("choices", "results", "outputs", "generations", "completions")
 # Pieces of a stream that announce and say nothing.
 _ANNOUNCING: Final = frozenset({"message_start", "ping", "content_block_start"})
+_NOTHING: Final = msgspec.Raw(b"null")
+_MANY: Final = (b"[", b"{")
 _NOVAS_ANNOUNCING: Final = "messageStart"
 
 
@@ -64,6 +66,18 @@ class InvokeReply(msgspec.Struct):
     outputs: Any = None
     generations: Any = None
     completions: Any = None
+    # What is no text; left undecoded, as it may be megabytes.
+    embedding: msgspec.Raw = _NOTHING
+    embeddings: msgspec.Raw = _NOTHING
+    embeddingsByType: msgspec.Raw = _NOTHING  # noqa: N815 - Titan's name
+    images: msgspec.Raw = _NOTHING
+    artifacts: msgspec.Raw = _NOTHING
+
+    @property
+    def is_text(self) -> bool:
+        """It is neither vectors nor pictures, none of which is counted in tokens of an answer."""
+        told = (self.embedding, self.embeddings, self.embeddingsByType, self.images, self.artifacts)
+        return all(bytes(memoryview(one)[:1]) not in _MANY for one in told)
 
 
 class _Piece(msgspec.Struct):
@@ -92,12 +106,13 @@ def read_invoke(body: bytes, *, asked_bytes: int) -> ReplyFacts:
         msg = "The provider answered with something that is not a JSON reply."
         raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
     members = msgspec.structs.asdict(reply)
+    said_bytes = len(body) if reply.is_text else 0
     reason = _reason(members)
     return ReplyFacts(
         response_id=text_of(reply.id),
         response_model=text_of(reply.model),
         finish_reasons=(reason,) if reason else (),
-        usage=_usage_in_body(reply.usage) or estimate_usage(asked_bytes, len(body)),
+        usage=_usage_in_body(reply.usage) or estimate_usage(asked_bytes, said_bytes),
     )
 
 

@@ -264,16 +264,19 @@ def needs_no_account(endpoint: Endpoint, method: str) -> bool:
     return method in _OF_RESPONSES.get(endpoint.path, ())
 
 
-def tells_again(endpoint: Endpoint, path: str) -> bool:
+def tells_again(endpoint: Endpoint, path: str, object_id: str) -> bool:
     """Whether a POST tells again what was made, and used, before: it is cancelled, or its notes change.
 
-    To the letter, as what is none of these may be a call of a model: some servers have paths that this table
-    does not.
+    To the letter, and only of the object that the path names: what is none of these may be a call of a model,
+    as some servers have paths that this table does not, and some take any that begins as theirs.
     """
     before, _, last = path.rpartition("/")
     if last == _CANCEL:
-        return endpoint.path.endswith(_CANCEL) or before.rpartition("/")[2].startswith(_CANCELLED)
-    return last.startswith(_CHANGED_ALONE)
+        last = before.rpartition("/")[2]
+        is_named = endpoint.path.endswith(_CANCEL) or last.startswith(_CANCELLED)
+    else:
+        is_named = last.startswith(_CHANGED_ALONE)
+    return is_named and last == object_id
 
 
 def find_openai_path(path: str) -> Endpoint | None:

@@ -133,7 +133,9 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
             raise UpstreamBadReply(msg, excerpt=excerpt(body))
         if reason:
             finish_reasons.append(text_of(reason))
-    usage = read_usage(reply.usage) or estimate_usage(asked_bytes, len(body))
+    # Numbers are no tokens, and would be thousands.
+    said_bytes = 0 if endpoint.name == "embedding" else len(body)
+    usage = read_usage(reply.usage) or estimate_usage(asked_bytes, said_bytes)
     return ReplyFacts(
         response_id=text_of(reply.id),
         response_model=text_of(reply.model),

@@ -321,8 +321,12 @@ class RedisCounters:
 
     def _note_seen(self, charge: Charge, total: int, at_s: float) -> None:
         seen = self._seen.pop(charge.key, None)
-        if seen is None and len(self._seen) >= _KNOWN:
-            del self._seen[next(iter(self._seen))]
+        if seen is None:
+            if not total:
+                # What was never counted need not be known, and calls that are refused may name any number.
+                return
+            if len(self._seen) >= _KNOWN:
+                del self._seen[next(iter(self._seen))]
         self._seen[charge.key] = _Seen(charge, total, at_s)
 
     def _note_counted(self, entries: Sequence[Entry]) -> None:

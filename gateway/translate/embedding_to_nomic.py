@@ -91,7 +91,7 @@ def read(
         answer = _answers.decode(body)
         if not answer.embeddings:
             raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
-        usage = read_usage(answer.usage) or estimate_usage(call.body_bytes, len(body))
+        usage = read_usage(answer.usage) or estimate_usage(call.body_bytes, 0)
         model = text_of(answer.model)
         written = write_list(call, answer.embeddings, model=model, usage=usage)
     except UNREADABLE as error:

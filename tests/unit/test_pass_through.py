@@ -205,24 +205,27 @@ async def test_json_is_read_in_passing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "is_counted"),
+    ("path", "object_id", "is_counted"),
     [
-        ("/v1/chat/completions/chatcmpl-1", False),
-        ("/v1/chat/completions/batch", True),
-        ("/v1/threads/thread_1/runs", True),
-        ("/v1/threads/thread_1/runs/run_1", False),
-        ("/v1/threads/thread_1/runs/run_1/cancel", False),
-        ("/v1/threads/thread_1/runs/run_1/submit_tool_outputs", True),
-        ("/v1/responses/resp_1/cancel", False),
-        ("/other/openai/v1/responses/resp_1/cancel", False),
-        ("/other/openai/v1/chat/completions/chatcmpl-1", False),
-        ("/other/openai/v1/chat/completions", True),
-        ("/other/openai/v1/chat/cancel", True),
+        ("/v1/chat/completions/chatcmpl-1", "chatcmpl-1", False),
+        ("/v1/chat/completions/chatcmpl-1", "chatcmpl-2", True),
+        ("/v1/chat/completions/batch", "batch", True),
+        ("/v1/threads/thread_1/runs", "run_1", True),
+        ("/v1/threads/thread_1/runs/run_1", "run_1", False),
+        ("/v1/threads/thread_1/runs/run_1/cancel", "run_1", False),
+        ("/v1/threads/thread_1/runs/run_1/submit_tool_outputs", "run_1", True),
+        ("/v1/responses/resp_1/cancel", "resp_1", False),
+        ("/v1/responses/resp_1/cancel", "resp_2", True),
+        ("/other/openai/v1/responses/resp_1/cancel", "resp_1", False),
+        ("/other/openai/v1/chat/completions/chatcmpl-1", "chatcmpl-1", False),
+        ("/other/openai/v1/chat/completions", "chatcmpl-1", True),
+        ("/other/openai/v1/chat/cancel", "chat", True),
     ],
 )
-async def test_what_is_told_again(path: str, *, is_counted: bool) -> None:
+async def test_what_is_told_again(path: str, object_id: str, *, is_counted: bool) -> None:
     """What is cancelled, or has its notes changed, was counted when it was made, on whatever path that is."""
-    body = b'{"id":"x-1","usage":{"input_tokens":3,"output_tokens":4}}'
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    body = json.dumps({"id": object_id, "usage": usage}).encode()
     client = FakeClient(BEARER, method="POST", path=path)
     trace = await Rig(FakeReply(200, JSON, body)).call(client)
     assert (trace.attempts[0].usage is not None) is is_counted

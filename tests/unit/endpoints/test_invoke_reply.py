@@ -69,6 +69,25 @@ def test_counts_of_a_whole_reply() -> None:
     assert with_header_counts(ObjectFacts("", "", (), None), COUNTED).usage == counted
 
 
+@pytest.mark.parametrize(
+    ("body", "is_text"),
+    [
+        ({"generation": "x" * 400}, True),
+        ({"results": [{"outputText": "x" * 400}], "embedding": None, "images": "none"}, True),
+        ({"embedding": [0.123456789] * 40}, False),
+        ({"embeddings": [[0.123456789] * 40]}, False),
+        ({"embeddingsByType": {"float": [0.123456789] * 40}}, False),
+        ({"images": ["A" * 400]}, False),
+        ({"artifacts": [{"base64": "A" * 400}]}, False),
+    ],
+)
+def test_what_is_no_text_is_no_output(body: dict[str, Any], *, is_text: bool) -> None:
+    """A picture in base64 would be hundreds of thousands of tokens by its bytes."""
+    written = json.dumps(body).encode()
+    usage = read_invoke(written, asked_bytes=400).usage
+    assert usage == Usage(100, len(written) // 4 if is_text else 0, "estimated")
+
+
 @pytest.mark.parametrize("value", [b"", b"-1", b"x", b"9" * 400])
 def test_counts_that_are_none(value: bytes) -> None:
     """A header is foreign too."""

@@ -144,6 +144,8 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
     """Without a count, four bytes are a token, and the estimate says that it is one."""
     body = json.dumps({"choices": [CHOICE]}).encode()
     assert read(body).usage == Usage(100, len(body) // 4, "estimated") == estimate_usage(400, len(body))
+    vectors = json.dumps({"data": [{"embedding": [0.123456789] * 400}]}).encode()
+    assert read_reply(EMBEDDING, vectors, asked_bytes=400).usage == Usage(100, 0, "estimated")
 
 
 @pytest.mark.parametrize(

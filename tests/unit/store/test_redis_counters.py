@@ -372,6 +372,21 @@ async def test_a_server_that_has_been_flushed(fleet: Fleet) -> None:
     await fleet.until_used(parallel, 0)
 
 
+async def test_what_refused_calls_name(fleet: Fleet) -> None:
+    """However many counters they would have made, what was seen of others is known still."""
+    replica = await fleet.replica()
+    one, full = month(limit=10), charge("full", limit=0)
+    for _ in range(3):
+        await take(replica, one)
+    for begin in range(0, 12_000, 2_000):
+        named = [month(f"said-{number}") for number in range(begin, begin + 2_000)]
+        assert (await replica.reserve([full, *named])).refused == 0
+    await fleet.redis.flushall()
+    await replica.reserve([charge("other")])
+    await back(replica)
+    assert await fleet.used(one) == (3,)
+
+
 async def test_reminded_after_others_have_gone_on(fleet: Fleet) -> None:
     """Who comes last to a server without its memory adds what it alone saw, and nothing twice."""
     first, second = [await fleet.replica() for _ in range(2)]

@@ -58,7 +58,7 @@ def test_read() -> None:
 def test_without_usage() -> None:
     """Then it is an estimate, and says so."""
     _, facts = embedding_to_nomic.read(make_embedding_call(), b'{"embeddings":[[1]]}', started_at_ns=0)
-    assert facts.usage.source == "estimated"
+    assert (facts.usage.output_tokens, facts.usage.source) == (0, "estimated")
 
 
 @pytest.mark.parametrize(
