@@ -26,6 +26,7 @@ from gateway.limits.limiter import Limiter
 from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
 from gateway.store.redis_counters import RedisCounters
+from perf.process import stop_as_on_interrupt
 from perf.procfs import read_tree
 
 RULES: Final = 10
@@ -178,6 +179,7 @@ def main() -> int:
     parser.add_argument("--redis-url", help="of a server with an empty database")
     arguments = parser.parse_args()
     batches = max(1, arguments.batches)
+    stop_as_on_interrupt()  # neither a file nor keys in that database are left behind
     found = list(measure_here(batches))
     if arguments.redis_url:
         found += uvloop.run(measure_there(arguments.redis_url, batches))
@@ -187,4 +189,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -26,11 +26,13 @@ class Reading:
         contender: The contender's processes.
         tools_s: CPU time of load generator and upstream together.
         core_s: Time that the contender's core was busy with whatever; 0.0 when nothing is pinned.
+        at_s: When it was read, by a clock that only goes forward.
     """
 
     contender: Processes
     tools_s: float
     core_s: float
+    at_s: float
 
 
 def cpu_s(processes: Iterable[ProcessStat]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -130,7 +131,8 @@ def cost_of(
         busy_ratio=used_s / result.elapsed_s,
         tools_ratio=(after.tools_s - before.tools_s) / result.elapsed_s,
         # The clocks of processes and core tick apart, so the difference may fall a little below nothing.
-        foreign_ratio=max(0.0, after.core_s - before.core_s - used_s) / result.elapsed_s,
+        # And they are read a little before and after the load, which matters to a core that others keep busy.
+        foreign_ratio=max(0.0, after.core_s - before.core_s - used_s) / (after.at_s - before.at_s),
         unanswered=result.unanswered,
         lag=result.lag,
         streams=result.streams,
@@ -173,7 +175,8 @@ def neighbour_doubts(rounds: Sequence[Round]) -> tuple[str, ...]:
 def _read(bench: Bench, contender: Contender, load: HeldLoad) -> Reading:
     tools = (*read_tree(load.program.pid), *read_tree(bench.upstream.program.pid))
     core = bench.cores.contender
-    return Reading(contender.processes(), cpu_s(tools), 0.0 if core is None else read_core_busy_s(core))
+    core_s = 0.0 if core is None else read_core_busy_s(core)
+    return Reading(contender.processes(), cpu_s(tools), core_s, time.monotonic())
 
 
 def check_calls(name: str, result: LoadResult, served: int) -> None:

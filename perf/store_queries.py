@@ -32,6 +32,7 @@ from gateway.tracestore.store import Limits, TraceStore
 from gateway.tracestore.timestamps import format_rfc3339
 from gateway.wire.frames import CallSpans, RowsFrame, SpanSegments, StoreRow, ToldCall
 from gateway.wire.otlp import AttributeKey, SpanKind, resource_attributes, span_head, span_name
+from perf.process import stop_as_on_interrupt
 
 DAY_S: Final = 86_400
 NS: Final = 1_000_000_000
@@ -229,6 +230,9 @@ def main() -> int:
     parser.add_argument("--store", type=Path, help="a file that is kept, and used again when it is there")
     parser.add_argument("--promised-ms", type=float, default=100.0, help="95 of 100 answers take no longer")
     arguments = parser.parse_args()
+    if arguments.calls < 1 or arguments.times < 2:
+        parser.error("a call or more, and two times or more: of one there is no percentile")
+    stop_as_on_interrupt()  # a store of a gigabyte is not left behind
     # A whole day in the past, so that a store that is used again has the same answers.
     until_s = time.time() // DAY_S * DAY_S
     with TemporaryDirectory() as folder:
@@ -248,4 +252,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -21,6 +21,7 @@ from gateway.process import Clock, Pauses
 from gateway.tracestore.store import TraceStore
 from gateway.wire.frames import CallSpans, RowsFrame, StoreRow, ToldCall
 from gateway.wire.otlp import resource_attributes
+from perf.process import stop_as_on_interrupt
 from perf.store_queries import make_spans
 
 NS: Final = 1_000_000_000
@@ -103,6 +104,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m perf.store_writer", description=__doc__)
     parser.add_argument("--batches", type=int, default=60)
     arguments = parser.parse_args()
+    if arguments.batches < 1:
+        parser.error("a batch or more")
+    stop_as_on_interrupt()  # no store is left behind
     print("sets of labels\tmembers\tkept, us a call\tleft out, us a call")
     for label_sets in LABEL_SETS:
         for members in MEMBERS:
@@ -116,4 +120,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

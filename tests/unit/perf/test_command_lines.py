@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from perf import fleet, sizing
+from perf import fleet, sizing, store_queries, store_writer
 from perf.peers import __main__ as peers
 from perf.simulation import __main__ as simulation
+from tests.rig.until import until
 
 
 @pytest.mark.parametrize(
     ("main", "words"),
     [
         pytest.param(sizing.main, ["--seconds", "1"], id="an option that is none"),
+        pytest.param(store_queries.main, ["--times", "1"], id="a percentile of one"),
+        pytest.param(store_writer.main, ["--batches", "0"], id="no batch"),
         pytest.param(fleet.main, ["--results", "/dev/null/x"], id="a fleet's folder"),
         pytest.param(simulation.main, ["--results", "/dev/null/x"], id="a simulation's folder"),
         pytest.param(peers.main, ["--seconds", "31"], id="too long a round"),
@@ -29,3 +35,15 @@ def test_it_ends_at_once(monkeypatch: pytest.MonkeyPatch, main: Callable[[], int
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("program", ["store_queries", "store_writer", "counting"])
+def test_what_is_ended_leaves_nothing_behind(tmp_path: Path, program: str) -> None:
+    """A store of a million calls is a gigabyte."""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", f"perf.{program}"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
+        until(lambda: list(tmp_path.iterdir()), "it has begun", timeout_s=30)
+        running.terminate()
+        assert running.wait(30) == 130
+    assert not list(tmp_path.iterdir())

@@ -27,8 +27,8 @@ def test_cost_per_request_counts_work_after_the_last_answer() -> None:
     measured = cost_of(
         result,
         frozenset({2}),
-        before=Reading(_processes(1.0, 10.0, 5.0), tools_s=3.0, core_s=100.0),
-        after=Reading(_processes(1.0, 11.5, 5.25), tools_s=4.0, core_s=102.0),
+        before=Reading(_processes(1.0, 10.0, 5.0), tools_s=3.0, core_s=100.0, at_s=50.0),
+        after=Reading(_processes(1.0, 11.5, 5.25), tools_s=4.0, core_s=102.0, at_s=52.0),
         settled=_processes(1.0, 11.75, 6.0),
     )
     assert measured == Round(
@@ -44,6 +44,18 @@ def test_cost_per_request_counts_work_after_the_last_answer() -> None:
         tools_ratio=0.5,
         foreign_ratio=0.125,
     )
+
+
+def test_others_use_no_more_than_the_core() -> None:
+    """Clocks are read around the load: of 1 s of it and 2 s between them, they had three quarters."""
+    measured = cost_of(
+        LoadResult(1000, {}, elapsed_s=1.0, latency=Latency(1, 2, 3, 4)),
+        frozenset({2}),
+        before=Reading(_processes(1.0, 10.0, 5.0), tools_s=3.0, core_s=100.0, at_s=50.0),
+        after=Reading(_processes(1.0, 10.5, 5.0), tools_s=3.5, core_s=102.0, at_s=52.0),
+        settled=_processes(1.0, 10.5, 5.0),
+    )
+    assert measured.foreign_ratio == 0.75
 
 
 _CLEAN = Round(1000, 500.0, Latency(1, 2, 3, 4), 1.0, 1.0, 0.0, 1, 1, 0.97, 0.4, 0.03)
