@@ -49,6 +49,8 @@ _OF_A_SIGNAL: Final = (
     *("ENDPOINT", "HEADERS", "PROTOCOL", "COMPRESSION", "TIMEOUT", "INSECURE"),
     *_TLS,
 )
+_INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
+_MOST_DIGITS: Final = 12
 _ACTED_ON: Final = frozenset(
     {
         "OTEL_SDK_DISABLED",
@@ -58,7 +60,7 @@ _ACTED_ON: Final = frozenset(
         "OTEL_TRACES_SAMPLER_ARG",
         "OTEL_TRACES_EXPORTER",
         "OTEL_METRICS_EXPORTER",
-        "OTEL_METRIC_EXPORT_INTERVAL",
+        _INTERVAL,
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "OTEL_BSP_SCHEDULE_DELAY",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
@@ -86,16 +88,34 @@ class FromEnvironment:
 def with_environment(config: Config, environ: Mapping[str, str]) -> tuple[Config, tuple[Problem, ...]]:
     """*config*, if it has no destination with that of the environment, and what is wrong with the latter."""
     if config.otel_configs:
-        return config, ()
+        reader = _Reader(_of_otel(environ))
+        reader.check_what_counts_beside_manifests(
+            has_metrics=any(one.otel_metrics_exporter_config is not None for one in config.otel_configs)
+        )
+        return config, tuple(reader.problems)
     found = read_environment(environ)
     if found.manifest is None:
         return config, found.problems
     return replace(config, otel_configs=(found.manifest,)), found.problems
 
 
+def metrics_period_s(environ: Mapping[str, str]) -> float | None:
+    """Between two exports of metrics, also where there are manifests; None: nothing is said of it."""
+    text = environ.get(_INTERVAL, "").strip()
+    return int(text) / 1000 if _is_number(text) else None
+
+
+def _of_otel(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) > 0
+
+
 def read_environment(environ: Mapping[str, str]) -> FromEnvironment:
     """The manifest that the variables stand for."""
-    reader = _Reader({name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")})
+    reader = _Reader(_of_otel(environ))
     body = reader.manifest()
     if body is None:
         return FromEnvironment(None, tuple(reader.problems))
@@ -131,10 +151,12 @@ class _Reader:
         exporters = {signal: self._exporter(signal) for signal in _SIGNALS}
         if not any(exporters.values()):
             return None
+        resource = self._resource()
         if exporters["traces"]:
-            exporters["traces"] |= self._resource() | self._sampling() | self._batch()
+            exporters["traces"] |= resource | self._sampling() | self._batch()
         if exporters["metrics"]:
             exporters["metrics"] |= self._temporality()
+            self._number(_INTERVAL)
         self._warn_of_the_rest()
         return {
             "type": "gateway-otel-config",
@@ -142,11 +164,17 @@ class _Reader:
             **{f"otel_{signal}_exporter_config": exporters[signal] or None for signal in _SIGNALS},
         }
 
+    def check_what_counts_beside_manifests(self, *, has_metrics: bool) -> None:
+        """Of variables that have an effect all the same."""
+        self._resource()
+        if has_metrics:
+            self._number(_INTERVAL)
+
     def timeout_s(self, signal: str) -> float | None:
         name, text = self._find(signal, "TIMEOUT")
         if not text:
             return None
-        if not (text.isascii() and text.isdigit() and int(text)):
+        if not _is_number(text):
             self.warn(name, "not a number of milliseconds", "It is ignored; write one such as 10000")
             return None
         if int(text) < _LEAST_TIMEOUT_MS:
@@ -238,7 +266,7 @@ class _Reader:
         text = self._variables.get(name, "")
         if not text:
             return None
-        if not (text.isascii() and text.isdigit() and int(text)):
+        if not _is_number(text):
             self.warn(name, "not a positive whole number", "It is ignored; write one such as 500")
             return None
         return int(text)
