@@ -32,7 +32,7 @@ from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
 from gateway.config.egress_checks import egress_rules
 from gateway.config.manifest_files import ManifestFiles
-from gateway.config.otel_environment import whole_number
+from gateway.config.otel_environment import metrics_period_s
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
@@ -179,7 +179,7 @@ class Control:
                 _instance_id(settings), host=platform.node(), pid=os.getpid(), environ=environment()
             ),
             find_proxy=proxies.find,
-            period_s=_metrics_period_s(environment()),
+            period_s=metrics_period_s(environment()) or PERIOD_S,
             random=Random(),
         )
         self._telemetry = TelemetrySource(
@@ -588,12 +588,6 @@ def _open_board(path: Path) -> TargetBoard | None:
 def _instance_id(settings: Settings) -> str:
     """`service.instance.id` of the metrics: the same after a restart, as the sums go on then."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}{settings.state_dir}"))
-
-
-def _metrics_period_s(environ: Mapping[str, str]) -> float:
-    """Between two exports: `OTEL_METRIC_EXPORT_INTERVAL` in milliseconds, if it is such a number."""
-    period_ms = whole_number(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip())
-    return PERIOD_S if period_ms is None else period_ms / 1000
 
 
 def _worst_state(destinations: Iterable[Mapping[str, Any]]) -> str:

@@ -50,6 +50,7 @@ _OF_A_SIGNAL: Final = (
     *("ENDPOINT", "HEADERS", "PROTOCOL", "COMPRESSION", "TIMEOUT", "INSECURE"),
     *_TLS,
 )
+_INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
 _ACTED_ON: Final = frozenset(
     {
         "OTEL_SDK_DISABLED",
@@ -59,7 +60,7 @@ _ACTED_ON: Final = frozenset(
         "OTEL_TRACES_SAMPLER_ARG",
         "OTEL_TRACES_EXPORTER",
         "OTEL_METRICS_EXPORTER",
-        "OTEL_METRIC_EXPORT_INTERVAL",
+        _INTERVAL,
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "OTEL_BSP_SCHEDULE_DELAY",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
@@ -94,16 +95,30 @@ class FromEnvironment:
 def with_environment(config: Config, environ: Mapping[str, str]) -> tuple[Config, tuple[Problem, ...]]:
     """*config*, if it has no destination with that of the environment, and what is wrong with the latter."""
     if config.otel_configs:
-        return config, ()
+        reader = _Reader(_of_otel(environ))
+        reader.check_what_counts_beside_manifests(
+            has_metrics=any(one.otel_metrics_exporter_config is not None for one in config.otel_configs)
+        )
+        return config, tuple(reader.problems)
     found = read_environment(environ)
     if found.manifest is None:
         return config, found.problems
     return replace(config, otel_configs=(found.manifest,)), found.problems
 
 
+def metrics_period_s(environ: Mapping[str, str]) -> float | None:
+    """Between two exports of metrics, also where there are manifests; None: nothing is said of it."""
+    period_ms = _whole_number(environ.get(_INTERVAL, "").strip())
+    return None if period_ms is None else period_ms / 1000
+
+
+def _of_otel(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
+
+
 def read_environment(environ: Mapping[str, str]) -> FromEnvironment:
     """The manifest that the variables stand for."""
-    reader = _Reader({name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")})
+    reader = _Reader(_of_otel(environ))
     body = reader.manifest()
     if body is None:
         return FromEnvironment(None, tuple(reader.problems))
@@ -140,11 +155,12 @@ class _Reader:
         if not any(exporters.values()):
             self._warn_of_no_endpoint()
             return None
+        resource = self._resource()
         if exporters["traces"]:
-            exporters["traces"] |= self._resource() | self._sampling() | self._batch()
+            exporters["traces"] |= resource | self._sampling() | self._batch()
         if exporters["metrics"]:
             exporters["metrics"] |= self._temporality()
-            self._number("OTEL_METRIC_EXPORT_INTERVAL")  # whoever sends reads it, without a word
+            self._number(_INTERVAL)  # whoever sends reads it, without a word
         self._warn_of_the_rest()
         return {
             "type": "gateway-otel-config",
@@ -152,11 +168,17 @@ class _Reader:
             **{f"otel_{signal}_exporter_config": exporters[signal] or None for signal in _SIGNALS},
         }
 
+    def check_what_counts_beside_manifests(self, *, has_metrics: bool) -> None:
+        """Of variables that have an effect all the same."""
+        self._resource()
+        if has_metrics:
+            self._number(_INTERVAL)
+
     def timeout_s(self, signal: str) -> float | None:
         name, text = self._find(signal, "TIMEOUT")
         if not text:
             return None
-        timeout_ms = whole_number(text)
+        timeout_ms = _whole_number(text)
         if timeout_ms is None:
             self.warn(name, "not a number of milliseconds", "It is ignored; write one such as 10000")
             return None
@@ -287,7 +309,7 @@ class _Reader:
         text = self._variables.get(name, "")
         if not text:
             return None
-        number = whole_number(text)
+        number = _whole_number(text)
         if number is None:
             self.warn(name, "not a positive whole number", "It is ignored; write one such as 500")
         return number
@@ -339,7 +361,7 @@ class _Reader:
         return value == "true"
 
 
-def whole_number(text: str) -> int | None:
+def _whole_number(text: str) -> int | None:
     """A positive one of bounded size, None for anything else."""
     is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
     return int(text) or None if is_number else None

@@ -43,9 +43,10 @@ def summarize(config: Config) -> str:
 def _destinations(config: Config) -> Iterator[str]:
     for destination in config.otel_configs:
         traces = destination.otel_traces_exporter_config
-        if isinstance(traces, HttpTracesExporter):
+        if traces is not None:
+            url = traces.url if isinstance(traces, HttpTracesExporter) else traces.endpoint
             # Without its query, which some backends want a key in.
-            yield f"traces to {destination.name} at {urlunsplit(urlsplit(traces.url)._replace(query=''))}"
+            yield f"traces to {destination.name} at {urlunsplit(urlsplit(url)._replace(query=''))}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from gateway.config.manifests.otel_config import GrpcTracesExporter, HttpMetricsExporter, HttpTracesExporter
-from gateway.config.otel_environment import _ACTED_ON, FromEnvironment, read_environment
+from gateway.config.otel_environment import (
+    _ACTED_ON,
+    FromEnvironment,
+    metrics_period_s,
+    read_environment,
+)
 from gateway.config.secrets import SecretSource
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text
 
@@ -324,6 +329,31 @@ otel_traces_exporter_config: {type: http, endpoint: "https://mine"}
     config = check_text(tmp_path, ACCOUNT, CALLER, otel, environ=environ).config
     assert config is not None
     assert [one.name for one in config.otel_configs] == ["mine"]
+
+
+@pytest.mark.parametrize("is_manifest", [False, True], ids=["variables", "a manifest"])
+@pytest.mark.parametrize("signal", ["traces", "metrics"])
+def test_what_counts_beside_manifests(tmp_path: Path, signal: str, *, is_manifest: bool) -> None:
+    """The period of metrics, where some are sent, and attributes: what is not understood is told."""
+    environ = {"OTEL_METRIC_EXPORT_INTERVAL": "1s", "OTEL_RESOURCE_ATTRIBUTES": "region"}
+    otel = f"type: gateway-otel-config\nname: a\notel_{signal}_exporter_config: {{type: http, endpoint: 'http://h'}}\n"
+    if is_manifest:
+        checked = check_text(tmp_path, ACCOUNT, CALLER, otel, environ=environ)
+    else:
+        own = {f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT": "http://h/v1"}
+        checked = check_text(tmp_path, ACCOUNT, CALLER, environ={**environ, **own})
+    told = {problem.path for problem in checked.problems}
+    assert ("OTEL_METRIC_EXPORT_INTERVAL" in told) is (signal == "metrics")
+    assert "OTEL_RESOURCE_ATTRIBUTES" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "period_s"),
+    [("", None), ("1000", 1.0), (" 500 ", 0.5), ("1s", None), ("0", None), ("-5", None), ("9" * 5000, None)],
+)
+def test_the_period_of_metrics(text: str, period_s: float | None) -> None:
+    """Milliseconds; what is no such number has no effect."""
+    assert metrics_period_s({"OTEL_METRIC_EXPORT_INTERVAL": text}) == period_s
 
 
 def test_without_a_manifest_the_environment_is_in_force(tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ def test_one_line_on_what_is_right(tmp_path: Path) -> None:
     )
 
 
+def test_traces_over_grpc(tmp_path: Path) -> None:
+    """They go somewhere too."""
+    text = OTEL.format("a", "collector:4317").replace("type: http", "type: grpc")
+    summary = summarize(accepted_config(check_text(tmp_path, ACCOUNT, CALLER, text)))
+    assert summary.endswith(", traces to a at https://collector:4317")
+
+
 def test_a_report_of_what_is_right(tmp_path: Path) -> None:
     """Nothing but that line."""
     checked = check_text(tmp_path, ACCOUNT, CALLER)
