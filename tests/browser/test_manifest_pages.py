@@ -441,10 +441,13 @@ async def test_deleting(plane: Plane, page: Page) -> None:
 
 async def test_a_viewer_looks(plane: Plane, page: Page) -> None:
     """And cannot change a thing."""
-    add(plane.folder, "limits.yaml", LIMITS)
+    file = add(plane.folder, "limits.yaml", LIMITS)
     await plane.sign_in(page, Role.VIEWER)
     await page.open(f"{plane.origin}{EDIT}&name=limits")
     await page.wait("document.getElementById('f-rules-0-limit_to') !== null")
+    # What is there now, also for who only looks.
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 12"))
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 12')")
     assert await page.run("document.getElementById('f-rules-0-limit_to').disabled")
     assert await page.run("document.querySelector('#yaml textarea').readOnly")
     assert await page.run("document.getElementById('save').hidden")
