@@ -128,7 +128,8 @@ def traced_call(
         [
             {"role": role, "parts": [{"type": "text", "content": content}]}
             for role, content in (("system", "be kind"), ("user", f"it's {says}"))
-        ]
+        ],
+        ensure_ascii=False,
     )
     answered = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "partly answered"}]}])
     tries = [
@@ -403,6 +404,9 @@ async def test_letters_that_turn_the_direction_turn_only_their_own(traffic: Traf
     traffic.store(call)
     await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
     await page.wait("document.querySelector('.decision code') !== null")
+    shown = await page.text(".attributes")
+    assert "\u202e" not in shown
+    assert "it's a\\u202eb" in shown
     isolated = "getComputedStyle(document.querySelector('.decision code')).unicodeBidi"
     assert await page.run(isolated) == "isolate"
     command = await page.text(".code-block pre")
