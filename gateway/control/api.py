@@ -23,10 +23,11 @@ from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.metrics_query import metrics_query_routes
 from gateway.control.model_test import ModelTest, model_test_routes
 from gateway.control.openapi import openapi_routes
+from gateway.control.operator import find_operator
 from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
-from gateway.control.pages import page_routes
+from gateway.control.pages import Pages
 from gateway.control.pages.navigation import NAVIGATION
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground, playground_routes
@@ -70,6 +71,16 @@ def build_app(services: Services, access: Access) -> ASGIApp:
         services: What the rooms show.
         access: What it is bound to, and who may sign in.
     """
+    pages = Pages(access, services.places)
+
+    async def on_refusal(request: Request, error: Exception) -> Response:
+        is_missing = isinstance(error, HTTPException) and error.status_code == 404  # noqa: PLR2004 - not found
+        return (
+            pages.missing(request)
+            if is_missing and _is_for_a_person(request)
+            else await on_http_error(request, error)
+        )
+
     app = Starlette(
         routes=[
             Route("/", _front),
@@ -92,14 +103,24 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),
-            *page_routes(access, services.places),
+            *pages.routes(),
             *metrics_routes(services.metrics),
         ],
-        exception_handlers={HTTPException: on_http_error, Exception: on_failure},
+        exception_handlers={HTTPException: on_refusal, Exception: on_failure},
     )
     # `/api/traces/` is another path, and a redirect would be an answer that is not JSON.
     app.router.redirect_slashes = False
     return Guard(app, access)
+
+
+def _is_for_a_person(request: Request) -> bool:
+    """Whether somebody who is signed in has opened an address of a page in a browser."""
+    is_page = request.method == "GET" and not request.url.path.startswith(("/api/", "/static/"))
+    return (
+        is_page
+        and find_operator(request.scope) is not None
+        and "text/html" in request.headers.get("accept", "")
+    )
 
 
 async def _front(_request: Request) -> Response:

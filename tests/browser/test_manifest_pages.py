@@ -95,6 +95,19 @@ async def test_the_first_rule(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_of_many_rules_the_fullest_are_told(plane: Plane, page: Page) -> None:
+    """And that they are not all."""
+    rules = "".join(
+        f"  - {{id: rule-{number}, when: {{}}, limit_to: 10, unit: requests_per_minute}}\n"
+        for number in range(201)
+    )
+    add(plane.folder, "limits.yaml", f"type: {KIND}\nname: limits\nrules:\n{rules}")
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/rate-limits")
+    await page.wait("document.querySelectorAll('#usage-list .usage').length === 200")
+    assert await page.text("#usage-by") == "counted by this host, the 200 nearest to their limits"
+
+
 async def test_a_model_without_its_key_is_not_called_healthy(plane: Plane, page: Page) -> None:
     """Beside it one that nobody has asked; an editor says nothing of what is wrong in other files."""
     keyless = ACCOUNT.replace("name: lab", "name: spare").replace(
@@ -428,10 +441,13 @@ async def test_deleting(plane: Plane, page: Page) -> None:
 
 async def test_a_viewer_looks(plane: Plane, page: Page) -> None:
     """And cannot change a thing."""
-    add(plane.folder, "limits.yaml", LIMITS)
+    file = add(plane.folder, "limits.yaml", LIMITS)
     await plane.sign_in(page, Role.VIEWER)
     await page.open(f"{plane.origin}{EDIT}&name=limits")
     await page.wait("document.getElementById('f-rules-0-limit_to') !== null")
+    # What is there now, also for who only looks.
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 12"))
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 12')")
     assert await page.run("document.getElementById('f-rules-0-limit_to').disabled")
     assert await page.run("document.querySelector('#yaml textarea').readOnly")
     assert await page.run("document.getElementById('save').hidden")

@@ -128,7 +128,8 @@ def traced_call(
         [
             {"role": role, "parts": [{"type": "text", "content": content}]}
             for role, content in (("system", "be kind"), ("user", f"it's {says}"))
-        ]
+        ],
+        ensure_ascii=False,
     )
     answered = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "partly answered"}]}])
     tries = [
@@ -213,6 +214,7 @@ async def test_from_a_number_to_the_calls_behind_it(traffic: Traffic, page: Page
     await page.wait("document.querySelectorAll('#tiles .stat-value').length === 8")
     tiles = await page.text("#tiles")
     assert "Requests\n13" in tiles
+    assert "Cost\n$3.25\n$0.25 a call" in tiles
     assert "23.08%" in tiles
     assert await page.run("document.querySelectorAll('#charts .uplot').length") == 7
     await page.run(
@@ -244,6 +246,14 @@ async def test_from_a_number_to_the_calls_behind_it(traffic: Traffic, page: Page
     assert "model: vm/1" in await page.text("#filters")
     assert "Requests\n5" in await page.text("#tiles")
     assert page.complaints == []
+
+
+async def test_calls_without_a_price_cost_nothing_that_is_known(traffic: Traffic, page: Page) -> None:
+    """Not that they are free."""
+    traffic.store(make_call(row_of(1, cost_usd=None)), make_call(row_of(2, cost_usd=None)))
+    await page.open(f"{traffic.origin}/monitor")
+    await page.wait("document.querySelectorAll('#tiles .stat-value').length === 8")
+    assert "Cost\n$0.00\nof calls whose price is known" in await page.text("#tiles")
 
 
 async def test_monitor_says_what_does_not_go_together(traffic: Traffic, page: Page) -> None:
@@ -394,6 +404,9 @@ async def test_letters_that_turn_the_direction_turn_only_their_own(traffic: Traf
     traffic.store(call)
     await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
     await page.wait("document.querySelector('.decision code') !== null")
+    shown = await page.text(".attributes")
+    assert "\u202e" not in shown
+    assert "it's a\\u202eb" in shown
     isolated = "getComputedStyle(document.querySelector('.decision code')).unicodeBidi"
     assert await page.run(isolated) == "isolate"
     command = await page.text(".code-block pre")

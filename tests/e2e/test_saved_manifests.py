@@ -93,6 +93,27 @@ def test_a_change_in_git_and_two_admins(start_gateway: StartGateway, upstream: F
     assert refused["error"]["changed"]["by"]["kind"] == "file"
 
 
+def test_an_editor_outlives_a_restart_of_control(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """What was read before it may be saved after it: nobody has changed anything meanwhile."""
+    gateway = start_gateway(standard_documents(upstream.base_url, 1))
+    _, saved = gateway.control("PUT", TEAM, {"type": "team", "name": "ml", "members": ["a@x.io"]})
+    victim = gateway.control_pid()
+    gateway.signal(signal.SIGKILL, victim)
+    until(lambda: gateway.control_pid() not in (0, victim), timeout_s=40, what="another control process")
+    mine = {"type": "team", "name": "ml", "members": ["b@x.io"]}
+
+    def answer() -> tuple[int, Any] | None:
+        try:
+            return gateway.control("PUT", TEAM, mine, headers={"If-Match": f'"{saved["etag"]}"'})
+        except OSError:
+            return None  # it does not listen yet
+
+    answered = until(answer, timeout_s=40, what="control to answer")
+    assert answered is not None
+    status, again = answered
+    assert (status, again["manifest"]["members"]) == (200, ["b@x.io"])
+
+
 def test_what_kubernetes_mounts_is_left_alone(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """409 with the way to do it, and the gateway goes on."""
     gateway = start_gateway(standard_documents(upstream.base_url, 1))

@@ -49,7 +49,7 @@ class Page:
         self.complaints: list[str] = []
 
     async def open(self, url: str) -> None:
-        """Go to *url* and wait until it has loaded."""
+        """Go to *url* and wait until it has loaded; who asks whether to leave what is typed is told yes."""
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=url)
@@ -136,10 +136,16 @@ class Page:
             if message.get("id") == self._number:
                 assert "error" not in message, (method, message["error"])
                 return dict(message["result"])
-            self._note(message)
+            if "method" in message:
+                await self._note(message)
 
-    def _note(self, message: dict[str, Any]) -> None:
-        if message["method"] == "Runtime.exceptionThrown":
+    async def _note(self, message: dict[str, Any]) -> None:
+        asked = message["params"].get("type") if message["method"] == "Page.javascriptDialogOpening" else None
+        if asked == "beforeunload":
+            # Its answer comes among the messages, and is left there.
+            told = {"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+            await self._socket.send_json(told)
+        elif message["method"] == "Runtime.exceptionThrown":
             self.complaints.append(str(message["params"]["exceptionDetails"]))
         elif message["method"] == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
             self.complaints.append(message["params"]["entry"]["text"])

@@ -35,6 +35,24 @@ def test_refusals_are_json(method: str, path: str, status: int, code: str) -> No
         assert "GET" in reply.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/controls/limits", "text/html; charset=utf-8"),
+        ("/api/nothing", "application/json"),
+        ("/static/x", None),
+    ],
+)
+def test_an_address_without_a_page_is_a_page(path: str, kind: str | None) -> None:
+    """For people, who mistype one or follow a link of another version; the API stays one."""
+    reply = Rooms().client().get(path, headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert reply.status_code == 404
+    assert reply.headers["content-type"] == (kind or "application/json")
+    if "html" in (kind or ""):
+        assert "There is no such page" in reply.text
+        assert 'href="/traces"' in reply.text
+
+
 def test_failure_of_ours_is_json_and_tells_nothing() -> None:
     """The log has the traceback, the client has not."""
     rooms = Rooms(store=FakeStore(failure=KeyError("secret detail")))

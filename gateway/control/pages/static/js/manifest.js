@@ -201,6 +201,13 @@ async function look() {
     make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
 }
 
+/** The same for who may only look: whoever is here does not need to know of them. */
+async function follow() {
+  if (document.hidden || !state.name) return;
+  const one = await get(path(state.name));
+  if (one.etag !== state.etag) await load();
+}
+
 async function remove() {
   const isSure = await confirmed({ title: `Delete ${state.name}?`, text: "It is taken out of its file, and is in force without it in two seconds. Configuration > History can bring it back.", action: "Delete", danger: true });
   if (!isSure) return;
@@ -287,7 +294,9 @@ async function start() {
     return;
   }
   page.removeAttribute("aria-busy");
-  if (!isReadOnly) { setInterval(() => look().catch(() => {}), LOOK_MS); look().catch(() => {}); }
+  const looks = isReadOnly ? follow : look;
+  setInterval(() => looks().catch(() => {}), LOOK_MS);
+  looks().catch(() => {});
 }
 
 at("save").addEventListener("click", () => busy(at("save"), save));

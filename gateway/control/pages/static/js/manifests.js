@@ -134,11 +134,12 @@ function bar(one) {
 async function usage() {
   if (document.hidden || !data.has_usage) return;
   const wanted = new Set(data.types.map((type) => type.type));
-  const { usage: found, counted_by: by } = await get("/api/limits/usage?limit=200");
+  const { usage: found, counted_by: by, is_cut: isCut, next_cursor: more } = await get("/api/limits/usage?limit=200");
   const bars = found.filter((one) => wanted.has(one.type)).map(bar);
   at("usage").hidden = !bars.length && !hasRules;
   at("usage-list").replaceChildren(...(bars.length ? bars : [make("li", { className: "soft", textContent: "Nothing is counted yet: bars appear with the first calls." })]));
-  at("usage-by").textContent = by === "replicas" ? "counted by all replicas together" : "counted by this host";
+  const cut = isCut || more !== null ? `, the ${number(bars.length)} nearest to their limits` : "";
+  at("usage-by").textContent = `${by === "replicas" ? "counted by all replicas together" : "counted by this host"}${cut}`;
 }
 
 setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);

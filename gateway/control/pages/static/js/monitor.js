@@ -42,6 +42,9 @@ function tile(answer, label, value, words, more = {}) {
     make("div", { className: "stat-note", textContent: words }));
 }
 
+/** What is not known to cost anything counts as nothing; which of both it is, sums do not know. */
+const costWords = ({ cost_usd: cost, requests }) => (cost ? `${usd(cost / requests)} a call` : requests ? "of calls whose price is known" : "");
+
 function showTiles(answer) {
   const total = answer.total;
   const minutes = (new Date(answer.until) - new Date(answer.since)) / 6e4;
@@ -56,7 +59,7 @@ function showTiles(answer) {
     tile(answer, "Time to first token", duration(first.p50), `p90 ${duration(first.p90)}, p99 ${duration(first.p99)}`),
     tile(answer, "Time per output token", duration(gap.p50), `p90 ${duration(gap.p90)}, p99 ${duration(gap.p99)}`),
     tile(answer, "Tokens", compact(total.input_tokens + total.output_tokens), `${compact(total.input_tokens)} in (${compact(total.cached_input_tokens)} cached), ${compact(total.output_tokens)} out`),
-    tile(answer, "Cost", usd(total.cost_usd), total.requests ? `${usd(total.cost_usd / total.requests)} a call` : "", total.cost_usd ? { min_cost_usd: "0.000001" } : {}));
+    tile(answer, "Cost", usd(total.cost_usd), costWords(total), total.cost_usd ? { min_cost_usd: "0.000001" } : {}));
 }
 
 /** What each chart draws: of all calls one line or more, of a split one line for each label. */

@@ -18,6 +18,11 @@ const isBad = (span) => span.status.code === "ERROR";
 const parsed = (value) => { try { return typeof value === "string" ? JSON.parse(value) : value; } catch { return null; } };
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
+// What turns the direction of letters, written as JSON may write it: else a command that is copied is another than is
+// shown, and of an attribute with a whole conversation nobody can read what follows.
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const straight = (value) => value.replace(TURNS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 const REASONS = {
   circuit: "it was failing, so it was left alone for a moment", cool_down: "its provider had asked for a pause", drained: "an operator had drained it",
   metadata: "it is for calls with other metadata", filter: "it cannot do this kind of call", tier: "it is for calls of another difficulty",
@@ -171,7 +176,7 @@ function waterfall(spans, details) {
 
 function attributes(span) {
   const rows = Object.entries(span.attributes).sort(([one], [other]) => one.localeCompare(other))
-    .map(([name, value]) => make("tr", {}, make("td", {}, code(name)), make("td", { textContent: text(value) })));
+    .map(([name, value]) => make("tr", {}, make("td", {}, code(name)), make("td", { textContent: straight(text(value)) })));
   const events = span.events.map((event) => note(event.name === "exception" ? "bad" : "", `${event.name} after ${duration(ms(span.start_time_unix_nano, event.time_unix_nano))}`, ...Object.entries(event.attributes).map(([name, value]) => `${name}: ${text(value)}`)));
   return section(`Attributes of ${nameOf(span)}`,
     facts([["Kind", span.kind.toLowerCase()], ["Span id", code(span.span_id)], ["Started", time(Number(BigInt(span.start_time_unix_nano) / 1000000n))], ["Took", duration(took(span))], ["Status", span.status.message || span.status.code.toLowerCase()]]),
@@ -207,10 +212,6 @@ function conversation(spans) {
 
 // As a command.
 
-// What turns the direction of letters would show another command than is copied. In JSON it may be written so.
-const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const plainJson = (data) => JSON.stringify(data).replace(TURNS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-
 // The shell takes it as it is.
 const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
 
@@ -237,7 +238,7 @@ function curl(root, spans) {
   if (!isPosted && method !== "GET") lines.splice(1, 0, `  -X ${quoted(method)}`);
   if (method === "GET" || method === "DELETE") return lines.join(" \\\n");
   const bodyOf = isPosted && BODIES.find(([end]) => end.test(path))?.[1];
-  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(plainJson(request(found, spans, bodyOf)))}` : "  -d @body.json"].join(" \\\n");
+  return [...lines, `  -H 'Content-Type: application/json'`, bodyOf ? `  -d ${quoted(straight(JSON.stringify(request(found, spans, bodyOf))))}` : "  -d @body.json"].join(" \\\n");
 }
 
 function request(found, spans, bodyOf) {
