@@ -111,6 +111,9 @@ class Gemini:
             return _identify(snapshot, client, asked, snapshot.accounts.door(asked.account, "gemini"))[0]
 
         await self._pipeline.serve(client, asked.endpoint, stages, identify=identify)
+        if not asked.is_call:
+            # As what is passed on elsewhere.
+            await self._pipeline.drop_body(client)
 
     async def _call(
         self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None

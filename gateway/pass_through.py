@@ -153,6 +153,8 @@ class PassThrough:
             await self.cross(responder, snapshot, caller, _without_account(asked, snapshot))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
+        # The provider may have answered before it had heard everything.
+        await self._pipeline.drop_body(client)
 
     async def cross(self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: Asked) -> None:
         """Take a call of a known *caller* through its stages."""

@@ -513,6 +513,28 @@ def test_provider_refuses_a_body_that_still_comes(gateway: GatewayProcess, provi
     until(lambda: provider.open_connections == 0 or provider.asked[-1].was_answered.is_set(), what="its end")
 
 
+@pytest.mark.parametrize("path", ["/v1/files", "/proxy/main/v1/files"])
+def test_body_that_the_provider_did_not_want(
+    gateway: GatewayProcess, provider: PathUpstream, path: str
+) -> None:
+    """It is taken in: whoever sends first and reads then could read nothing on a connection that broke."""
+
+    async def refuse(asked: Asked) -> None:
+        await asked.answer(
+            413, b'{"error":{"message":"too big"}}', "application/json", ("connection", "close")
+        )
+        asked.writer.close()
+
+    provider.on("/v1/files", refuse)
+    with gateway.connect() as connection:
+        head = [bearer(), ("content-type", "application/octet-stream"), ("content-length", str(40 * MB))]
+        connection.send(request_bytes("POST", path, [*head, ("x-tfy-provider-name", "main")]))
+        for _ in range(40):
+            connection.send(b"x" * MB)
+        assert connection.read_reply().status == 413
+        assert connection.exchange("GET", "/v1/models", [bearer()]).status == 200
+
+
 def test_caller_leaves_within_its_body(gateway: GatewayProcess, provider: PathUpstream) -> None:
     """The provider's connection ends with it, and the trace says why."""
     connection = begin_upload(gateway, 100 * MB)

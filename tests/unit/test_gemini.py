@@ -578,6 +578,8 @@ async def test_upload(prefix: str, headers: list[tuple[str, str]], origin: str) 
     assert (f"{where.scheme}://{where.netloc}", where.path) == (origin, prefix + START)
     client = await rig.ask(where.path, token="", query=where.query, body=b"data", method="PUT")
     assert (client.status, client.header("x-goog-upload-status")) == (200, "active")
+    # What Google did not wait for.
+    assert client.is_dropped
     assert (
         rig.upstream.passages[1].url
         == f"{ROOT}/upload/v1beta/files?upload_id=u%2B1&upload_protocol=resumable"

@@ -194,6 +194,20 @@ async def test_bytes() -> None:
     assert (trace.is_error, reply.is_closed) == (False, True)
 
 
+async def test_what_is_left_of_a_body() -> None:
+    """A provider may answer before it has heard everything: the rest is taken in when the call has ended."""
+
+    class Sending(FakeClient):
+        async def drop_body(self) -> None:
+            assert (self.status, self.is_ended, len(rig.records)) == (413, True, 1)
+            await super().drop_body()
+
+    rig = Rig(FakeReply(413, JSON, b'{"error":{"message":"too big"}}'))
+    client = Sending(BEARER, ("content-type", "video/mp4"), pieces=[b"a", b"b"], path="/v1/files")
+    await rig.call(client)
+    assert client.is_dropped
+
+
 async def test_json_is_read_in_passing() -> None:
     """Its usage counts where the call has spent it, and not where it is told of again."""
     body = json.dumps({"id": "x-1", "usage": {"input_tokens": 3, "output_tokens": 4}}).encode()
