@@ -1,14 +1,16 @@
 """Passing a provider's reply on as it is: whole where it is small JSON, else piece by piece.
 
-What is read on the way (usage, ids) is read from what passes; of a reply nothing is held beyond
-`MAX_PASSING_BYTES`, of a stream the event that is coming, and a slow caller makes the provider wait. Once the
-head has gone out, a reply that breaks off is broken off here too: nothing is written that could be taken for
-the rest of a file. Only a stream of a model's own events ends with one that says so. What a model answers is
-looked at before: a success without an answer is a failure.
+What is read on the way (usage, ids) is read from what passes; of a reply no more than `MAX_PASSING_BYTES` is
+held, of a stream the event that is coming, and a slow caller makes the provider wait. Once the head has gone
+out, a reply that breaks off is broken off here too: nothing is written that could be taken for the rest of a
+file. Only a stream of a model's own events ends with one that says so. What a model answers is looked at
+before: a success without an answer is a failure.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -25,6 +27,7 @@ from gateway.endpoints.openai_reply import (
     excerpt,
     is_json_object,
 )
+from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
 from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
@@ -36,7 +39,7 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
-"""JSON up to this long is read whole, for its usage and so that a cut one is an error with a status."""
+"""JSON up to this long is read whole, so that a cut one is an error with a status."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
@@ -201,10 +204,10 @@ async def _relay_json(
     while size <= MAX_PASSING_BYTES and (data := await reply.read_chunk()):
         parts.append(data)
         size += len(data)
-    body = b"".join(parts)
     if size > MAX_PASSING_BYTES:
-        await _relay_pieces(responder, attempt, reply, headers, endpoint, body)
+        await _relay_long(responder, attempt, _Begun(reply, parts), headers, endpoint)
         return
+    body = b"".join(parts)
     if _is_answer(reply, endpoint):
         # An error inside, or what is no JSON, is none.
         read_object(endpoint, body, asked_bytes=0)
@@ -215,6 +218,18 @@ async def _relay_json(
     if reply.status < _FIRST_ERROR and attempt.target.dialect == "anthropic":
         body = own_links(body)
     await responder.pass_whole(reply.status, headers, without_keys(body, attempt))
+
+
+async def _relay_long(
+    responder: Responder, attempt: AttemptTrace, reply: _Begun, headers: HeaderPairs, endpoint: Endpoint
+) -> None:
+    """Pass JSON on that is too long to be held, and look at what it says that it used."""
+    if not _spends(responder, endpoint):
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        return
+    await _relay_looked_at(
+        responder, attempt, reply, headers, endpoint, PassingObject(attempt.target.dialect)
+    )
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
@@ -379,6 +394,18 @@ async def _relay_unknown(
 ) -> None:
     """Pass a stream on of whose path nothing is known, as it comes, and look at what it says that it used."""
     passing = begin(attempt.target.dialect, _asked_bytes(responder))
+    await _relay_looked_at(responder, attempt, reply, headers, endpoint, passing)
+
+
+async def _relay_looked_at(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: _Pieces,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+    passing: PassingStream,
+) -> None:
+    """Pass a reply on as it comes, *passing* looking at each piece."""
     looked_at = _LookedAt(reply, passing)
     try:
         await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
@@ -407,10 +434,28 @@ class _Pieces(Protocol):
         """The next piece, b"" at the end."""
 
 
+class _Begun:
+    """A reply of which some pieces have been read before."""
+
+    def __init__(self, reply: UpstreamReply, parts: list[bytes]) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self._parts = deque(parts)
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        if self._parts:
+            # One in each turn, as they came: whoever looks at them is not to do so at all of them at once.
+            await asyncio.sleep(0)
+            return self._parts.popleft()
+        return await self._reply.read_chunk()
+
+
 class _LookedAt:
     """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
 
-    def __init__(self, reply: UpstreamReply, passing: PassingStream) -> None:
+    def __init__(self, reply: _Pieces, passing: PassingStream) -> None:
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
@@ -438,15 +483,14 @@ async def _relay_pieces(
     reply: _Pieces,
     headers: HeaderPairs,
     endpoint: Endpoint,
-    begun: bytes = b"",
 ) -> None:
-    """Pass bytes on as they come, after those that have been read."""
+    """Pass bytes on as they come."""
     length = _header(reply.headers, b"content-length")
     is_bodiless = reply.status in _BODILESS
     # With its length a reply that breaks off cannot be taken for a whole one.
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
-    data = begun or (b"" if is_bodiless else await reply.read_chunk())
+    data = b"" if is_bodiless else await reply.read_chunk()
     # The text of silence is empty too.
     if (
         not data

@@ -218,6 +218,19 @@ async def test_json_is_read_in_passing() -> None:
         assert (trace.attempts[0].usage is not None) is is_counted
 
 
+@pytest.mark.parametrize(("method", "is_counted"), [("POST", True), ("GET", False)])
+async def test_usage_of_json_that_is_too_long_to_be_held(method: str, *, is_counted: bool) -> None:
+    """It is read from what passes: a picture is megabytes, and what it used stands behind it."""
+    picture = b'{"data": [{"b64_json": "%b"}], ' % (b"A" * 2 * MAX_HEAD_BYTES)
+    usage = b'"model": "whisper-9-2026-01-01", "usage": {"input_tokens": 3, "output_tokens": 4}}'
+    reply = FakeReply(200, JSON, picture, usage)
+    client = FakeClient(BEARER, method=method, path="/v1/images/things")
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call(client, account="loud")
+    (attempt,) = trace.attempts
+    assert (client.received, client.is_ended) == (picture + usage, True)
+    assert (attempt.usage is not None, attempt.cost_usd) == (is_counted, 11e-6 if is_counted else None)
+
+
 @pytest.mark.parametrize(("model", "cost_usd"), [("whisper-9-2026-01-01", 11e-6), ("other", None)])
 async def test_the_model_that_answered_is_paid_for(model: str, cost_usd: float | None) -> None:
     """What an account is asked for costs what the model does that the reply tells, where it has a price."""
