@@ -19,7 +19,7 @@ import msgspec
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, read_object
+from gateway.endpoints.openai_events import EventReader, ToldReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
@@ -50,9 +50,11 @@ _MAX_OBJECT_BYTES: Final = 64 * 1024
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
 _DETAIL_CHARACTERS: Final = 200
+_SESSIONS: Final = "/agents/sessions"
 _MASK: Final = b"***"
 _PAGE: Final = b"text/html"
 _TEXT: Final = b"text/"
+_EVENTS: Final = b"text/event-stream"
 _NO_ANSWER: Final = "The provider answered with success, and without an answer."
 
 Locate = Callable[[str], str | None]
@@ -107,10 +109,12 @@ async def relay_reply(
         raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
-    elif kind == b"text/event-stream" and dialect is not None:
+    elif kind == _EVENTS and dialect is not None:
         await _relay_known(responder, attempt, reply, headers, endpoint)
     elif kind in PASSING and dialect is None and _spends(responder, endpoint):
         await _relay_unknown(responder, attempt, reply, headers, endpoint, PASSING[kind])
+    elif kind == _EVENTS:
+        await _relay_subscription(responder, attempt, reply, headers, endpoint)
     else:
         await _relay_pieces(responder, attempt, reply, headers, endpoint)
     return None
@@ -235,7 +239,8 @@ async def _relay_long(
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
     facts = read_passed(attempt.target.dialect, body)
     if facts is not None:
-        if not _spends(responder, endpoint):
+        # An object that is a session of an agent tells what that has used so far.
+        if not _spends(responder, endpoint) or endpoint.path.startswith(_SESSIONS):
             facts = msgspec.structs.replace(facts, usage=None)
         attempt.answered(facts)
 
@@ -277,7 +282,29 @@ async def _relay_known(
         await _relay_events(responder, attempt, reply, headers, endpoint)
     else:
         # Events of an agent's session, without an end or a usage of their own.
-        await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        await _relay_subscription(responder, attempt, reply, headers, endpoint)
+
+
+async def _relay_subscription(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass events on as they come, of which nothing is read."""
+    await _open_subscription(responder, reply, headers)
+    await _relay_pieces(responder, attempt, reply, headers, endpoint)
+
+
+async def _open_subscription(responder: Responder, reply: UpstreamReply, headers: HeaderPairs) -> None:
+    """Send the head to who fetches events, before there are any.
+
+    SDKs of agents' sessions wait for it, and only then ask for what the events will be about. What has a
+    length is there already.
+    """
+    if responder.client.method == "GET" and not _header(reply.headers, b"content-length"):
+        await responder.open_passage(reply.status, headers)
 
 
 async def _relay_events(
@@ -288,7 +315,8 @@ async def _relay_events(
     endpoint: Endpoint,
 ) -> None:
     """Pass a stream of events on, in whole events."""
-    reader = EventReader(endpoint, asked_bytes=0)
+    reader = ToldReader(endpoint, asked_bytes=0)
+    await _open_subscription(responder, reply, headers)
     is_noted = False
     try:
         is_open = True
@@ -498,7 +526,8 @@ async def _relay_pieces(
         and not _header(reply.headers, b"content-type").startswith(_TEXT)
     ):
         raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
-    await responder.start_passage(reply.status, headers)
+    if not responder.client.has_started:
+        await responder.start_passage(reply.status, headers)
     try:
         while data:
             await responder.client.write(data)

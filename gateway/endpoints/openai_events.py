@@ -244,6 +244,18 @@ class EventReader:
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage
 
 
+class ToldReader(EventReader):
+    """One stream of events that tell of something, and are no answer: whatever they say goes on.
+
+    After an error a session of an agent has events still, and a stream that is resumed begins where it likes.
+    """
+
+    def _passes(self, event: bytes) -> bool:
+        self.has_ended = False
+        super()._passes(event)
+        return True
+
+
 def _is_announcement(told: TypedReply, kind: str) -> bool:
     """Whether an event only says that something will come: a response, an empty message, a part of one."""
     if kind == _ITEM_ADDED and isinstance(told.item, dict):

@@ -343,6 +343,27 @@ def test_redirect(gateway: GatewayProcess, provider: PathUpstream, location: str
     assert len(provider.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/agents/sessions/s-1/events", "/proxy/main/v1/agents/sessions/s-1/events"]
+)
+def test_subscription(gateway: GatewayProcess, provider: PathUpstream, path: str) -> None:
+    """Its head comes before any event: SDKs wait for it, and then ask for what the events are about."""
+    is_asked = provider.event()
+
+    async def tell(asked: Asked) -> None:
+        await asked.start(200, ("content-type", "text/event-stream"), ("connection", "close"))
+        await is_asked.wait()
+        await asked.send(b"data: {}\n\n")
+        asked.writer.close()
+
+    provider.on("/v1/agents/sessions/s-1/events", tell)
+    with gateway.connect() as connection:
+        connection.send(request_bytes("GET", path, [bearer(), ("x-tfy-provider-name", "main")]))
+        assert connection.read_head().status == 200
+        provider.set(is_asked)
+        assert b"".join(connection.read_pieces()) == b"data: {}\n\n"
+
+
 def test_reply_without_a_body(gateway: GatewayProcess, provider: PathUpstream) -> None:
     """A 204 has none, and the connection goes on."""
 

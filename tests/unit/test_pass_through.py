@@ -311,7 +311,7 @@ async def test_reply_that_breaks_off(kind: dict[str, str]) -> None:
     """Nothing is written after it, and it is not ended."""
     client = fetch()
     trace = await Rig(FakeReply(200, kind, b"data: 1\n\n", UpstreamUnreachable("cut"))).call(client)
-    assert (client.pieces, client.is_ended) == ([b"data: 1\n\n"], False)
+    assert (client.received, client.is_ended) == (b"data: 1\n\n", False)
     assert (trace.is_error, trace.error_type) == (True, "upstream_unreachable")
     assert trace.attempts[0].error_type == "upstream_unreachable"
 

@@ -134,11 +134,60 @@ async def test_events() -> None:
     for method, counts in (("POST", True), ("GET", False)):
         rig = Rig(method=method)
         await rig.relay(FakeReply(200, SSE | {"cache-control": "private"}, events[:9], events[9:]), FILES)
-        assert (rig.client.received, rig.client.pieces) == (events, [events])
+        assert (rig.client.received, [piece for piece in rig.client.pieces if piece]) == (events, [events])
         assert rig.client.header("cache-control") == "no-cache"
         assert rig.client.header("x-accel-buffering") == "no"
         assert (rig.attempt.usage is not None) is counts
         assert rig.attempt.first_chunk_ns
+
+
+@pytest.mark.parametrize("of", ["openai", "anthropic", "unknown"])
+async def test_head_of_a_subscription(of: str) -> None:
+    """It goes out before there is an event: SDKs wait for it to ask for what the events will be about."""
+    endpoint = {"openai": find_openai_path("/agents/sessions/s-1/events"), "anthropic": SESSION}.get(
+        of, PROXY
+    )
+    assert endpoint is not None
+    seen: list[tuple[int | None, list[bytes]]] = []
+    rig = Rig(method="GET")
+    reply = FakeReply(
+        200, SSE, lambda: seen.append((rig.client.status, [*rig.client.pieces])), b"data: {}\n\n"
+    )
+    await rig.relay(reply, endpoint)
+    # A piece of nothing makes the server send the head.
+    assert seen == [(200, [b""])]
+    assert (rig.client.received, rig.client.is_ended) == (b"data: {}\n\n", True)
+
+
+async def test_events_after_an_error() -> None:
+    """In what is no answer an error is an event like any other: sessions of agents go on after it."""
+    events = (
+        b'data: {"type":"error","error":{"message":"m"},"session_id":"s-1"}\n\n',
+        b'data: {"type":"agent.session.turn.failed"}\n\n',
+        b"data: [DONE]\n\n",
+        b'data: {"type":"agent.session.idle"}\n\n',
+    )
+    endpoint = find_openai_path("/agents/sessions/s-1/events")
+    assert endpoint is not None
+    for pieces in (events, (b"".join(events),)):
+        rig = Rig(method="GET")
+        await rig.relay(FakeReply(200, SSE, *pieces), endpoint)
+        assert (rig.client.received, rig.client.is_ended) == (b"".join(events), True)
+
+
+async def test_usage_of_a_session() -> None:
+    """Its object tells what was used so far, the same again with each answer; an event what a turn used."""
+    endpoint, beginning = find_openai_path("/agents/sessions/s-1"), find_openai_path("/agents/sessions")
+    assert endpoint is not None
+    assert beginning is not None
+    usage = b'"usage":{"input_tokens":1,"output_tokens":2}}'
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, {"content-type": "application/json"}, b'{"id":"s-1",' + usage), endpoint)
+    assert (rig.attempt.response_id, rig.attempt.usage) == ("s-1", None)
+    rig = Rig(method="POST")
+    turn = b'data: {"type":"agent.session.turn.completed",' + usage + b"\n\ndata: [DONE]\n\n"
+    await rig.relay(FakeReply(200, SSE, turn), beginning)
+    assert rig.attempt.usage == Usage(1, 2, "provider")
 
 
 async def test_events_of_anthropic() -> None:
