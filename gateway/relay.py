@@ -104,9 +104,24 @@ async def relay_reply(
     if reply.status >= _FIRST_ERROR:
         await _relay_error(responder, attempt, reply, headers)
         return None
+    await _relay_good(responder, attempt, reply, headers, endpoint, dialect)
+    return None
+
+
+async def _relay_good(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+    dialect: Dialect | None,
+) -> None:
+    """Pass on what is no error, by its kind; *dialect* as `relay_reply` has it."""
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
     if kind == _PAGE and _is_answer(reply, endpoint):
         raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
+    if kind in PASSING and responder.client.method == "POST":
+        responder.trace.streamed()
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
     elif kind == _EVENTS and dialect is not None:
@@ -117,7 +132,6 @@ async def relay_reply(
         await _relay_subscription(responder, attempt, reply, headers, endpoint)
     else:
         await _relay_pieces(responder, attempt, reply, headers, endpoint)
-    return None
 
 
 def without_credentials(body: bytes, attempt: AttemptTrace) -> bytes:
@@ -231,9 +245,8 @@ async def _relay_long(
     if not _spends(responder, endpoint):
         await _relay_pieces(responder, attempt, reply, headers, endpoint)
         return
-    await _relay_looked_at(
-        responder, attempt, reply, headers, endpoint, PassingObject(attempt.target.dialect)
-    )
+    looked_at = _LookedAt(reply, PassingObject(attempt.target.dialect))
+    await _relay_looked_at(responder, attempt, looked_at, headers, endpoint)
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
@@ -422,25 +435,23 @@ async def _relay_unknown(
 ) -> None:
     """Pass a stream on of whose path nothing is known, as it comes, and look at what it says that it used."""
     passing = begin(attempt.target.dialect, _asked_bytes(responder))
-    await _relay_looked_at(responder, attempt, reply, headers, endpoint, passing)
+    await _relay_looked_at(responder, attempt, _LookedAt(_Timed(reply, attempt), passing), headers, endpoint)
 
 
 async def _relay_looked_at(
     responder: Responder,
     attempt: AttemptTrace,
-    reply: _Pieces,
+    reply: _LookedAt,
     headers: HeaderPairs,
     endpoint: Endpoint,
-    passing: PassingStream,
 ) -> None:
-    """Pass a reply on as it comes, *passing* looking at each piece."""
-    looked_at = _LookedAt(reply, passing)
+    """Pass a reply on as it comes, and note what it tells."""
     try:
-        await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
     finally:
         # Of a caller that has left too: what its provider had sent until then.
-        looked_at.look()
-        attempt.answered(passing.facts())
+        reply.look()
+        attempt.answered(reply.passing.facts())
 
 
 def _asked_bytes(responder: Responder) -> int:
@@ -480,6 +491,23 @@ class _Begun:
         return await self._reply.read_chunk()
 
 
+class _Timed:
+    """A stream of which it is noted when pieces of it came."""
+
+    def __init__(self, reply: _Pieces, attempt: AttemptTrace) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self._attempt = attempt
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        data = await self._reply.read_chunk()
+        if data:
+            self._attempt.first_chunk()
+        return data
+
+
 class _LookedAt:
     """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
 
@@ -487,7 +515,7 @@ class _LookedAt:
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
-        self._passing = passing
+        self.passing = passing
         self._piece = b""
 
     async def read_chunk(self) -> bytes:
@@ -495,14 +523,14 @@ class _LookedAt:
         self.look()
         self._piece = await self._reply.read_chunk()
         if not self._piece:
-            self._passing.end()
+            self.passing.end()
         return self._piece
 
     def look(self) -> None:
         """Look at the piece that has gone out, once."""
         piece, self._piece = self._piece, b""
         if piece:
-            self._passing.see(piece)
+            self.passing.see(piece)
 
 
 async def _relay_pieces(

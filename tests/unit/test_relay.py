@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import SPEECH
+from gateway.endpoints.openai_call import unread_call
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
@@ -231,6 +232,22 @@ def test_stream_of_an_unknown_path(cuts: list[int], kind: dict[str, str]) -> Non
     else:
         assert posted.usage == Usage(0, 0, "partial")
     assert asyncio.run(relay("GET")).attempt.usage is None
+
+
+@pytest.mark.parametrize(("method", "is_stream"), [("POST", True), ("GET", False)])
+@pytest.mark.parametrize("path", ["/threads/runs", "/audio/transcriptions", "/whatever"])
+async def test_answer_that_streams(path: str, method: str, *, is_stream: bool) -> None:
+    """Spans tell that it did, and when it began: what was asked for nobody has read."""
+    endpoint = find_openai_path(path) or PROXY
+    rig = Rig(method=method)
+    rig.responder.trace.asked(unread_call(endpoint, "acct"))
+    event = b'data: {"type":"transcript.text.done","text":"x"}\n\n'
+    await rig.relay(FakeReply(200, SSE, event), endpoint)
+    assert rig.client.received == event
+    assert rig.responder.trace.call is not None
+    assert rig.responder.trace.call.is_stream is is_stream
+    if is_stream:
+        assert rig.attempt.first_chunk_ns
 
 
 async def test_caller_that_leaves_a_stream() -> None:
