@@ -39,7 +39,7 @@ from gateway.endpoints.provider_path import (
     rename_in_query,
     with_query,
 )
-from gateway.errors import AccountRequired, GatewayError, InvalidBody, UnsupportedParameter
+from gateway.errors import AccountRequired, BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
 from gateway.failover import UNOBSERVED
 from gateway.model import (
     Caller,
@@ -64,6 +64,7 @@ from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.upstream.auth.aws import MAX_SIGNED_BYTES
 from gateway.wire.multipart import find_boundary
 
 PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -181,6 +182,21 @@ class PassThrough:
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)
+
+    async def hold(self, responder: Responder) -> HeldBody:
+        """All of a body that a signature has to cover before any of it goes out.
+
+        It counts as held, and whoever leaves meanwhile is noticed as with other bodies that are.
+
+        Raises:
+            BodyTooLarge: It is longer than what is signed.
+        """
+        limit_bytes = min(self._max_upload_bytes, MAX_SIGNED_BYTES)
+        try:
+            return HeldBody(await self._read_body(responder.client, responder.trace, limit_bytes))
+        except BodyTooLarge as error:
+            message = f"The body is longer than {limit_bytes} bytes, which is the most that is signed."
+            raise BodyTooLarge(message) from error
 
     async def send(
         self, passage: Passage, responder: Responder, attempt: AttemptTrace, asked: Asked
@@ -394,6 +410,8 @@ class _Crossing:
         if self._snapshot.has_rules and client.method != "GET":
             await self.owner.admit(trace, self._snapshot, naming.facts, plan)
         trace.planned(plan)
+        if isinstance(body, StreamedBody) and any(target.signing is not None for target in plan.targets):
+            body = await self.owner.hold(responder)
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():

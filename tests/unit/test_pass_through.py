@@ -29,6 +29,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.permit import LimitPolicy
 from gateway.model import (
     AttemptObserver,
+    AwsSigning,
     Caller,
     Passage,
     RetryPolicy,
@@ -71,6 +72,7 @@ TARGETS = (
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
     make_target("claude/small", dialect="anthropic"),
+    make_target("aws/nova", dialect="converse", signing=AwsSigning("bedrock", "us-east-1", "id", "secret")),
     make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
 )
 BY_NAME = {target.name: target for target in TARGETS}
@@ -116,7 +118,7 @@ class Rig:
         caller = Caller(
             "app",
             frozenset((*BY_NAME, *routes)),
-            frozenset({"acct", "retried", "az", "loud"}),
+            frozenset({"acct", "retried", "az", "loud", "aws"}),
             tags={"team": "ml"},
         )
         snapshot = Snapshot(
@@ -206,6 +208,21 @@ async def test_what_is_left_of_a_body() -> None:
     client = Sending(BEARER, ("content-type", "video/mp4"), pieces=[b"a", b"b"], path="/v1/files")
     await rig.call(client)
     assert client.is_dropped
+
+
+async def test_body_that_is_signed() -> None:
+    """All of it is held before any goes out, and counts as held; one that leaves meanwhile is noticed."""
+    picture = b"x" * (MAX_HEAD_BYTES + 1)
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = FakeClient(BEARER, body=picture, path="/model/nova/invoke")
+    trace = await rig.call(client, account="aws")
+    assert (client.status, trace.held_bytes, rig.upstream.passages[0].body) == (200, len(picture), picture)
+    client = FakeClient(BEARER, body=picture, path="/model/nova/invoke")
+    rig = Rig(FakeReply(200, JSON, client.leave, asyncio.Event()))
+    trace = await rig.call(client, account="aws")
+    assert (trace.status_code, trace.error_type) == (499, "client_disconnected")
+    client = FakeClient(BEARER, body=b"x" * (2 * MAX_HEAD_BYTES + 1), pieces=[b"x"], path="/model/x/y")
+    assert (await Rig().call(client, account="aws")).status_code == 413
 
 
 async def test_json_is_read_in_passing() -> None:
