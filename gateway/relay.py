@@ -547,12 +547,7 @@ async def _relay_pieces(
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
     data = b"" if is_bodiless else await reply.read_chunk()
-    # The text of silence is empty too.
-    if (
-        not data
-        and _is_answer(reply, endpoint)
-        and not _header(reply.headers, b"content-type").startswith(_TEXT)
-    ):
+    if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
         raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     if not responder.client.has_started:
         await responder.start_passage(reply.status, headers)
@@ -570,6 +565,11 @@ async def _relay_pieces(
 def _is_answer(reply: _Pieces, endpoint: Endpoint) -> bool:
     """Whether *reply* should be a model's: a success that is none is a failure, and another may be asked."""
     return reply.status in SUCCESS and (endpoint is SPEECH or endpoint.path in FORM_CALLS)
+
+
+def _may_be_empty(reply: _Pieces, endpoint: Endpoint) -> bool:
+    """The text of silence is, and no sound."""
+    return endpoint is not SPEECH and _header(reply.headers, b"content-type").lower().startswith(_TEXT)
 
 
 def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:

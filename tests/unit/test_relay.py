@@ -176,6 +176,18 @@ async def test_events_after_an_error() -> None:
         assert (rig.client.received, rig.client.is_ended) == (b"".join(events), True)
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "Text/VTT; charset=utf-8"])
+async def test_empty_answer(kind: str) -> None:
+    """The text of silence is one; of what is to be spoken it is none."""
+    heard = find_openai_path("/audio/transcriptions")
+    assert heard is not None
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, {"content-type": kind}), heard)
+    assert (rig.client.status, rig.client.received, rig.client.is_ended) == (200, b"", True)
+    with pytest.raises(UpstreamBadReply):
+        await Rig(method="POST").relay(FakeReply(200, {"content-type": kind}), SPEECH)
+
+
 async def test_usage_of_a_session() -> None:
     """Its object tells what was used so far, the same again with each answer; an event what a turn used."""
     endpoint, beginning = find_openai_path("/agents/sessions/s-1"), find_openai_path("/agents/sessions")
