@@ -52,8 +52,17 @@ from gateway.model import (
     Plan,
     Target,
 )
-from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldJson, PassedBody, StreamedBody, too_large
-from gateway.pipeline import Pipeline
+from gateway.passed_body import (
+    MAX_HEAD_BYTES,
+    Form,
+    HeldBody,
+    HeldCall,
+    HeldJson,
+    PassedBody,
+    StreamedBody,
+    too_large,
+)
+from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -171,12 +180,19 @@ class PassThrough:
         if declared is not None and declared > self._max_upload_bytes:
             raise too_large(self._max_upload_bytes)
         kind = (client.headers.get("content-type") or "").strip()
-        if asked.dialect == "openai" and kind[: len(_FORM)].lower() == _FORM:
+        is_form = kind[: len(_FORM)].lower() == _FORM
+        is_json = "json" in kind.lower() or not kind
+        if asked.calls_model:
+            refuse_encoding(client)
+            if not is_form and not is_json and not naming.may_be_unread:
+                raise _unreadable(asked.endpoint)
+        if asked.dialect == "openai" and is_form:
             hold = partial(self._pipeline.hold, client, trace)
             form = Form(client, find_boundary(kind), naming, self._max_upload_bytes, hold)
             await form.begin()
             return form
-        is_json = "json" in kind.lower() or not kind
+        if is_json and asked.calls_model:
+            return HeldCall(await self._read_body(client, trace), naming)
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
             return HeldJson(await self._read_body(client, trace), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
@@ -276,6 +292,11 @@ class _Naming:
     def is_settled(self) -> bool:
         """The call can go on without a model in its body."""
         return not self._is_model_call or self.plan is not None or bool(self.account)
+
+    @property
+    def may_be_unread(self) -> bool:
+        """Whatever model the body names, the right that the call needs is enough: that to the account."""
+        return not self._is_model_call or (self.plan is None and bool(self.account))
 
     @property
     def may_change_late(self) -> bool:
@@ -532,6 +553,15 @@ class _Attempts:
             limits=target.limits,
             tls=target.tls,
         )
+
+
+def _unreadable(endpoint: Endpoint) -> InvalidBody:
+    message = (
+        f"A call of {endpoint.route} is a form, or JSON: of another body nobody can tell which model it "
+        "names. Send one of these. Who may use the account as a whole can name that alone, with "
+        "x-tfy-provider-name."
+    )
+    return InvalidBody(message, param="content-type")
 
 
 def _note_length(trace: CallTrace, passage: Passage) -> None:

@@ -157,6 +157,17 @@ def rewrite_model(body: bytes, rename: Callable[[str], str]) -> bytes:
     return _encoder.encode(fields)
 
 
+def model_in(fields: dict[str, msgspec.Raw]) -> str:
+    """The model that a body names, "" for none; raises `InvalidBody` where that is no text."""
+    return _member(fields, "model", _texts) or ""
+
+
+def write_fields(fields: dict[str, msgspec.Raw], model: str) -> bytes:
+    """A body of *fields* that names *model*, "" for none."""
+    named = {"model": msgspec.Raw(_encoder.encode(model))} if model else {}
+    return _encoder.encode(fields | named)
+
+
 def split_body(body: bytes) -> dict[str, msgspec.Raw]:
     """The top-level members of a body, each as it came.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -64,6 +65,7 @@ from tests.unit.makers import (
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
+JSON_BODY = ("content-type", "application/json")
 BYTES = {"content-type": "application/octet-stream"}
 EVENTS = {"content-type": "text/event-stream"}
 AZURE = "https://azure.test/openai"
@@ -223,6 +225,58 @@ async def test_body_that_is_signed() -> None:
     assert (trace.status_code, trace.error_type) == (499, "client_disconnected")
     client = FakeClient(BEARER, body=b"x" * (2 * MAX_HEAD_BYTES + 1), pieces=[b"x"], path="/model/x/y")
     assert (await Rig().call(client, account="aws")).status_code == 413
+
+
+BIG = b'{"model":"acct/big","image":"x"}'
+NAMED = ("x-tfy-model-name", "acct/small")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param([("content-type", "application/json")], b"\xef\xbb\xbf" + BIG, id="behind a mark"),
+        pytest.param([("content-type", "application/json")], BIG.decode().encode("utf-16"), id="UTF-16"),
+        pytest.param([("content-type", "application/json")], BIG[:-1] + b',"n":NaN}', id="no JSON to us"),
+        pytest.param([("content-type", "application/json")], b"[" + BIG + b"]", id="no object"),
+        pytest.param([("content-type", "application/json")], b'{"model":["acct/big"]}', id="no text"),
+        pytest.param(
+            [("content-type", "application/json"), ("content-encoding", "gzip")],
+            gzip.compress(BIG),
+            id="gzip",
+        ),
+        pytest.param(
+            [("content-type", "application/x-www-form-urlencoded")], b"model=big&image=x", id="form"
+        ),
+        pytest.param([("content-type", "text/plain")], BIG, id="another kind"),
+        pytest.param([], b"model=big", id="no kind"),
+        pytest.param(
+            [("content-type", "multipart/form-data; boundary=b"), ("content-encoding", "gzip")],
+            b"--b\r\n",
+            id="gzip form",
+        ),
+    ],
+)
+async def test_body_that_may_name_another_model(headers: list[tuple[str, str]], body: bytes) -> None:
+    """A header names the model, and the right to it is enough: what a provider might read is refused then."""
+    client = FakeClient(BEARER, NAMED, *headers, body=body, path="/v1/images/edits")
+    rig = Rig()
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.passages) == (400, [])
+
+
+@pytest.mark.parametrize("headers", [[NAMED], []])
+async def test_model_that_is_named_twice(headers: list[tuple[str, str]]) -> None:
+    """What is looked at is what goes out, whichever of two members counts."""
+    body = b'{"model": "big", "image": "x", "model": "acct/small"}'
+    client = FakeClient(BEARER, JSON_BODY, *headers, body=body, path="/v1/images/edits")
+    rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.passages[0].body) == (200, b'{"model":"small-1","image":"x"}')
+    body = b'{"model": "big", "model": "small-1"}'
+    client = FakeClient(BEARER, JSON_BODY, NAMED, body=body, path="/v1/images/edits")
+    rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+    await rig.call(client, account="")
+    assert rig.upstream.passages[0].body == b'{"model":"small-1"}'
 
 
 async def test_json_is_read_in_passing() -> None:
