@@ -51,6 +51,7 @@ _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
 _DETAIL_CHARACTERS: Final = 200
 _SESSIONS: Final = "/agents/sessions"
+_RESPONSE: Final = "resp_"
 _MASK: Final = b"***"
 _PAGE: Final = b"text/html"
 _TEXT: Final = b"text/"
@@ -451,7 +452,11 @@ async def _relay_looked_at(
     finally:
         # Of a caller that has left too: what its provider had sent until then.
         reply.look()
-        attempt.answered(reply.passing.facts())
+        facts = reply.passing.facts()
+        attempt.answered(facts)
+        # Of what else streams, or is so long, nothing can be asked for again.
+        if facts.response_id.startswith(_RESPONSE):
+            responder.made(facts.response_id, attempt.target)
 
 
 def _asked_bytes(responder: Responder) -> int:

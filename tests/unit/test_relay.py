@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from random import Random
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
 from gateway.model import Dialect, Endpoint, Target, Usage
-from gateway.relay import note_failure, relay_reply
+from gateway.relay import MAX_PASSING_BYTES, note_failure, relay_reply
 from gateway.responder import Answer, Responder
 from gateway.routing.stored import StoredObjects
 from gateway.store.shared_table import table_in_memory
@@ -260,6 +261,23 @@ async def test_answer_that_streams(path: str, method: str, *, is_stream: bool) -
     assert rig.responder.trace.call.is_stream is is_stream
     if is_stream:
         assert rig.attempt.first_chunk_ns
+
+
+async def test_response_that_is_made_on_an_unknown_path() -> None:
+    """It is known whose it is, as of one that comes whole; of a chat nobody asks again."""
+    said = {"type": "response.created", "response": {"id": "resp_long", "object": "response"}}
+    event = b"data: " + json.dumps(said).encode() + b"\n\n"
+    long = json.dumps({"output": "x" * MAX_PASSING_BYTES, "id": "resp_long", "object": "response"}).encode()
+    for kind, body in ((SSE, event), (JSON, long)):
+        made_id = f"resp_{kind['content-type']}"
+        rig = Rig(method="POST")
+        await rig.relay(FakeReply(200, kind, body.replace(b"resp_long", made_id.encode())))
+        origin = STORED.find([made_id])
+        assert origin is not None
+        assert origin.is_of(CALLER)
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, SSE, event.replace(b"resp_long", b"chatcmpl-long")))
+    assert STORED.find(["chatcmpl-long"]) is None
 
 
 async def test_caller_that_leaves_a_stream() -> None:
