@@ -170,6 +170,9 @@ class Gemini:
         else:
             plan = accounts.plan_at(door, caller)
             found = place(asked, door.base_url)
+            if asked.verb and listed:
+                # Google knows it by its own name of it.
+                found = place_of_model(asked, accounts.model_id(listed), door.base_url)
         await self._pass_through.cross(
             responder,
             snapshot,

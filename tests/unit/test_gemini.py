@@ -480,6 +480,24 @@ async def test_key_in_the_query() -> None:
     assert TOKEN not in str(rig.upstream.passages[0].headers)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("flash", "gemini-flash"),
+        ("gemini-flash", "gemini-flash"),
+        ("google/flash", "gemini-flash"),
+        ("x", "x"),
+    ],
+)
+async def test_what_is_wanted_of_a_model(name: str, expected: str) -> None:
+    """It needs the account, and Google gets its own name of the model where an integration has another."""
+    rig = Rig(FakeReply(200, JSON, b'{"name": "operations/1"}'))
+    await rig.ask(f"/v1beta/models/{name}:predictLongRunning")
+    assert rig.upstream.passages[0].url == f"{ROOT}/v1beta/models/{expected}:predictLongRunning"
+    assert rig.trace.endpoint is not None
+    assert rig.trace.endpoint.operation == "proxy"
+
+
 async def test_passed_on() -> None:
     """All else goes to the account as it is, with the account's key and none of the caller's."""
     rig = Rig(FakeReply(200, JSON, b'{"name": "cachedContents/1"}'))
