@@ -18,6 +18,8 @@ from gateway.wire.multipart import ModelField
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
 
+_MODEL: Final = "model"
+
 Rename = Callable[[str], str]
 """Gives a target's name of a model for the one that came."""
 
@@ -102,6 +104,9 @@ class HeldCall(HeldBody):
         """
         super().__init__(body)
         self._fields = split_body(body)
+        # Servers in Go take a member by its name in any case of letters, and the last one counts.
+        if any(name != _MODEL and name.lower() == _MODEL for name in self._fields):
+            raise InvalidBody('Write "model" in small letters.', param=_MODEL)
         self._model = model_in(self._fields)
         if self._model:
             naming.take(self._model)

@@ -216,7 +216,10 @@ def test_json_that_calls_a_model(body: bytes, taken: list[str], expected: bytes)
     assert (naming.taken, held.held, held.written_for(rename)) == (taken, body, expected)
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"\xef\xbb\xbf{}", b'{"model": 5}', b'{"model": "m"'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[1]", b"\xef\xbb\xbf{}", b'{"model": 5}', b'{"model": "m"', b'{"model": "m", "Model": "x"}'],
+)
 def test_what_is_no_json_calls_no_model(body: bytes) -> None:
     """Somebody else might read it."""
     with pytest.raises((InvalidJson, InvalidBody)):
