@@ -10,6 +10,7 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -252,7 +253,9 @@ class ToldReader(EventReader):
 
     def _passes(self, event: bytes) -> bool:
         self.has_ended = False
-        super()._passes(event)
+        # What is no JSON leaves no hole where nothing is one answer.
+        with suppress(UpstreamBadReply):
+            super()._passes(event)
         return True
 
 

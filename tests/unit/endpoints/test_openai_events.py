@@ -264,11 +264,11 @@ def test_run_of_a_thread() -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_events_that_are_no_answer(step: int) -> None:
-    """All of them pass, whatever stands before: an error, an end, the end marker."""
+    """All of them pass, whatever stands before: an error, an end, the end marker, what is no JSON."""
     whole = (
         b'data: {"type":"error","error":{"message":"m"}}\n\n'
         b'data: {"type":"response.completed","response":{"id":"resp_1"}}\n\ndata: [DONE]\n\n'
-        b": ping\n\n"
+        b": ping\n\ndata: ping\n\n"
         b'data: {"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":2}}\n\n'
     )
     reader = ToldReader(RESPONSE, asked_bytes=0)
