@@ -12,7 +12,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import full_name, unread_call
+from gateway.endpoints.openai_call import full_name, model_named, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
@@ -526,11 +526,22 @@ class _Attempts:
         return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
 
     def _price(self, attempt: AttemptTrace) -> None:
-        """Price what was asked of an account by the model that answered, if the reply tells it."""
+        """Price what was asked of an account by the model that answered, else by the one that was asked."""
         target = attempt.target
         if not target.model_id and attempt.usage is not None:
-            price = self._accounts.price_of(target.account, attempt.response_model)
+            told = (attempt.response_model,) if attempt.response_model else self._models_named(target)
+            prices = (self._accounts.price_of(target.account, model) for model in told)
+            price = next((price for price in prices if price is not None), None)
             attempt.cost_usd = None if price is None else price.cost_usd(attempt.usage)
+
+    def _models_named(self, target: Target) -> Iterator[str]:
+        """What in the call may be the provider's name of a model, which not all replies tell."""
+        for word in self._asked.path.split("/"):
+            written = unquote(word)
+            # Bedrock's ids have colons, and behind one Google says what is wanted.
+            yield from (written, written.rpartition(":")[0]) if ":" in written else (written,)
+        if self._body.held:
+            yield self._naming.name_at(target, model_named(self._body.held))
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         client, target, asked = self._responder.client, attempt.target, self._asked

@@ -162,6 +162,14 @@ def model_in(fields: dict[str, msgspec.Raw]) -> str:
     return _member(fields, "model", _texts) or ""
 
 
+def model_named(body: bytes) -> str:
+    """The model that *body* names, "" where it is nothing that names one."""
+    try:
+        return model_in(split_body(body))
+    except (InvalidJson, InvalidBody):
+        return ""
+
+
 def write_fields(fields: dict[str, msgspec.Raw], model: str) -> bytes:
     """A body of *fields* that names *model*, "" for none."""
     named = {"model": msgspec.Raw(_encoder.encode(model))} if model else {}

@@ -153,6 +153,15 @@ class Rig:
             if endpoint is None
             else Asked(endpoint, path, "/v1", account, dialect=endpoint.dialect)
         )
+        return await self._serve(client, asked)
+
+    async def call_unknown(self, client: FakeClient, *, account: str) -> CallTrace:
+        """The same below `/proxy`, whatever the path is."""
+        return await self._serve(
+            client, Asked(PROXY, client.path, f"/proxy/{account}", account, dialect=None)
+        )
+
+    async def _serve(self, client: FakeClient, asked: Asked) -> CallTrace:
         client.route = asked.endpoint.route
         await self.passing.serve(client, asked)
         (trace,) = self.records
@@ -366,6 +375,26 @@ async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_
         client = FakeClient(*headers, pieces=pieces, path="/v2/x")
     trace = await Rig(FakeReply(200, EVENTS, SAID)).call(client)
     assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "cost_usd"),
+    [
+        ("/v1/images/generations", b'{"model":"whisper-9","prompt":"x"}', 11e-6),
+        ("/v1/images/generations", b'{"model":"other"}', None),
+        ("/v1/images/generations", b"whisper-9", None),
+        ("/model/whisper-9/converse", b"{}", 11e-6),
+        ("/model/whisper%2D9-2026-01-01/converse", b"", 11e-6),
+        ("/v1beta/models/whisper-9:generate", b"{}", 11e-6),
+        ("/v1beta/models/whisper:generate", b"{}", None),
+    ],
+)
+async def test_reply_that_names_no_model(path: str, body: bytes, cost_usd: float | None) -> None:
+    """It costs what the model does that the call names, in its path or its body."""
+    reply = FakeReply(200, JSON, b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}')
+    client = FakeClient(BEARER, JSON_BODY, body=body, path=path)
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
+    assert trace.attempts[0].cost_usd == cost_usd
 
 
 async def test_long_json_is_passed_on() -> None:
