@@ -111,6 +111,9 @@ class Gemini:
             return _identify(snapshot, client, asked, snapshot.accounts.door(asked.account, "gemini"))[0]
 
         await self._pipeline.serve(client, asked.endpoint, stages, identify=identify)
+        if not asked.is_call:
+            # As what is passed on elsewhere.
+            await self._pipeline.drop_body(client)
 
     async def _call(
         self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None
@@ -167,6 +170,9 @@ class Gemini:
         else:
             plan = accounts.plan_at(door, caller)
             found = place(asked, door.base_url)
+            if asked.verb and listed:
+                # Google knows it by its own name of it.
+                found = place_of_model(asked, accounts.model_id(listed), door.base_url)
         await self._pass_through.cross(
             responder,
             snapshot,

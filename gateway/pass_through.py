@@ -12,7 +12,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import check_model, full_name, unread_call
+from gateway.endpoints.openai_call import full_name, model_named, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
@@ -40,7 +40,7 @@ from gateway.endpoints.provider_path import (
     with_query,
     words_in,
 )
-from gateway.errors import AccountRequired, GatewayError, InvalidBody, UnsupportedParameter
+from gateway.errors import AccountRequired, BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
 from gateway.failover import UNOBSERVED
 from gateway.model import (
     Caller,
@@ -53,8 +53,17 @@ from gateway.model import (
     Plan,
     Target,
 )
-from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldJson, PassedBody, StreamedBody, too_large
-from gateway.pipeline import Pipeline
+from gateway.passed_body import (
+    MAX_HEAD_BYTES,
+    Form,
+    HeldBody,
+    HeldCall,
+    HeldJson,
+    PassedBody,
+    StreamedBody,
+    too_large,
+)
+from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -65,6 +74,7 @@ from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.upstream.auth.aws import MAX_SIGNED_BYTES
 from gateway.wire.multipart import find_boundary
 
 PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -154,6 +164,8 @@ class PassThrough:
             await self.cross(responder, snapshot, caller, _without_account(asked, snapshot))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
+        # The provider may have answered before it had heard everything.
+        await self._pipeline.drop_body(client)
 
     async def cross(self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: Asked) -> None:
         """Take a call of a known *caller* through its stages."""
@@ -169,23 +181,39 @@ class PassThrough:
         if declared is not None and declared > self._max_upload_bytes:
             raise too_large(self._max_upload_bytes)
         kind = (client.headers.get("content-type") or "").strip()
-        if asked.dialect == "openai" and kind[: len(_FORM)].lower() == _FORM:
+        is_form = kind[: len(_FORM)].lower() == _FORM
+        is_json = "json" in kind.lower() or not kind
+        if asked.calls_model:
+            refuse_encoding(client)
+            if not is_form and not is_json and not naming.may_be_unread:
+                raise _unreadable(asked.endpoint)
+        if asked.dialect == "openai" and is_form:
             hold = partial(self._pipeline.hold, client, trace)
             form = Form(client, find_boundary(kind), naming, self._max_upload_bytes, hold)
             await form.begin()
             return form
-        is_json = "json" in kind.lower() or not kind
+        if is_json and asked.calls_model:
+            return HeldCall(await self._read_body(client, trace), naming)
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            body = await self._read_body(client, trace)
-            if asked.calls_model:
-                check_model(body)
-            return HeldJson(body, naming)
-        if asked.calls_model:
-            # Of another kind nobody here could see which model it names.
-            raise InvalidBody("The call needs a body of multipart/form-data, or JSON.", param="content-type")
+            return HeldJson(await self._read_body(client, trace), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)
+
+    async def hold(self, responder: Responder) -> HeldBody:
+        """All of a body that a signature has to cover before any of it goes out.
+
+        It counts as held, and whoever leaves meanwhile is noticed as with other bodies that are.
+
+        Raises:
+            BodyTooLarge: It is longer than what is signed.
+        """
+        limit_bytes = min(self._max_upload_bytes, MAX_SIGNED_BYTES)
+        try:
+            return HeldBody(await self._read_body(responder.client, responder.trace, limit_bytes))
+        except BodyTooLarge as error:
+            message = f"The body is longer than {limit_bytes} bytes, which is the most that is signed."
+            raise BodyTooLarge(message) from error
 
     async def send(
         self, passage: Passage, responder: Responder, attempt: AttemptTrace, asked: Asked
@@ -265,6 +293,11 @@ class _Naming:
     def is_settled(self) -> bool:
         """The call can go on without a model in its body."""
         return not self._is_model_call or self.plan is not None or bool(self.account)
+
+    @property
+    def may_be_unread(self) -> bool:
+        """Whatever model the body names, the right that the call needs is enough: that to the account."""
+        return not self._is_model_call or (self.plan is None and bool(self.account))
 
     @property
     def may_change_late(self) -> bool:
@@ -404,6 +437,8 @@ class _Crossing:
         if self._snapshot.has_rules and client.method != "GET":
             await self.owner.admit(trace, self._snapshot, naming.facts, plan)
         trace.planned(plan)
+        if isinstance(body, StreamedBody) and any(target.signing is not None for target in plan.targets):
+            body = await self.owner.hold(responder)
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():
@@ -497,11 +532,22 @@ class _Attempts:
         return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
 
     def _price(self, attempt: AttemptTrace) -> None:
-        """Price what was asked of an account by the model that answered, if the reply tells it."""
+        """Price what was asked of an account by the model that answered, else by the one that was asked."""
         target = attempt.target
         if not target.model_id and attempt.usage is not None:
-            price = self._accounts.price_of(target.account, attempt.response_model)
+            told = (attempt.response_model,) if attempt.response_model else self._models_named(target)
+            prices = (self._accounts.price_of(target.account, model) for model in told)
+            price = next((price for price in prices if price is not None), None)
             attempt.cost_usd = None if price is None else price.cost_usd(attempt.usage)
+
+    def _models_named(self, target: Target) -> Iterator[str]:
+        """What in the call may be the provider's name of a model, which not all replies tell."""
+        for word in self._asked.path.split("/"):
+            written = unquote(word)
+            # Bedrock's ids have colons, and behind one Google says what is wanted.
+            yield from (written, written.rpartition(":")[0]) if ":" in written else (written,)
+        if self._body.held:
+            yield self._naming.name_at(target, model_named(self._body.held))
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         client, target, asked = self._responder.client, attempt.target, self._asked
@@ -524,6 +570,15 @@ class _Attempts:
             limits=target.limits,
             tls=target.tls,
         )
+
+
+def _unreadable(endpoint: Endpoint) -> InvalidBody:
+    message = (
+        f"A call of {endpoint.route} is a form, or JSON: of another body nobody can tell which model it "
+        "names. Send one of these. Who may use the account as a whole can name that alone, with "
+        "x-tfy-provider-name."
+    )
+    return InvalidBody(message, param="content-type")
 
 
 def _note_length(trace: CallTrace, passage: Passage) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.endpoints.openai_call import rewrite_model
+from gateway.endpoints.openai_call import model_in, rewrite_model, split_body, write_fields
 from gateway.errors import BodyTooLarge, InvalidBody
 from gateway.model import BodySource, Client
 from gateway.wire.multipart import ModelField
@@ -88,12 +88,33 @@ class HeldJson(HeldBody):
     def __init__(self, body: bytes, naming: Naming) -> None:
         """Hold *body*, whose model *naming* learns."""
         super().__init__(body)
-        self._naming = naming
         rewrite_model(body, lambda model: _taken(model, naming))
 
     def written_for(self, rename: Rename) -> bytes:
         """With another name of its model; as it came where that is the same."""
-        return rewrite_model(self.held, rename, missing=self._naming.missing_model)
+        return rewrite_model(self.held, rename)
+
+
+class HeldCall(HeldBody):
+    """A JSON object that calls a model: what was looked at goes out, and nothing that it may be taken for."""
+
+    def __init__(self, body: bytes, naming: Naming) -> None:
+        """Hold *body*, whose model *naming* learns.
+
+        Raises:
+            InvalidJson, InvalidBody: It is no JSON object, or its model none.
+        """
+        super().__init__(body)
+        self._naming = naming
+        self._fields = split_body(body)
+        self._model = model_in(self._fields)
+        if self._model:
+            naming.take(self._model)
+
+    def written_for(self, rename: Rename) -> bytes:
+        """Written anew, each member once."""
+        model = self._model or self._naming.missing_model
+        return write_fields(self._fields, rename(model) if model else "")
 
 
 class StreamedBody:

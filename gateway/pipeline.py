@@ -363,7 +363,7 @@ class Pipeline:
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))
         if is_refused:
-            await self._drop_body(client)
+            await self.drop_body(client)
 
     async def _turn_away(
         self,
@@ -385,10 +385,10 @@ class Pipeline:
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
         if refusal.reason != "cpu" or not client.is_short:
-            await self._drop_body(client)
+            await self.drop_body(client)
 
-    async def _drop_body(self, client: Client) -> None:
-        """Take in what is left of a body after a refusal.
+    async def drop_body(self, client: Client) -> None:
+        """Take in what is left of a body after an answer that did not need it: a refusal, of whomever.
 
         Unread it would break the connection off, and whoever sends the body may never read the answer: a
         balancer takes it for a crash, and may send the gateway nothing more.

@@ -1,16 +1,17 @@
 """Passing a provider's reply on as it is: whole where it is small JSON, else piece by piece.
 
-What is read on the way (usage, ids) is read from what passes; of a reply nothing is held beyond
-`MAX_PASSING_BYTES`, of a stream the event that is coming, and a slow caller makes the provider wait. Once the
-head has gone out, a reply that breaks off is broken off here too: nothing is written that could be taken for
-the rest of a file. Only a stream of a model's own events ends with one that says so. What a model answers is
-looked at before: a success without an answer is a failure.
+What is read on the way (usage, ids) is read from what passes; of a reply no more than `MAX_PASSING_BYTES` is
+held, of a stream the event that is coming, and a slow caller makes the provider wait. Once the head has gone
+out, a reply that breaks off is broken off here too: nothing is written that could be taken for the rest of a
+file. Only a stream of a model's own events ends with one that says so. What a model answers is looked at
+before: a success without an answer is a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -19,16 +20,18 @@ import msgspec
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, ObjectFacts, read_object
+from gateway.endpoints.openai_events import EventReader, ObjectFacts, ToldReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS, tells_again
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     MEDIA_BYTES_PER_TOKEN,
+    ReplyFacts,
     excerpt,
     is_json_object,
 )
+from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
-from gateway.endpoints.passing_usage import END_BYTES, read_passed, read_passed_end
+from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
@@ -38,8 +41,7 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
-"""JSON up to this long is read whole, so that a cut one is an error with a status; of a longer one its end is
-read, for its usage."""
+"""JSON up to this long is read whole, so that a cut one is an error with a status."""
 
 _USAGE_S: Final = 0.25
 """How long what a whole reply used is waited for when its caller has left."""
@@ -53,9 +55,12 @@ _MAX_OBJECT_BYTES: Final = 64 * 1024
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
 _DETAIL_CHARACTERS: Final = 200
+_SESSIONS: Final = "/agents/sessions"
+_RESPONSE: Final = "resp_"
 _MASK: Final = b"***"
 _PAGE: Final = b"text/html"
 _TEXT: Final = b"text/"
+_EVENTS: Final = b"text/event-stream"
 _NO_ANSWER: Final = "The provider answered with success, and without an answer."
 
 Locate = Callable[[str], str | None]
@@ -105,18 +110,34 @@ async def relay_reply(
     if reply.status >= _FIRST_ERROR:
         await _relay_error(responder, attempt, reply, headers)
         return None
+    await _relay_good(responder, attempt, reply, headers, endpoint, dialect)
+    return None
+
+
+async def _relay_good(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+    dialect: Dialect | None,
+) -> None:
+    """Pass on what is no error, by its kind; *dialect* as `relay_reply` has it."""
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
     if kind == _PAGE and _is_answer(reply, endpoint):
         raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
+    if kind in PASSING and responder.client.method == "POST":
+        responder.trace.streamed()
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
-    elif kind == b"text/event-stream" and dialect is not None:
+    elif kind == _EVENTS and dialect is not None:
         await _relay_known(responder, attempt, reply, headers, endpoint)
     elif kind in PASSING and dialect is None and _spends(responder, endpoint):
         await _relay_unknown(responder, attempt, reply, headers, endpoint, PASSING[kind])
+    elif kind == _EVENTS:
+        await _relay_subscription(responder, attempt, reply, headers, endpoint)
     else:
         await _relay_pieces(responder, attempt, reply, headers, endpoint)
-    return None
 
 
 def without_credentials(body: bytes, attempt: AttemptTrace) -> bytes:
@@ -207,22 +228,16 @@ async def _relay_json(
     while size <= MAX_PASSING_BYTES and (data := await reply.read_chunk()):
         parts.append(data)
         size += len(data)
-    body = b"".join(parts)
     if size > MAX_PASSING_BYTES:
-        ending = _Ending(reply, body)
-        try:
-            await _relay_pieces(responder, attempt, ending, headers, endpoint, body)
-        except (asyncio.CancelledError, ClientDisconnected):
-            await ending.hear()
-            raise
-        finally:
-            if ending.is_whole:
-                _learn(responder, attempt, endpoint, read_passed_end(attempt.target.dialect, ending.data))
+        await _relay_long(responder, attempt, _Begun(reply, parts), headers, endpoint)
         return
+    body = b"".join(parts)
     if _is_answer(reply, endpoint):
         # An error inside, or what is no JSON, is none.
         read_object(endpoint, body, asked_bytes=0)
-    _learn(responder, attempt, endpoint, read_passed(attempt.target.dialect, body))
+    facts = read_passed(attempt.target.dialect, body)
+    if facts is not None:
+        _learn(responder, attempt, endpoint, facts)
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
     attempt.ended()
@@ -231,14 +246,32 @@ async def _relay_json(
     await responder.pass_whole(reply.status, headers, without_keys(body, attempt))
 
 
-def _learn(
-    responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, facts: ObjectFacts | None
+async def _relay_long(
+    responder: Responder, attempt: AttemptTrace, reply: _Begun, headers: HeaderPairs, endpoint: Endpoint
 ) -> None:
-    """Note what a whole reply says of itself."""
-    if facts is not None:
-        if not _spends(responder, endpoint, facts.response_id):
-            facts = msgspec.structs.replace(facts, usage=None)
-        attempt.answered(facts)
+    """Pass JSON on that is too long to be held, and look at what it says that it used."""
+    if not _spends(responder, endpoint):
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        return
+    looked_at = _LookedAt(reply, PassingObject(attempt.target.dialect))
+    try:
+        await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
+    except (asyncio.CancelledError, ClientDisconnected):
+        # Whoever leaves at its last bytes has had most of what is to be paid.
+        await looked_at.hear()
+        raise
+    finally:
+        _note_looked_at(responder, attempt, endpoint, looked_at)
+
+
+def _learn(
+    responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, facts: ReplyFacts | ObjectFacts
+) -> None:
+    """Note what a reply says of itself."""
+    # An object that is a session of an agent tells what that has used so far.
+    if not _spends(responder, endpoint, facts.response_id) or endpoint.path.startswith(_SESSIONS):
+        facts = msgspec.structs.replace(facts, usage=None)
+    attempt.answered(facts)
 
 
 def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
@@ -280,7 +313,29 @@ async def _relay_known(
         await _relay_events(responder, attempt, reply, headers, endpoint)
     else:
         # Events of an agent's session, without an end or a usage of their own.
-        await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        await _relay_subscription(responder, attempt, reply, headers, endpoint)
+
+
+async def _relay_subscription(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass events on as they come, of which nothing is read."""
+    await _open_subscription(responder, reply, headers)
+    await _relay_pieces(responder, attempt, reply, headers, endpoint)
+
+
+async def _open_subscription(responder: Responder, reply: UpstreamReply, headers: HeaderPairs) -> None:
+    """Send the head to who fetches events, before there are any.
+
+    SDKs of agents' sessions wait for it, and only then ask for what the events will be about. What has a
+    length is there already.
+    """
+    if responder.client.method == "GET" and not _header(reply.headers, b"content-length"):
+        await responder.open_passage(reply.status, headers)
 
 
 async def _relay_events(
@@ -291,7 +346,8 @@ async def _relay_events(
     endpoint: Endpoint,
 ) -> None:
     """Pass a stream of events on, in whole events."""
-    reader = EventReader(endpoint, asked_bytes=0)
+    reader = ToldReader(endpoint, asked_bytes=0)
+    await _open_subscription(responder, reply, headers)
     is_noted = False
     try:
         is_open = True
@@ -409,13 +465,34 @@ async def _relay_unknown(
 ) -> None:
     """Pass a stream on of whose path nothing is known, as it comes, and look at what it says that it used."""
     passing = begin(attempt.target.dialect, _asked_bytes(responder))
-    looked_at = _LookedAt(reply, passing)
+    await _relay_looked_at(responder, attempt, _LookedAt(_Timed(reply, attempt), passing), headers, endpoint)
+
+
+async def _relay_looked_at(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: _LookedAt,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass a reply on as it comes, and note what it tells."""
     try:
-        await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
     finally:
         # Of a caller that has left too: what its provider had sent until then.
-        looked_at.look()
-        attempt.answered(passing.facts())
+        _note_looked_at(responder, attempt, endpoint, reply)
+
+
+def _note_looked_at(
+    responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, reply: _LookedAt
+) -> None:
+    """Note what a reply tells, or the part of it that came."""
+    reply.look()
+    facts = reply.passing.facts()
+    _learn(responder, attempt, endpoint, facts)
+    # Of what else streams, or is so long, nothing can be asked for again.
+    if facts.response_id.startswith(_RESPONSE):
+        responder.made(facts.response_id, attempt.target)
 
 
 def _asked_bytes(responder: Responder) -> int:
@@ -448,14 +525,49 @@ class _Reads(Protocol):
         """Take *data*."""
 
 
-class _LookedAt:
-    """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
+class _Begun:
+    """A reply of which some pieces have been read before."""
 
-    def __init__(self, reply: UpstreamReply, passing: PassingStream) -> None:
+    def __init__(self, reply: UpstreamReply, parts: list[bytes]) -> None:
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
-        self._passing = passing
+        self._parts = deque(parts)
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        if self._parts:
+            # One in each turn, as they came: whoever looks at them is not to do so at all of them at once.
+            await asyncio.sleep(0)
+            return self._parts.popleft()
+        return await self._reply.read_chunk()
+
+
+class _Timed:
+    """A stream of which it is noted when pieces of it came."""
+
+    def __init__(self, reply: _Pieces, attempt: AttemptTrace) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self._attempt = attempt
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        data = await self._reply.read_chunk()
+        if data:
+            self._attempt.first_chunk()
+        return data
+
+
+class _LookedAt:
+    """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
+
+    def __init__(self, reply: _Pieces, passing: PassingStream) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self.passing = passing
         self._piece = b""
 
     async def read_chunk(self) -> bytes:
@@ -463,40 +575,17 @@ class _LookedAt:
         self.look()
         self._piece = await self._reply.read_chunk()
         if not self._piece:
-            self._passing.end()
+            self.passing.end()
         return self._piece
 
     def look(self) -> None:
         """Look at the piece that has gone out, once."""
         piece, self._piece = self._piece, b""
         if piece:
-            self._passing.see(piece)
-
-
-class _Ending:
-    """A reply whose last bytes are kept, while it passes.
-
-    Attributes:
-        data: These.
-        is_whole: It has come to its end.
-    """
-
-    def __init__(self, reply: UpstreamReply, begun: bytes) -> None:
-        self.status = reply.status
-        self.headers = reply.headers
-        self._reply = reply
-        self.data = begun[-END_BYTES:]
-        self.is_whole = False
-
-    async def read_chunk(self) -> bytes:
-        """The next piece, b"" at the end."""
-        piece = await self._reply.read_chunk()
-        self.is_whole = not piece
-        self.data = (self.data + piece[-END_BYTES:])[-END_BYTES:]
-        return piece
+            self.passing.see(piece)
 
     async def hear(self) -> None:
-        """Wait a little for the end: a caller that has left has had most of what is to be paid."""
+        """Wait a little for its end, that nobody gets any more."""
         with contextlib.suppress(GatewayError, TimeoutError):
             async with asyncio.timeout(_USAGE_S):
                 while await self.read_chunk():
@@ -509,23 +598,18 @@ async def _relay_pieces(
     reply: _Pieces,
     headers: HeaderPairs,
     endpoint: Endpoint,
-    begun: bytes = b"",
 ) -> None:
-    """Pass bytes on as they come, after those that have been read."""
+    """Pass bytes on as they come."""
     length = _header(reply.headers, b"content-length")
     is_bodiless = reply.status in _BODILESS
     # With its length a reply that breaks off cannot be taken for a whole one.
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
-    data = begun or (b"" if is_bodiless else await reply.read_chunk())
-    # The text of silence is empty too.
-    if (
-        not data
-        and _is_answer(reply, endpoint)
-        and not _header(reply.headers, b"content-type").startswith(_TEXT)
-    ):
+    data = b"" if is_bodiless else await reply.read_chunk()
+    if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
         raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
-    await responder.start_passage(reply.status, headers)
+    if not responder.client.has_started:
+        await responder.start_passage(reply.status, headers)
     try:
         while data:
             await responder.client.write(data)
@@ -540,6 +624,11 @@ async def _relay_pieces(
 def _is_answer(reply: _Pieces, endpoint: Endpoint) -> bool:
     """Whether *reply* should be a model's: a success that is none is a failure, and another may be asked."""
     return reply.status in SUCCESS and (endpoint is SPEECH or endpoint.path in FORM_CALLS)
+
+
+def _may_be_empty(reply: _Pieces, endpoint: Endpoint) -> bool:
+    """The text of silence is, and no sound."""
+    return endpoint is not SPEECH and _header(reply.headers, b"content-type").lower().startswith(_TEXT)
 
 
 def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:

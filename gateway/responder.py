@@ -208,6 +208,12 @@ class Responder:
         """Send the head of a reply that is passed on as it comes."""
         await self.client.start(status, self._passage_head(status, headers))
 
+    async def open_passage(self, status: int, headers: HeaderPairs) -> None:
+        """Send it at once, when nothing may follow for a while."""
+        await self.start_passage(status, headers)
+        # The server keeps a head until something follows, were it nothing.
+        await self.client.write(b"")
+
     def _passage_head(self, status: int, headers: HeaderPairs) -> HeaderPairs:
         head = self._headers(headers)
         if status >= _FIRST_ERROR:

@@ -256,6 +256,8 @@ class AsgiClient(AsWritten):
                 left_bytes = DROP_BYTES
                 while left_bytes > 0 and (data := await self.read_piece()):
                     left_bytes -= len(data)
+        # What has not come by now is waited for once.
+        self._body_left = 0
 
     def watch(self) -> DisconnectWatch:
         """A block that ends with `ClientDisconnected` as soon as the caller has gone."""

@@ -62,8 +62,9 @@ class GeminiPath:
         version: Of the API, "" when the path has none.
         project: `/projects/{project}/locations/{region}` of the caller, "" when it named none.
         rest: What follows, with a leading slash.
-        model: The model that is called, unescaped, "" when none is.
+        model: The model that is called or asked about, unescaped, "" when none is.
         publisher: Whose it is by the path, "" when that does not say.
+        verb: What is wanted of it where that is no call, such as `batchGenerateContent`; "" for nothing.
     """
 
     account: str
@@ -76,6 +77,7 @@ class GeminiPath:
     rest: str = ""
     model: str = ""
     publisher: str = ""
+    verb: str = ""
 
     @property
     def is_call(self) -> bool:
@@ -138,9 +140,12 @@ def read_gemini_path(account: str, prefix: str, path: str, query: str) -> Gemini
             publisher=unquote(called["publisher"] or ""),
         )
     shown = None if service else _SHOWN.fullmatch(rest)
+    verb = ""
     if shown is not None:
         endpoint = MODEL if shown["model"] else MODELS
     else:
+        if called is not None and called["model"]:
+            shown, verb = called, called["verb"]
         # `files:register` is of the files too.
         endpoint = AREAS.get(re.split("[/:]", rest[1:], maxsplit=1)[0], PASSED)
     return GeminiPath(
@@ -154,6 +159,7 @@ def read_gemini_path(account: str, prefix: str, path: str, query: str) -> Gemini
         rest=rest,
         model=unquote(shown["model"] or "") if shown is not None else "",
         publisher=unquote(shown["publisher"] or "") if shown is not None else "",
+        verb=verb,
     )
 
 
@@ -208,8 +214,8 @@ def place(asked: GeminiPath, base_url: str) -> Place:
 
 
 def place_of_model(asked: GeminiPath, model_id: str, base_url: str) -> Place:
-    """Where the model that is asked about is told of, with models at *base_url* and by the provider's id."""
-    written = quote(model_id, safe="/@")
+    """Where the model that is asked about is, with models at *base_url* and by the provider's id."""
+    written = quote(model_id, safe="/@") + (f":{asked.verb}" if asked.verb else "")
     publisher, is_there, _ = asked.rest.partition("/models/")
     rest = f"/{written}" if _IN_A_COLLECTION.match(model_id) else f"{publisher}{is_there}{written}"
     return place(replace(asked, rest=rest), base_url)

@@ -68,7 +68,7 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         InvalidBody: Not an object, or a field that the gateway acts on has the wrong type.
     """
     fields = split_body(body)
-    asked = _named(fields) or model
+    asked = model_in(fields) or model
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
         raise InvalidBody(msg, param="model")
@@ -142,38 +142,49 @@ def write_call(call: Call, model_id: str, quirks: Quirks | None = None) -> bytes
     return _encoder.encode(fields)
 
 
-def check_model(body: bytes) -> None:
-    """Check that *body* is a JSON object that names its model once and as text, or not at all.
-
-    Raises:
-        InvalidJson, InvalidBody: It is not.
-    """
-    _named(split_body(body))
-
-
-def rewrite_model(body: bytes, rename: Callable[[str], str], *, missing: str = "") -> bytes:
+def rewrite_model(body: bytes, rename: Callable[[str], str]) -> bytes:
     """*body* with another `model`, where it is a JSON object that has one; else as it is.
 
     Args:
         body: As received; what cannot be read is the provider's to judge.
         rename: Gives the name that goes out for the one that came.
-        missing: What counts as having come where an object names none; "": nothing.
     """
     try:
         body.decode()
         fields = _members.decode(body)
-        model = _texts.decode(fields["model"]) if "model" in fields else None
-    except (ValueError, RecursionError):
+        model = _texts.decode(fields["model"])
+    except (ValueError, KeyError, RecursionError):
         return body
-    if not model:
-        if not missing:
-            return body
-        fields["model"] = msgspec.Raw(_encoder.encode(rename(missing)))
-        return _encoder.encode(fields)
-    if (name := rename(model)) == model:
+    if not model or (name := rename(model)) == model:
         return body
     fields["model"] = msgspec.Raw(_encoder.encode(name))
     return _encoder.encode(fields)
+
+
+def model_in(fields: dict[str, msgspec.Raw]) -> str:
+    """The model that a body names, "" for none.
+
+    Raises:
+        InvalidBody: It is no text, or named a second time in other letters.
+    """
+    if not _LIKE_MODEL.isdisjoint(fields):
+        msg = 'The body has a field that servers may take for another "model". Write it once, in lower case.'
+        raise InvalidBody(msg, param="model")
+    return _member(fields, "model", _texts) or ""
+
+
+def model_named(body: bytes) -> str:
+    """The model that *body* names, "" where it is nothing that names one."""
+    try:
+        return model_in(split_body(body))
+    except (InvalidJson, InvalidBody):
+        return ""
+
+
+def write_fields(fields: dict[str, msgspec.Raw], model: str) -> bytes:
+    """A body of *fields* that names *model*, "" for none."""
+    named = {"model": msgspec.Raw(_encoder.encode(model))} if model else {}
+    return _encoder.encode(fields | named)
 
 
 def split_body(body: bytes) -> dict[str, msgspec.Raw]:
@@ -207,14 +218,6 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         msg = f"The body has more than {MAX_MEMBERS} fields at its top level."
         raise InvalidBody(msg)
     return fields
-
-
-def _named(fields: dict[str, msgspec.Raw]) -> str:
-    """The model that a body names, "" for none."""
-    if not _LIKE_MODEL.isdisjoint(fields):
-        msg = 'The body has a field that servers may take for another "model". Write it once, in lower case.'
-        raise InvalidBody(msg, param="model")
-    return _member(fields, "model", _texts) or ""
 
 
 def _member(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[_T | None]) -> _T | None:

@@ -10,6 +10,7 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -263,6 +264,20 @@ class EventReader:
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage
+
+
+class ToldReader(EventReader):
+    """One stream of events that tell of something, and are no answer: whatever they say goes on.
+
+    After an error a session of an agent has events still, and a stream that is resumed begins where it likes.
+    """
+
+    def _passes(self, event: bytes) -> bool:
+        self.has_ended = False
+        # What is no JSON leaves no hole where nothing is one answer.
+        with suppress(UpstreamBadReply):
+            super()._passes(event)
+        return True
 
 
 def _is_announcement(told: TypedReply, kind: str) -> bool:

@@ -6,9 +6,7 @@ of a path that is not known nothing else tells which it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -24,11 +22,6 @@ from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, r
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
-END_BYTES: Final = 16 * 1024
-"""Of a long reply: what it says of itself stands after what it says, and is short."""
-
-_TOLD: Final = re.compile(rb',(?=\s*"(?:id|model|usage|usage_info|usageMetadata)"\s*:)')
-_MOST_TRIED: Final = 32
 
 _OF_SOUND: Final = ("transcribe", "translate")
 """What a transcription with its details says that it is; it also tells how long the sound is."""
@@ -84,18 +77,6 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             usage=read_generated_usage(found.get("usageMetadata")),
         )
     return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
-
-
-def read_passed_end(dialect: Dialect, end: bytes) -> ObjectFacts | None:
-    """What the *end* of a whole reply says of itself, as `read_passed`.
-
-    From one of its own members on it is an object as it stands; from one further inside it is none.
-    """
-    for member in islice(_TOLD.finditer(end), _MOST_TRIED):
-        facts = read_passed(dialect, b"{" + end[member.end() :])
-        if facts is not None:
-            return facts
-    return None
 
 
 def find_usage(dialect: Dialect, usage: object) -> Usage | None:

@@ -263,6 +263,11 @@ class CallTrace(msgspec.Struct, eq=False):
         """Note what is asked for."""
         self.call = call
 
+    def streamed(self) -> None:
+        """Note that the answer comes as a stream, where what is asked for was not read."""
+        if self.call is not None and not self.call.is_stream:
+            self.call = msgspec.structs.replace(self.call, is_stream=True)
+
     def noted(self, notes: CallNotes) -> None:
         """Note what the caller says of the call."""
         self.notes = notes

@@ -368,6 +368,27 @@ def test_redirect(gateway: GatewayProcess, provider: PathUpstream, location: str
     assert len(provider.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/agents/sessions/s-1/events", "/proxy/main/v1/agents/sessions/s-1/events"]
+)
+def test_subscription(gateway: GatewayProcess, provider: PathUpstream, path: str) -> None:
+    """Its head comes before any event: SDKs wait for it, and then ask for what the events are about."""
+    is_asked = provider.event()
+
+    async def tell(asked: Asked) -> None:
+        await asked.start(200, ("content-type", "text/event-stream"), ("connection", "close"))
+        await is_asked.wait()
+        await asked.send(b"data: {}\n\n")
+        asked.writer.close()
+
+    provider.on("/v1/agents/sessions/s-1/events", tell)
+    with gateway.connect() as connection:
+        connection.send(request_bytes("GET", path, [bearer(), ("x-tfy-provider-name", "main")]))
+        assert connection.read_head().status == 200
+        provider.set(is_asked)
+        assert b"".join(connection.read_pieces()) == b"data: {}\n\n"
+
+
 def test_reply_without_a_body(gateway: GatewayProcess, provider: PathUpstream) -> None:
     """A 204 has none, and the connection goes on."""
 
@@ -536,6 +557,28 @@ def test_provider_refuses_a_body_that_still_comes(gateway: GatewayProcess, provi
         reply = connection.read_reply()
     assert (reply.status, reply.body) == (413, b'{"error":{"message":"too big"}}')
     until(lambda: provider.open_connections == 0 or provider.asked[-1].was_answered.is_set(), what="its end")
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/proxy/main/v1/files"])
+def test_body_that_the_provider_did_not_want(
+    gateway: GatewayProcess, provider: PathUpstream, path: str
+) -> None:
+    """It is taken in: whoever sends first and reads then could read nothing on a connection that broke."""
+
+    async def refuse(asked: Asked) -> None:
+        await asked.answer(
+            413, b'{"error":{"message":"too big"}}', "application/json", ("connection", "close")
+        )
+        asked.writer.close()
+
+    provider.on("/v1/files", refuse)
+    with gateway.connect() as connection:
+        head = [bearer(), ("content-type", "application/octet-stream"), ("content-length", str(40 * MB))]
+        connection.send(request_bytes("POST", path, [*head, ("x-tfy-provider-name", "main")]))
+        for _ in range(40):
+            connection.send(b"x" * MB)
+        assert connection.read_reply().status == 413
+        assert connection.exchange("GET", "/v1/models", [bearer()]).status == 200
 
 
 def test_caller_leaves_within_its_body(gateway: GatewayProcess, provider: PathUpstream) -> None:

@@ -480,6 +480,24 @@ async def test_key_in_the_query() -> None:
     assert TOKEN not in str(rig.upstream.passages[0].headers)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("flash", "gemini-flash"),
+        ("gemini-flash", "gemini-flash"),
+        ("google/flash", "gemini-flash"),
+        ("x", "x"),
+    ],
+)
+async def test_what_is_wanted_of_a_model(name: str, expected: str) -> None:
+    """It needs the account, and Google gets its own name of the model where an integration has another."""
+    rig = Rig(FakeReply(200, JSON, b'{"name": "operations/1"}'))
+    await rig.ask(f"/v1beta/models/{name}:predictLongRunning")
+    assert rig.upstream.passages[0].url == f"{ROOT}/v1beta/models/{expected}:predictLongRunning"
+    assert rig.trace.endpoint is not None
+    assert rig.trace.endpoint.operation == "proxy"
+
+
 async def test_passed_on() -> None:
     """All else goes to the account as it is, with the account's key and none of the caller's."""
     rig = Rig(FakeReply(200, JSON, b'{"name": "cachedContents/1"}'))
@@ -578,6 +596,8 @@ async def test_upload(prefix: str, headers: list[tuple[str, str]], origin: str) 
     assert (f"{where.scheme}://{where.netloc}", where.path) == (origin, prefix + START)
     client = await rig.ask(where.path, token="", query=where.query, body=b"data", method="PUT")
     assert (client.status, client.header("x-goog-upload-status")) == (200, "active")
+    # What Google did not wait for.
+    assert client.is_dropped
     assert (
         rig.upstream.passages[1].url
         == f"{ROOT}/upload/v1beta/files?upload_id=u%2B1&upload_protocol=resumable"

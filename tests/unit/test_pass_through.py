@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -29,6 +30,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.permit import LimitPolicy
 from gateway.model import (
     AttemptObserver,
+    AwsSigning,
     Caller,
     Passage,
     RetryPolicy,
@@ -63,6 +65,7 @@ from tests.unit.makers import (
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
+JSON_BODY = ("content-type", "application/json")
 BYTES = {"content-type": "application/octet-stream"}
 EVENTS = {"content-type": "text/event-stream"}
 AZURE = "https://azure.test/openai"
@@ -71,6 +74,7 @@ TARGETS = (
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
     make_target("claude/small", dialect="anthropic"),
+    make_target("aws/nova", dialect="converse", signing=AwsSigning("bedrock", "us-east-1", "id", "secret")),
     make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
 )
 BY_NAME = {target.name: target for target in TARGETS}
@@ -116,7 +120,7 @@ class Rig:
         caller = Caller(
             "app",
             frozenset((*BY_NAME, *routes)),
-            frozenset({"acct", "retried", "az", "loud"}),
+            frozenset({"acct", "retried", "az", "loud", "aws"}),
             tags={"team": "ml"},
         )
         snapshot = Snapshot(
@@ -149,6 +153,15 @@ class Rig:
             if endpoint is None
             else Asked(endpoint, path, "/v1", account, dialect=endpoint.dialect)
         )
+        return await self._serve(client, asked)
+
+    async def call_unknown(self, client: FakeClient, *, account: str) -> CallTrace:
+        """The same below `/proxy`, whatever the path is."""
+        return await self._serve(
+            client, Asked(PROXY, client.path, f"/proxy/{account}", account, dialect=None)
+        )
+
+    async def _serve(self, client: FakeClient, asked: Asked) -> CallTrace:
         client.route = asked.endpoint.route
         await self.passing.serve(client, asked)
         (trace,) = self.records
@@ -194,6 +207,87 @@ async def test_bytes() -> None:
     assert (trace.is_error, reply.is_closed) == (False, True)
 
 
+async def test_what_is_left_of_a_body() -> None:
+    """A provider may answer before it has heard everything: the rest is taken in when the call has ended."""
+
+    class Sending(FakeClient):
+        async def drop_body(self) -> None:
+            assert (self.status, self.is_ended, len(rig.records)) == (413, True, 1)
+            await super().drop_body()
+
+    rig = Rig(FakeReply(413, JSON, b'{"error":{"message":"too big"}}'))
+    client = Sending(BEARER, ("content-type", "video/mp4"), pieces=[b"a", b"b"], path="/v1/files")
+    await rig.call(client)
+    assert client.is_dropped
+
+
+async def test_body_that_is_signed() -> None:
+    """All of it is held before any goes out, and counts as held; one that leaves meanwhile is noticed."""
+    picture = b"x" * (MAX_HEAD_BYTES + 1)
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = FakeClient(BEARER, body=picture, path="/model/nova/invoke")
+    trace = await rig.call(client, account="aws")
+    assert (client.status, trace.held_bytes, rig.upstream.passages[0].body) == (200, len(picture), picture)
+    client = FakeClient(BEARER, body=picture, path="/model/nova/invoke")
+    rig = Rig(FakeReply(200, JSON, client.leave, asyncio.Event()))
+    trace = await rig.call(client, account="aws")
+    assert (trace.status_code, trace.error_type) == (499, "client_disconnected")
+    client = FakeClient(BEARER, body=b"x" * (2 * MAX_HEAD_BYTES + 1), pieces=[b"x"], path="/model/x/y")
+    assert (await Rig().call(client, account="aws")).status_code == 413
+
+
+BIG = b'{"model":"acct/big","image":"x"}'
+NAMED = ("x-tfy-model-name", "acct/small")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param([("content-type", "application/json")], b"\xef\xbb\xbf" + BIG, id="behind a mark"),
+        pytest.param([("content-type", "application/json")], BIG.decode().encode("utf-16"), id="UTF-16"),
+        pytest.param([("content-type", "application/json")], BIG[:-1] + b',"n":NaN}', id="no JSON to us"),
+        pytest.param([("content-type", "application/json")], b"[" + BIG + b"]", id="no object"),
+        pytest.param([("content-type", "application/json")], b'{"model":["acct/big"]}', id="no text"),
+        pytest.param(
+            [("content-type", "application/json"), ("content-encoding", "gzip")],
+            gzip.compress(BIG),
+            id="gzip",
+        ),
+        pytest.param(
+            [("content-type", "application/x-www-form-urlencoded")], b"model=big&image=x", id="form"
+        ),
+        pytest.param([("content-type", "text/plain")], BIG, id="another kind"),
+        pytest.param([], b"model=big", id="no kind"),
+        pytest.param(
+            [("content-type", "multipart/form-data; boundary=b"), ("content-encoding", "gzip")],
+            b"--b\r\n",
+            id="gzip form",
+        ),
+    ],
+)
+async def test_body_that_may_name_another_model(headers: list[tuple[str, str]], body: bytes) -> None:
+    """A header names the model, and the right to it is enough: what a provider might read is refused then."""
+    client = FakeClient(BEARER, NAMED, *headers, body=body, path="/v1/images/edits")
+    rig = Rig()
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.passages) == (400, [])
+
+
+@pytest.mark.parametrize("headers", [[NAMED], []])
+async def test_model_that_is_named_twice(headers: list[tuple[str, str]]) -> None:
+    """What is looked at is what goes out, whichever of two members counts."""
+    body = b'{"model": "big", "image": "x", "model": "acct/small"}'
+    client = FakeClient(BEARER, JSON_BODY, *headers, body=body, path="/v1/images/edits")
+    rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+    await rig.call(client, account="")
+    assert (client.status, rig.upstream.passages[0].body) == (200, b'{"model":"small-1","image":"x"}')
+    body = b'{"model": "big", "model": "small-1"}'
+    client = FakeClient(BEARER, JSON_BODY, NAMED, body=body, path="/v1/images/edits")
+    rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+    await rig.call(client, account="")
+    assert rig.upstream.passages[0].body == b'{"model":"small-1"}'
+
+
 async def test_json_is_read_in_passing() -> None:
     """Its usage counts where the call has spent it, and not where it is told of again."""
     body = json.dumps({"id": "x-1", "usage": {"input_tokens": 3, "output_tokens": 4}}).encode()
@@ -229,6 +323,19 @@ async def test_what_is_told_again(path: str, object_id: str, *, is_counted: bool
     client = FakeClient(BEARER, method="POST", path=path)
     trace = await Rig(FakeReply(200, JSON, body)).call(client)
     assert (trace.attempts[0].usage is not None) is is_counted
+
+
+@pytest.mark.parametrize(("method", "is_counted"), [("POST", True), ("GET", False)])
+async def test_usage_of_json_that_is_too_long_to_be_held(method: str, *, is_counted: bool) -> None:
+    """It is read from what passes: a picture is megabytes, and what it used stands behind it."""
+    picture = b'{"data": [{"b64_json": "%b"}], ' % (b"A" * 2 * MAX_HEAD_BYTES)
+    usage = b'"model": "whisper-9-2026-01-01", "usage": {"input_tokens": 3, "output_tokens": 4}}'
+    reply = FakeReply(200, JSON, picture, usage)
+    client = FakeClient(BEARER, method=method, path="/v1/images/things")
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call(client, account="loud")
+    (attempt,) = trace.attempts
+    assert (client.received, client.is_ended) == (picture + usage, True)
+    assert (attempt.usage is not None, attempt.cost_usd) == (is_counted, 11e-6 if is_counted else None)
 
 
 @pytest.mark.parametrize(("model", "cost_usd"), [("whisper-9-2026-01-01", 11e-6), ("other", None)])
@@ -297,6 +404,26 @@ async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_
     assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "cost_usd"),
+    [
+        ("/v1/images/generations", b'{"model":"whisper-9","prompt":"x"}', 11e-6),
+        ("/v1/images/generations", b'{"model":"other"}', None),
+        ("/v1/images/generations", b"whisper-9", None),
+        ("/model/whisper-9/converse", b"{}", 11e-6),
+        ("/model/whisper%2D9-2026-01-01/converse", b"", 11e-6),
+        ("/v1beta/models/whisper-9:generate", b"{}", 11e-6),
+        ("/v1beta/models/whisper:generate", b"{}", None),
+    ],
+)
+async def test_reply_that_names_no_model(path: str, body: bytes, cost_usd: float | None) -> None:
+    """It costs what the model does that the call names, in its path or its body."""
+    reply = FakeReply(200, JSON, b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}')
+    client = FakeClient(BEARER, JSON_BODY, body=body, path=path)
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
+    assert trace.attempts[0].cost_usd == cost_usd
+
+
 async def test_long_json_is_passed_on() -> None:
     """It is not held beyond the bound."""
     pieces = [b"[" + b"1," * 400_000] * 3
@@ -311,7 +438,7 @@ async def test_reply_that_breaks_off(kind: dict[str, str]) -> None:
     """Nothing is written after it, and it is not ended."""
     client = fetch()
     trace = await Rig(FakeReply(200, kind, b"data: 1\n\n", UpstreamUnreachable("cut"))).call(client)
-    assert (client.pieces, client.is_ended) == ([b"data: 1\n\n"], False)
+    assert (client.received, client.is_ended) == (b"data: 1\n\n", False)
     assert (trace.is_error, trace.error_type) == (True, "upstream_unreachable")
     assert trace.attempts[0].error_type == "upstream_unreachable"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import BodyTooLarge, InvalidBody, Overloaded
+from gateway.errors import BodyTooLarge, InvalidBody, InvalidJson, Overloaded
 from gateway.model import BodySource
-from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldJson, StreamedBody
+from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldCall, HeldJson, StreamedBody
 from tests.unit.doubles import FakeClient
 
 LIMIT = 3 * MAX_HEAD_BYTES
@@ -98,7 +98,7 @@ async def test_held_bodies() -> None:
 )
 async def test_json_without_a_model(body: bytes, sent_on: bytes) -> None:
     """It gets the one that was said beside it, or the provider would take one that nobody looked at."""
-    assert HeldJson(body, Naming(said_beside="m")).written_for(rename) == sent_on
+    assert HeldCall(body, Naming(said_beside="m")).written_for(rename) == sent_on
 
 
 NAMELESS = part("language", b"de") + part("file", b"x" * 100)
@@ -236,3 +236,29 @@ async def test_any_pieces(cuts: list[int], *, is_declared: bool) -> None:
     form = await begun(Naming(), *pieces, is_declared=is_declared)
     form.written_for(lambda _: "")
     assert await sent(form.written_for(rename)) == SHORT.replace(b"\r\nm\r\n", b"\r\nthe-m\r\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "taken", "expected"),
+    [
+        (b'{"image": 1, "model": "m"}', ["m"], b'{"image":1,"model":"the-m"}'),
+        (b'{"model": "other", "image": 1, "model": "m"}', ["m"], b'{"model":"the-m","image":1}'),
+        (b'{"model": null, "image": 1}', [], b'{"model":null,"image":1}'),
+        (b'{"image": 1}', [], b'{"image":1}'),
+    ],
+)
+def test_json_that_calls_a_model(body: bytes, taken: list[str], expected: bytes) -> None:
+    """It is written anew, so that it names no other model to whoever reads it in another way."""
+    naming = Naming()
+    held = HeldCall(body, naming)
+    assert (naming.taken, held.held, held.written_for(rename)) == (taken, body, expected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[1]", b"\xef\xbb\xbf{}", b'{"model": 5}', b'{"model": "m"', b'{"model": "m", "Model": "x"}'],
+)
+def test_what_is_no_json_calls_no_model(body: bytes) -> None:
+    """Somebody else might read it."""
+    with pytest.raises((InvalidJson, InvalidBody)):
+        HeldCall(body, Naming())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from random import Random
 from typing import Final
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import SPEECH
+from gateway.endpoints.openai_call import unread_call
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
@@ -136,11 +138,72 @@ async def test_events() -> None:
     for method, counts in (("POST", True), ("GET", False)):
         rig = Rig(method=method)
         await rig.relay(FakeReply(200, SSE | {"cache-control": "private"}, events[:9], events[9:]), FILES)
-        assert (rig.client.received, rig.client.pieces) == (events, [events])
+        assert (rig.client.received, [piece for piece in rig.client.pieces if piece]) == (events, [events])
         assert rig.client.header("cache-control") == "no-cache"
         assert rig.client.header("x-accel-buffering") == "no"
         assert (rig.attempt.usage is not None) is counts
         assert rig.attempt.first_chunk_ns
+
+
+@pytest.mark.parametrize("of", ["openai", "anthropic", "unknown"])
+async def test_head_of_a_subscription(of: str) -> None:
+    """It goes out before there is an event: SDKs wait for it to ask for what the events will be about."""
+    endpoint = {"openai": find_openai_path("/agents/sessions/s-1/events"), "anthropic": SESSION}.get(
+        of, PROXY
+    )
+    assert endpoint is not None
+    seen: list[tuple[int | None, list[bytes]]] = []
+    rig = Rig(method="GET")
+    reply = FakeReply(
+        200, SSE, lambda: seen.append((rig.client.status, [*rig.client.pieces])), b"data: {}\n\n"
+    )
+    await rig.relay(reply, endpoint)
+    # A piece of nothing makes the server send the head.
+    assert seen == [(200, [b""])]
+    assert (rig.client.received, rig.client.is_ended) == (b"data: {}\n\n", True)
+
+
+async def test_events_after_an_error() -> None:
+    """In what is no answer an error is an event like any other: sessions of agents go on after it."""
+    events = (
+        b'data: {"type":"error","error":{"message":"m"},"session_id":"s-1"}\n\n',
+        b'data: {"type":"agent.session.turn.failed"}\n\n',
+        b"data: [DONE]\n\n",
+        b'data: {"type":"agent.session.idle"}\n\n',
+    )
+    endpoint = find_openai_path("/agents/sessions/s-1/events")
+    assert endpoint is not None
+    for pieces in (events, (b"".join(events),)):
+        rig = Rig(method="GET")
+        await rig.relay(FakeReply(200, SSE, *pieces), endpoint)
+        assert (rig.client.received, rig.client.is_ended) == (b"".join(events), True)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "Text/VTT; charset=utf-8"])
+async def test_empty_answer(kind: str) -> None:
+    """The text of silence is one; of what is to be spoken it is none."""
+    heard = find_openai_path("/audio/transcriptions")
+    assert heard is not None
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, {"content-type": kind}), heard)
+    assert (rig.client.status, rig.client.received, rig.client.is_ended) == (200, b"", True)
+    with pytest.raises(UpstreamBadReply):
+        await Rig(method="POST").relay(FakeReply(200, {"content-type": kind}), SPEECH)
+
+
+async def test_usage_of_a_session() -> None:
+    """Its object tells what was used so far, the same again with each answer; an event what a turn used."""
+    endpoint, beginning = find_openai_path("/agents/sessions/s-1"), find_openai_path("/agents/sessions")
+    assert endpoint is not None
+    assert beginning is not None
+    usage = b'"usage":{"input_tokens":1,"output_tokens":2}}'
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, {"content-type": "application/json"}, b'{"id":"s-1",' + usage), endpoint)
+    assert (rig.attempt.response_id, rig.attempt.usage) == ("s-1", None)
+    rig = Rig(method="POST")
+    turn = b'data: {"type":"agent.session.turn.completed",' + usage + b"\n\ndata: [DONE]\n\n"
+    await rig.relay(FakeReply(200, SSE, turn), beginning)
+    assert rig.attempt.usage == Usage(1, 2, "provider")
 
 
 async def test_events_of_anthropic() -> None:
@@ -184,6 +247,39 @@ def test_stream_of_an_unknown_path(cuts: list[int], kind: dict[str, str]) -> Non
     else:
         assert posted.usage == Usage(0, 0, "partial")
     assert asyncio.run(relay("GET")).attempt.usage is None
+
+
+@pytest.mark.parametrize(("method", "is_stream"), [("POST", True), ("GET", False)])
+@pytest.mark.parametrize("path", ["/threads/runs", "/audio/transcriptions", "/whatever"])
+async def test_answer_that_streams(path: str, method: str, *, is_stream: bool) -> None:
+    """Spans tell that it did, and when it began: what was asked for nobody has read."""
+    endpoint = find_openai_path(path) or PROXY
+    rig = Rig(method=method)
+    rig.responder.trace.asked(unread_call(endpoint, "acct"))
+    event = b'data: {"type":"transcript.text.done","text":"x"}\n\n'
+    await rig.relay(FakeReply(200, SSE, event), endpoint)
+    assert rig.client.received == event
+    assert rig.responder.trace.call is not None
+    assert rig.responder.trace.call.is_stream is is_stream
+    if is_stream:
+        assert rig.attempt.first_chunk_ns
+
+
+async def test_response_that_is_made_on_an_unknown_path() -> None:
+    """It is known whose it is, as of one that comes whole; of a chat nobody asks again."""
+    said = {"type": "response.created", "response": {"id": "resp_long", "object": "response"}}
+    event = b"data: " + json.dumps(said).encode() + b"\n\n"
+    long = json.dumps({"output": "x" * MAX_PASSING_BYTES, "id": "resp_long", "object": "response"}).encode()
+    for kind, body in ((SSE, event), (JSON, long)):
+        made_id = f"resp_{kind['content-type']}"
+        rig = Rig(method="POST")
+        await rig.relay(FakeReply(200, kind, body.replace(b"resp_long", made_id.encode())))
+        origin = STORED.find([made_id])
+        assert origin is not None
+        assert origin.is_of(CALLER)
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, SSE, event.replace(b"resp_long", b"chatcmpl-long")))
+    assert STORED.find(["chatcmpl-long"]) is None
 
 
 async def test_caller_that_leaves_a_stream() -> None:

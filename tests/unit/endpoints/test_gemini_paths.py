@@ -157,6 +157,13 @@ def test_place(path: str, at_gemini: str, at_vertex: str) -> None:
         (f"/v1{THEIRS}/publishers/google/models/m", "endpoints/12", VERTEX, f"/v1{OWN}/endpoints/12"),
         ("/v1beta/models/m", "gemini-x", GEMINI, "/v1beta/models/gemini-x"),
         ("/v1beta/models/m", "tunedModels/t", GEMINI, "/v1beta/tunedModels/t"),
+        ("/v1beta/models/m:predictLongRunning", "veo-3", GEMINI, "/v1beta/models/veo-3:predictLongRunning"),
+        (
+            f"/v1{THEIRS}/publishers/google/models/a%2Fm:predictLongRunning",
+            "veo-3",
+            VERTEX,
+            f"/v1{OWN}/publishers/google/models/veo-3:predictLongRunning",
+        ),
     ],
 )
 def test_place_of_a_model(path: str, model_id: str, base_url: str, expected: str) -> None:

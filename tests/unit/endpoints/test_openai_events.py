@@ -11,6 +11,7 @@ from gateway.endpoints.catalogue import IMAGE, MODERATION, RESPONSE
 from gateway.endpoints.openai_events import (
     MAX_PRELUDE_BYTES,
     EventReader,
+    ToldReader,
     find_reply,
     read_object,
 )
@@ -286,3 +287,18 @@ def test_run_of_a_thread() -> None:
         assert stream.feed(piece) == piece
     stream.feed(b"event: done\ndata: [DONE]\n\n")
     assert (stream.is_complete, stream.facts().usage) == (True, Usage(30, 12, "provider"))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_events_that_are_no_answer(step: int) -> None:
+    """All of them pass, whatever stands before: an error, an end, the end marker, what is no JSON."""
+    whole = (
+        b'data: {"type":"error","error":{"message":"m"}}\n\n'
+        b'data: {"type":"response.completed","response":{"id":"resp_1"}}\n\ndata: [DONE]\n\n'
+        b": ping\n\ndata: ping\n\n"
+        b'data: {"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":2}}\n\n'
+    )
+    reader = ToldReader(RESPONSE, asked_bytes=0)
+    passed = b"".join(reader.feed(whole[at : at + step]) for at in range(0, len(whole), step))
+    assert (passed + reader.finish(), reader.object_id) == (whole, "resp_1")
+    assert reader.facts().usage == Usage(1, 2, "partial")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.endpoints.openai_events import ObjectFacts
-from gateway.endpoints.passing_usage import find_usage, read_passed, read_passed_end
+from gateway.endpoints.passing_usage import find_usage, read_passed
 from gateway.model import Dialect, Usage
 
 CHAT: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
@@ -84,34 +84,6 @@ def test_no_usage(usage: object) -> None:
 def test_whole_reply(told: dict[str, Any], facts: ObjectFacts) -> None:
     """Its id, its model and what it used, of whatever API it is."""
     assert read_passed("openai", json.dumps(told).encode()) == facts
-
-
-@pytest.mark.parametrize(
-    ("end", "facts"),
-    [
-        pytest.param(
-            b'A"}],"model":"m","usage":{"input_tokens":7,"output_tokens":5},"size":"s"}',
-            ObjectFacts("", "m", (), Usage(7, 5, "provider")),
-            id="from the first that it tells",
-        ),
-        pytest.param(
-            b'"a","usage":{"total":1}}],"usage_info":{"pages_processed":3}}',
-            ObjectFacts("", "", (), Usage(None, None, "provider", pages=3)),
-            id="not from one further inside",
-        ),
-        pytest.param(
-            rb'","text":"a,\"usage\":{\"input_tokens\":7}","model":"m"}',
-            ObjectFacts("", "m", (), None),
-            id="not from a text",
-        ),
-        pytest.param(b'A"}]}', None, id="nothing told"),
-        pytest.param(b'"a","usage":{"input_tokens":7,"outp', None, id="cut"),
-        pytest.param(b'],"usage":{"a":1}]' * 100, None, id="no JSON"),
-    ],
-)
-def test_end_of_a_long_reply(end: bytes, facts: ObjectFacts | None) -> None:
-    """Only what is a member of the whole, and not of what is in it or what it says."""
-    assert read_passed_end("openai", end) == facts
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"5", b"<html>", b"\xff", b'{"a":' * 100_000])

@@ -1,0 +1,139 @@
+"""One JSON object that comes in pieces: those of its members that somebody wants.
+
+Of all others, and of what is too long, nothing is held: a picture in base64 is searched for its end and for
+nothing else. Only quotes, brackets and commas are looked at, so what is malformed within a member that nobody
+wants is not noticed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+# What lies before the next mark is passed over within one match, whole texts too; each is tried at one place
+# only and gives nothing back, so that any text takes as long as it is.
+_REST_OF_TEXT: Final = rb'[^"\\]*+(?:\\[\s\S][^"\\]*+)*+"'
+_IN_TEXT: Final = re.compile(_REST_OF_TEXT)
+# A comma matters between members alone: a list of numbers has one every few bytes.
+_AT_TOP: Final = re.compile(rb'(?:[^"{}\[\],]++|"' + _REST_OF_TEXT + rb')*+["{}\[\],]')
+_BELOW: Final = re.compile(rb'(?:[^"{}\[\]]++|"' + _REST_OF_TEXT + rb')*+["{}\[\]]')
+_BLANKS: Final = b" \t\r\n"
+_QUOTE: Final = ord('"')
+_COMMA: Final = ord(",")
+_OPENING: Final = b"{["
+_NAME: Final = re.compile(rb'\s*"([^"\\]*)"')
+_MAX_NAME_BYTES: Final = 256
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class MembersOfObject:
+    """Finds them.
+
+    Attributes:
+        found: The wanted members that are whole, as they were written.
+        too_long: Names of the wanted ones that are not held for their length.
+    """
+
+    def __init__(self, wanted: Collection[str], *, max_bytes: int) -> None:
+        """Look for some.
+
+        Args:
+            wanted: Their names.
+            max_bytes: The longest that is held, its name included.
+        """
+        self.found: dict[str, msgspec.Raw] = {}
+        self.too_long: set[str] = set()
+        self._wanted = frozenset(wanted)
+        self._max_bytes = max_bytes
+        self._held = bytearray()
+        self._is_skipping = False
+        self._depth = 0
+        self._is_in_text = False
+        self._half = b""
+        self._is_over = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece; what is no object is not looked at any more."""
+        if self._half:
+            data, self._half = self._half + data, b""
+        begin = self._begin(data) if not self._depth else 0
+        at = begin
+        while not self._is_over:
+            found = self._pattern.match(data, at)
+            if found is None:
+                break
+            at = found.end()
+            if self._ends_member(data[at - 1]):
+                self._hold(data, begin, at - 1)
+                self._take_member()
+                begin = at
+        if self._is_over:
+            return
+        end = len(data)
+        if self._is_in_text and data.endswith(b"\\") and _ends_half(data[at:]):
+            # What it escapes comes with the next piece.
+            end -= 1
+            self._half = b"\\"
+        self._hold(data, begin, end)
+
+    def _begin(self, data: bytes) -> int:
+        """Where the members begin in the first piece that is more than blanks."""
+        begin = len(data) - len(data.lstrip(_BLANKS))
+        if begin < len(data):
+            self._is_over = self._is_over or not data.startswith(b"{", begin)
+            self._depth = 1
+            begin += 1
+        return begin
+
+    @property
+    def _pattern(self) -> re.Pattern[bytes]:
+        if self._is_in_text:
+            return _IN_TEXT
+        return _AT_TOP if self._depth == 1 else _BELOW
+
+    def _ends_member(self, mark: int) -> bool:
+        """Take one mark; True where it ends a member."""
+        if mark == _QUOTE:
+            self._is_in_text = not self._is_in_text
+        elif mark == _COMMA:
+            return True
+        else:
+            self._depth += 1 if mark in _OPENING else -1
+            self._is_over = not self._depth
+        return self._is_over
+
+    def _hold(self, data: bytes, begin: int, end: int) -> None:
+        """Hold a part of a member, unless that gets too long."""
+        if self._is_skipping:
+            return
+        if len(self._held) + end - begin <= self._max_bytes:
+            self._held += data[begin:end]
+            return
+        self._is_skipping = True
+        self._held += data[begin : min(end, begin + _MAX_NAME_BYTES)]
+        named = _NAME.match(self._held)
+        name = named[1].decode(errors="replace") if named is not None else ""
+        if name in self._wanted:
+            self.too_long.add(name)
+        self._held.clear()
+
+    def _take_member(self) -> None:
+        if not self._is_skipping and self._held.strip():
+            try:
+                told = _members.decode(b"{" + self._held + b"}")
+            except _UNREADABLE:
+                self._is_over = True
+                told = {}
+            # Copied, as each keeps all of the text that it was found in.
+            self.found.update({name: raw.copy() for name, raw in told.items() if name in self._wanted})
+        self._held.clear()
+        self._is_skipping = False
+
+
+def _ends_half(text: bytes) -> bool:
+    """Whether the last backslash escapes something that is not there."""
+    return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
