@@ -59,9 +59,13 @@ class Program:
             ProgramError: It ended or said nothing in time.
         """
         output = _opened(self._process.stdout)
-        if not select.select([output], [], [], timeout_s)[0]:
-            raise self.failed(f"said nothing for {timeout_s:g} s")
-        line = output.readline()
+        try:
+            if not select.select([output], [], [], timeout_s)[0]:
+                raise self.failed(f"said nothing for {timeout_s:g} s")
+            line = output.readline()
+        except ValueError as error:
+            # Another thread has closed its pipes.
+            raise self.failed("was stopped") from error
         if not line:
             self._process.wait()
             raise self.failed("ended")
@@ -77,7 +81,8 @@ class Program:
         try:
             pipe.write(line + "\n")
             pipe.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A ValueError where another thread has closed its pipes.
             raise self.failed(f"takes no input: {error}") from error
 
     def wait_until_ready(self, is_ready: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:

@@ -172,6 +172,16 @@ def test_a_program_that_has_ended_takes_no_input(tmp_path: Path) -> None:
             program.write_line("go")
 
 
+def test_a_program_that_was_stopped_is_told_from_another_thread(tmp_path: Path) -> None:
+    """Whoever is interrupted stops it while a thread may be talking to it."""
+    with started_executable("held", ["cat"], core=None, folder=tmp_path, has_pipes=True) as program:
+        program.stop()
+        with pytest.raises(ProgramError, match="held was stopped"):
+            program.read_line(20)
+        with pytest.raises(ProgramError, match="held takes no input"):
+            program.write_line("go")
+
+
 @pytest.mark.parametrize(
     ("soft", "hard", "told"),
     [
