@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in _DISK_FULL:
             raise
         discard_output()
-        sys.stderr.write(f"gateway: the output cannot be written: {error.strerror}\n")
+        what = error.filename or "the output, or a file,"
+        sys.stderr.write(f"gateway: {what} cannot be written: {error.strerror}\n")
         return INVALID
     return code
 

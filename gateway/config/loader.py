@@ -27,7 +27,9 @@ _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 # A configuration is some hundred files; a number like this means that the wrong folder was named.
 _MAX_FILES: Final = 10_000
 # At the beginning of a line it is nothing else, also inside of a text.
-_MARKER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+# To libyaml more than a line feed ends a line, also within a text.
+_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_MARKER: Final = re.compile("(?:^|(?<=[\n\r\x85\u2028\u2029]))---(?=\\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class _Parts:
         self._parts = [text[start:end] for start, end in zip(starts, ends, strict=True)]
         self._first_lines = [1]
         for part in self._parts[:-1]:
-            self._first_lines.append(self._first_lines[-1] + part.count("\n"))
+            self._first_lines.append(self._first_lines[-1] + len(_LINE_END.findall(part)))
 
     def at(self, line: int) -> str:
         """The part that has this line, from 1."""

@@ -208,11 +208,16 @@ class _Reader:
             del headers[header]
         return headers
 
+    def _exporters(self, signal: str) -> set[str]:
+        wishes = self._variables.get(_exporter_of(signal), "")
+        return {word.strip().lower() for word in wishes.split(",")} - {""}
+
     def _is_exported(self, signal: str) -> bool:
-        name = f"OTEL_{signal.upper()}_EXPORTER"
-        chosen = {word.strip().lower() for word in self._variables.get(name, "otlp").split(",")} - {""}
+        chosen = self._exporters(signal)
         for word in sorted(chosen - _EXPORTERS):
-            self.warn(name, f"'{word}' is no exporter that is known here", "Write otlp or none")
+            self.warn(
+                _exporter_of(signal), f"'{word}' is no exporter that is known here", "Write otlp or none"
+            )
         return "otlp" in chosen or not chosen
 
     def _endpoint(self, signal: str) -> str:
@@ -288,7 +293,7 @@ class _Reader:
         """Who names an exporter, or something that only one with an endpoint has, expects that one sends."""
         asks = [name for name, value in self._variables.items() if value and name.startswith(_PREFIX)]
         is_wanted = any(not name.startswith(_OTHER_SIGNALS) for name in asks) or any(
-            self._variables.get(f"OTEL_{signal.upper()}_EXPORTER") for signal in _SIGNALS
+            self._exporters(signal) - {"none"} for signal in _SIGNALS
         )
         if is_wanted and any(self._is_exported(signal) for signal in _SIGNALS):
             self.warn(
@@ -311,7 +316,8 @@ class _Reader:
             return None
         number = _whole_number(text)
         if number is None:
-            self.warn(name, "not a positive whole number", "It is ignored; write one such as 500")
+            most = 10**_MOST_DIGITS - 1
+            self.warn(name, f"not a whole number from 1 to {most}", "It is ignored; write one such as 500")
         return number
 
     def _ratio(self) -> float:
@@ -365,6 +371,10 @@ def _whole_number(text: str) -> int | None:
     """A positive one of bounded size, None for anything else."""
     is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
     return int(text) or None if is_number else None
+
+
+def _exporter_of(signal: str) -> str:
+    return f"OTEL_{signal.upper()}_EXPORTER"
 
 
 def _complete(endpoint: str, path: str) -> str:

@@ -111,10 +111,9 @@ class Guard:
         return _check_change(scope, operator)
 
     def _is_still_in(self, scope: Scope) -> bool:
-        try:
-            return self._find_operator(scope) is not None
-        except TooManyTries:
-            return False
+        if (secret := _bearer_in(scope)) is not None:
+            return self._entrance.is_token(secret)
+        return self._find_operator(scope) is not None
 
     async def _note_use(self, scope: Scope) -> None:
         operator = find_operator(scope)
@@ -122,15 +121,22 @@ class Guard:
             await self._entrance.note_use(secret)
 
     def _find_operator(self, scope: Scope) -> Operator | None:
-        if bearers := _header(scope, b"authorization"):
-            # What a proxy added and what the client sent may differ: two are none.
-            scheme, _blank, secret = bearers[0].partition(b" ")
-            if len(bearers) != 1 or scheme.lower() != b"bearer":
-                return None
-            text = secret.strip().decode("utf-8", "surrogateescape")
-            return self._entrance.by_bearer(text, address_in(scope)) if text else None
+        if (secret := _bearer_in(scope)) is not None:
+            return self._entrance.by_bearer(secret, address_in(scope)) if secret else None
         secret_of_session = session_in(scope, self._cookie)
         return None if secret_of_session is None else self._entrance.by_session(secret_of_session)
+
+
+def _bearer_in(scope: Scope) -> str | None:
+    """The token that the request comes with, "" for none that can be one; None where a session counts."""
+    bearers = _header(scope, b"authorization")
+    if not bearers:
+        return None
+    # What a proxy added and what the client sent may differ: two are none.
+    scheme, _blank, secret = bearers[0].partition(b" ")
+    if len(bearers) != 1 or scheme.lower() != b"bearer":
+        return ""
+    return secret.strip().decode("utf-8", "surrogateescape")
 
 
 def too_many_tries(error: TooManyTries) -> Response:

@@ -23,7 +23,8 @@ class DeliveryHistory:
     """Differences of the ledgers' `exported`, by destination and signal. Used on the event loop."""
 
     def __init__(self) -> None:
-        self._last: dict[_Key, int] = {}
+        # What was created then, and exported.
+        self._last: dict[_Key, tuple[int, int]] = {}
         self._taken: dict[_Key, deque[int]] = {}
         self._noted_at_s = float("-inf")
 
@@ -32,13 +33,21 @@ class DeliveryHistory:
         if now_s - self._noted_at_s < EVERY_S:
             return
         self._noted_at_s = now_s
-        exported = {(one["name"], one["signal"]): int(one["ledger"]["exported"]) for one in destinations}
-        for key, value in exported.items():
-            # Counts begin anew with a destination that was away.
-            taken = max(0, value - self._last[key]) if key in self._last else 0
-            self._taken.setdefault(key, deque(maxlen=KEPT)).append(taken)
-        self._taken = {key: values for key, values in self._taken.items() if key in exported}
-        self._last = exported
+        earlier, self._last = self._last, {}
+        for one in destinations:
+            key, created, exported = (
+                (one["name"], one["signal"]),
+                one["ledger"]["created"],
+                one["ledger"]["exported"],
+            )
+            created_before, exported_before = earlier.get(key, (0, exported))
+            if created < created_before:
+                # Counts begin anew with a destination that was away.
+                exported_before = exported
+            self._taken.setdefault(key, deque(maxlen=KEPT)).append(max(0, exported - exported_before))
+            # What is sent again after a change of filters was taken back before.
+            self._last[key] = created, max(exported, exported_before)
+        self._taken = {key: values for key, values in self._taken.items() if key in self._last}
 
     def report(self) -> dict[str, Any]:
         """The body of `GET /api/telemetry/history`; the newest are the last."""

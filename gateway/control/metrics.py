@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,13 +22,43 @@ from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.telemetry.metrics import process_points
 from gateway.telemetry.prometheus import CONTENT_TYPE, to_text
-from gateway.wire.frames import MetricPoint
+from gateway.wire.frames import MetricKind, MetricPoint
 
 PATH: Final = "/metrics"
 _FRESH_S: Final = 1.0
 _OUTCOMES: Final = ("exported", "rejected", "filtered_out", "sampled_out")
 _WAITING: Final = ("queued", "in_flight", "spooled")
 _TRACES: Final = "traces"
+
+
+class RisingSums:
+    """Sums of ledgers, none of which is told less than before: a fall is taken for a restart.
+
+    When the filters of a destination change, a frame of which a part was delivered is sent again whole, and
+    the ledger takes back what it had counted of it until then. Where fewer were created than before, a
+    destination of that name has begun anew.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], dict[tuple[str, tuple[str, ...]], float]] = {}
+
+    def points(self, entries: Iterable[Mapping[str, Any]]) -> list[MetricPoint]:
+        """The points of all destinations that there are, or were."""
+        earlier, self._told = self._told, {}
+        points: list[MetricPoint] = []
+        for entry in entries:
+            key = entry["name"], entry["signal"]
+            own = list(ledger_points(entry))
+            told = earlier.get(key, {})
+            if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
+                told = {}
+            own = [_no_less(point, told) for point in own]
+            sums = {
+                (point.name, point.labels): point.values[0] for point in own if point.kind is MetricKind.SUM
+            }
+            self._told[key] = sums
+            points += own
+        return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,7 @@ class MetricsSource:
         targets: What targets are like, and their circuits.
         alerts: What became of alerts since this process started.
         replicas: Which gateways there are.
+        ledgers: What was told of destinations.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
@@ -54,6 +86,7 @@ class MetricsSource:
     targets: Callable[[], Iterable[MetricPoint]] = tuple
     alerts: Callable[[], Iterable[MetricPoint]] = tuple
     replicas: Callable[[], Iterable[MetricPoint]] = tuple
+    ledgers: RisingSums = field(default_factory=RisingSums)
 
     def report(self) -> MetricsReport:
         """All points of the gateway.
@@ -71,8 +104,7 @@ class MetricsSource:
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))
         telemetry = self.telemetry()
-        for entry in [*telemetry["destinations"], *telemetry["removed"]]:
-            points += ledger_points(entry)
+        points += self.ledgers.points([*telemetry["destinations"], *telemetry["removed"]])
         points += worker_points(telemetry["workers"])
         points += self.targets()
         points += self.replicas()
@@ -99,6 +131,11 @@ def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:
         if "resent_total" in entry:  # the local store has neither
             yield names.SPANS_RESENT.point(entry["resent_total"], name)
             yield names.SPANS_KEPT_UNSAMPLED.point(entry["kept_unsampled_total"], name)
+
+
+def _no_less(point: MetricPoint, told: Mapping[tuple[str, tuple[str, ...]], float]) -> MetricPoint:
+    least = told.get((point.name, point.labels), 0)
+    return msgspec.structs.replace(point, values=[least]) if point.values[0] < least else point
 
 
 def worker_points(workers: Iterable[Mapping[str, Any]]) -> Iterator[MetricPoint]:

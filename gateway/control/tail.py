@@ -26,7 +26,7 @@ from gateway.tracestore.query import BadQueryError, TraceQuery, parse_trace_quer
 MAX_FOLLOWERS: Final = 16
 MOST_AT_ONCE: Final = 100
 MOST_IN_TURN: Final = 5
-"""Such pages between two pauses; more than that is left out: what happens now is what they look for."""
+"""Such pages between two pauses; what came beyond is left out up to now, and it is said that it was."""
 
 _EVERY_S: Final = 1.0
 _LONGEST_S: Final = 600.0

@@ -544,8 +544,8 @@ class Reader:
             with self._changed:
                 if self._position == start and payloads is not None:
                     return self._take(segment, payloads)
-            # The segment was given up, or its rest found damaged, while we read: both are counted; try the
-            # next.
+            # The segment was given up, a frame of it found damaged, or its rest cut, while we read: whichever
+            # it was is counted; try the next.
 
     def advance(self, position: int) -> None:
         """Note that every frame before *position* is done with."""

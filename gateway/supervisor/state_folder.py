@@ -39,6 +39,13 @@ def _close_to_others(folder: Path) -> None:
         ) from error
 
 
+def _unusable(folder: Path, error: OSError) -> StateFolderInUse:
+    return StateFolderInUse(
+        f"state folder {folder} cannot be used: {error.strerror}; choose another "
+        "with --state-dir (GATEWAY_STATE_DIR)"
+    )
+
+
 def lock_state_folder(folder: Path) -> StateLock:
     """Make the folder if need be, close it to others, and take its lock.
 
@@ -52,10 +59,7 @@ def lock_state_folder(folder: Path) -> StateLock:
         # Children must not inherit it: one that hangs would keep the folder locked.
         fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateFolderInUse(
-            f"state folder {folder} cannot be used: {error.strerror}; choose another "
-            "with --state-dir (GATEWAY_STATE_DIR)"
-        ) from error
+        raise _unusable(folder, error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -65,6 +69,10 @@ def lock_state_folder(folder: Path) -> StateLock:
             f"state folder {folder} is in use by the gateway with process id {owner}; stop it, "
             "or choose another folder with --state-dir (GATEWAY_STATE_DIR)"
         ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        os.close(fd)
+        raise _unusable(folder, error) from error
     return StateLock(fd)

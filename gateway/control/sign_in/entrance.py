@@ -94,6 +94,10 @@ class Entrance:
             return None
         return found[0]
 
+    def is_token(self, secret: str) -> bool:
+        """Whether *secret*, which was let in before, would be once more: no guess, so none is noted."""
+        return bool(secret) and self._by_token(secret) is not None
+
     def by_session(self, secret: str) -> Operator | None:
         """Whose session it is, as long as what it was begun with is still good."""
         who = self._sessions.find(secret)

@@ -75,6 +75,19 @@ def test_each_manifest_has_its_own_text(tmp_path: Path) -> None:
     assert [document.text for document in load(write(tmp_path, "d.json", '{"type": "t"}')).documents] == [""]
 
 
+@pytest.mark.parametrize("line_end", ["\r\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_lines_end_in_other_ways_too(tmp_path: Path, line_end: str) -> None:
+    """As YAML ends them: in a text that was pasted, and around the marks."""
+    pasted = "type: t\nname: a\nnote: '" + line_end * 8 + "'\n"
+    texts = [
+        pasted,
+        f"---{line_end}# of b{line_end}type: t{line_end}name: b{line_end}",
+        "---\ntype: t\nname: c\n",
+    ]
+    (tmp_path / "m.yaml").write_bytes("".join(texts).encode())
+    assert [document.text for document in load(tmp_path).documents] == texts
+
+
 def test_a_file_is_read_whatever_its_name(tmp_path: Path) -> None:
     """Named by the operator, it is what they mean."""
     assert names(write(tmp_path, "manifests.conf")) == ["n"]

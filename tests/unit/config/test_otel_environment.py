@@ -87,6 +87,8 @@ def test_no_destination(variables: dict[str, str]) -> None:
             },
             [],
         ),
+        ({"OTEL_METRICS_EXPORTER": "none"}, []),
+        ({"OTEL_TRACES_EXPORTER": "console"}, ["OTEL_TRACES_EXPORTER", BASE]),
         ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "https://h"}, []),
     ],
 )

@@ -7,8 +7,14 @@ from typing import Any
 from gateway.control.delivery_history import EVERY_S, KEPT, DeliveryHistory
 
 
-def ledger(exported: int, name: str = "elastic", signal: str = "traces") -> dict[str, Any]:
-    return {"name": name, "signal": signal, "ledger": {"exported": exported}}
+def ledger(
+    exported: int, name: str = "elastic", signal: str = "traces", created: int | None = None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "signal": signal,
+        "ledger": {"created": exported if created is None else created, "exported": exported},
+    }
 
 
 def taken(history: DeliveryHistory) -> list[int]:
@@ -23,6 +29,14 @@ def test_it_keeps_differences() -> None:
     for step, exported in enumerate((100, 130, 130, 190)):
         history.note([ledger(exported)], step * EVERY_S)
     assert taken(history) == [0, 30, 0, 60]
+
+
+def test_what_is_sent_again_counts_once() -> None:
+    """A change of filters takes back what was delivered of a frame, until it is sent again."""
+    history = DeliveryHistory()
+    for step, exported in enumerate((10, 15, 10, 13, 20)):
+        history.note([ledger(exported, created=30)], step * EVERY_S)
+    assert taken(history) == [0, 5, 0, 0, 5]
 
 
 def test_more_often_changes_nothing() -> None:

@@ -86,7 +86,7 @@ def config() -> dict[str, object]:
 
 def deliveries() -> dict[str, object]:
     deliveries = DeliveryHistory()
-    deliveries.note([{"name": "elastic", "signal": "traces", "ledger": {"exported": 1}}], 0.0)
+    deliveries.note([{"name": "elastic", "signal": "traces", "ledger": {"created": 1, "exported": 1}}], 0.0)
     return deliveries.report()
 
 

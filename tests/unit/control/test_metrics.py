@@ -10,7 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes, worker_points
+from gateway.control.metrics import (
+    MetricsPage,
+    MetricsSource,
+    RisingSums,
+    ledger_points,
+    metrics_routes,
+    worker_points,
+)
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.wire.frames import MetricPoint
@@ -78,6 +85,24 @@ def test_ledger_adds_up() -> None:
     assert (
         created == sums(points, "gateway.telemetry.ended") + sums(points, "gateway.telemetry.waiting") == 20
     )
+
+
+def test_a_sum_never_falls() -> None:
+    """Whoever reads it would take that for a restart, and add all of it once more."""
+    sums_told = RisingSums()
+
+    def told(**ledger: int) -> tuple[float, float]:
+        points = sums_told.points([{**ENTRY, "ledger": {**LEDGER, **ledger}}])
+        ended = [point for point in points if point.name == names.LEDGER_ENDED.name]
+        return sums(points, names.LEDGER_WAITING.name), sums(ended[:1], names.LEDGER_ENDED.name)
+
+    assert told() == (3, 7)
+    assert told(exported=4, queued=4) == (6, 7)
+    assert told(exported=8, queued=0) == (2, 8)
+    # Fewer were created: it has begun anew.
+    assert told(created=5, exported=1) == (3, 1)
+    assert sums_told.points([]) == []
+    assert told(exported=2) == (3, 2)
 
 
 def test_truefoundry_names_of_the_ledger() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.supervisor.cannot_start import StateFolderInUse
-from gateway.supervisor.state_folder import lock_state_folder
+from gateway.supervisor.state_folder import LOCK_NAME, lock_state_folder
 from tests.rig.requires import requires
 
 
@@ -64,3 +64,7 @@ def test_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateFolderInUse, match=r"cannot be used: .*--state-dir"):
         lock_state_folder(tmp_path / "file")
+    # As on a full disk: it can be opened, and not written.
+    (tmp_path / LOCK_NAME).symlink_to("/dev/full")
+    with pytest.raises(StateFolderInUse, match=r"cannot be used: .*--state-dir"):
+        lock_state_folder(tmp_path)

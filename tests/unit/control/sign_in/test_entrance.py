@@ -86,7 +86,17 @@ def test_nobody_keeps_a_program_out(tmp_path: Path) -> None:
         with pytest.raises(TooManyTries):
             entrance.by_bearer(wrong, ADDRESS)
     assert entrance.by_bearer(text, ADDRESS) == Operator("ci", Role.VIEWER)
+    # Whoever is in already stays, and is counted among no guesses.
+    noted = entrance._bearers.wait_s(ADDRESS)
+    assert [entrance.is_token(each) for each in (text, "of-the-environment", "guess", "")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert entrance._bearers.wait_s(ADDRESS) == noted
     entrance.accounts.revoke_token(made.id)
+    assert not entrance.is_token(text)
     with pytest.raises(TooManyTries):
         entrance.by_bearer(text, ADDRESS)
 

@@ -400,7 +400,7 @@ async function follow() {
 
 async function poll() {
   if (!document.hidden && at("save").getAttribute("aria-busy") !== "true") await follow().catch(() => {});
-  if (!document.hidden) await showLedger().catch(() => { at("fresh").textContent = "The control plane does not answer."; });
+  if (!document.hidden) await showLedger().catch((error) => { at("fresh").textContent = error.status === 401 ? "Your session has ended." : "The control plane does not answer."; });
   setTimeout(poll, LEDGER_MS);
 }
 

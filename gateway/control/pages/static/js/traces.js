@@ -130,7 +130,7 @@ function follow() {
   const mine = tail = new EventSource(url);
   // A break mends itself; what is refused is not asked again.
   tail.addEventListener("error", () => { if (mine === tail && mine.readyState === EventSource.CLOSED) refused(url).catch(toastError); });
-  tail.addEventListener("skipped", () => at("trouble").replaceChildren(note("warn", "Calls come faster than they can be shown", "Some were left out here. A filter makes them fewer; the list has them all when you search again.")));
+  tail.addEventListener("skipped", () => at("trouble").replaceChildren(note("warn", "More calls came than can be shown at once", "Some were left out here. A filter makes them fewer; the list has them all when you search again.")));
   tail.addEventListener("traces", (event) => {
     if (!body) showTable();
     for (const call of JSON.parse(event.data).traces) {
