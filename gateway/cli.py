@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in _DISK_FULL:
             raise
         discard_output()
-        what = error.filename or "the output, or a file,"
+        what = error.filename or "the output"
         sys.stderr.write(f"gateway: {what} cannot be written: {error.strerror}\n")
         return INVALID
     return code

@@ -213,7 +213,8 @@ async def test_what_is_typed_is_not_left_by_accident(plane: Plane, page: Page) -
     new = await page.run("document.getElementById('destination').options[1].value")
     await choose(page, "#destination", new)
     await page.click("dialog[open] button:not(.main)")
-    assert await page.run("document.getElementById('destination').value") == "elastic"
+    # The dialog is closed before whoever waits for its answer goes on.
+    await page.wait("document.getElementById('destination').value === 'elastic'")
     assert await page.run("document.getElementById('traces-endpoint').value") == typed
     accounts = plane.access.entrance.accounts
     for token in accounts.tokens():
