@@ -103,9 +103,24 @@ def _client(port: int, key: str) -> Anthropic:
     return Anthropic(base_url=f"http://127.0.0.1:{port}", api_key=key, max_retries=0, timeout=30.0)
 
 
-def _call(client: Anthropic, provider: PathUpstream, name: str, model: str) -> tuple[Any, Any, Any]:
+def _methods(port: int, key: str) -> Iterator[dict[str, Any]]:
+    """Of one client for all tests: it, and looking for them, takes longer than a call."""
+    with _client(port, key) as client:
+        yield dict(methods(client, SyncAPIResource))
+
+
+@pytest.fixture(scope="module")
+def direct_methods(provider: PathUpstream) -> Iterator[dict[str, Any]]:
+    yield from _methods(provider.port, PROVIDER_KEY)
+
+
+@pytest.fixture(scope="module")
+def methods_through(gateway: GatewayProcess) -> Iterator[dict[str, Any]]:
+    yield from _methods(gateway.port, APP_TOKEN)
+
+
+def _call(method: Any, provider: PathUpstream, name: str, model: str) -> tuple[Any, Any, Any]:
     provider.forget()
-    method = dict(methods(client, SyncAPIResource))[name]
     given = arguments(method, model=model, values=VALUES)
     if "files" in given:
         (file,) = VALUES["files"]
@@ -118,12 +133,12 @@ def _call(client: Anthropic, provider: PathUpstream, name: str, model: str) -> t
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:pydantic")
 @pytest.mark.parametrize("name", CALLED)
-def test_method(gateway: GatewayProcess, provider: PathUpstream, name: str) -> None:
+def test_method(
+    direct_methods: dict[str, Any], methods_through: dict[str, Any], provider: PathUpstream, name: str
+) -> None:
     """The provider hears the same, betas and query included, and the SDK gives its caller the same."""
-    with _client(provider.port, PROVIDER_KEY) as client:
-        direct = _call(client, provider, name, "normal")
-    with _client(gateway.port, APP_TOKEN) as client:
-        through = _call(client, provider, name, "claude/normal")
+    direct = _call(direct_methods[name], provider, name, "normal")
+    through = _call(methods_through[name], provider, name, "claude/normal")
     assert through == direct
     assert provider.asked[0].header("x-api-key") == PROVIDER_KEY
     assert APP_TOKEN not in str(provider.asked[0].headers)

@@ -90,9 +90,25 @@ def gateway(provider: PathUpstream, tmp_path_factory: pytest.TempPathFactory) ->
         yield process
 
 
-def _call(client: OpenAI, provider: PathUpstream, name: str, model: str) -> tuple[Any, Any]:
+def _methods(base_url: str, key: str) -> Iterator[dict[str, Any]]:
+    """Of one client for all tests: it, and looking for them, takes longer than a call."""
+    with OpenAI(base_url=base_url, api_key=key, admin_api_key=key, max_retries=0, timeout=30.0) as client:
+        yield dict(methods(client, SyncAPIResource))
+
+
+@pytest.fixture(scope="module")
+def direct_methods(provider: PathUpstream) -> Iterator[dict[str, Any]]:
+    yield from _methods(provider.base_url, PROVIDER_KEY)
+
+
+@pytest.fixture(scope="module")
+def methods_through(gateway: GatewayProcess) -> Iterator[dict[str, Any]]:
+    yield from _methods(gateway.base_url, APP_TOKEN)
+
+
+def _call(available: dict[str, Any], provider: PathUpstream, name: str, model: str) -> tuple[Any, Any]:
     provider.forget()
-    method = dict(methods(client, SyncAPIResource))[name]
+    method = available[name]
     more = {key: _again(value) for key, value in MORE.get(name, {}).items()}
     result = made(method(**arguments(method, model=model, values=VALUES) | more))
     (asked,) = provider.asked
@@ -104,18 +120,14 @@ def _again(value: Any) -> Any:
     return (value[0], io.BytesIO(value[1].getvalue())) if isinstance(value, tuple) else value
 
 
-def _client(base_url: str, key: str) -> OpenAI:
-    return OpenAI(base_url=base_url, api_key=key, admin_api_key=key, max_retries=0, timeout=30.0)
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:pydantic")
 @pytest.mark.parametrize("name", CALLED)
-def test_method(gateway: GatewayProcess, provider: PathUpstream, name: str) -> None:
+def test_method(
+    direct_methods: dict[str, Any], methods_through: dict[str, Any], provider: PathUpstream, name: str
+) -> None:
     """The provider hears the same, and the SDK gives its caller the same."""
-    with _client(provider.base_url, PROVIDER_KEY) as client:
-        direct = _call(client, provider, name, "normal")
-    with _client(gateway.base_url, APP_TOKEN) as client:
-        through = _call(client, provider, name, "fake/normal")
+    direct = _call(direct_methods, provider, name, "normal")
+    through = _call(methods_through, provider, name, "fake/normal")
     # The gateway writes JSON bodies anew when it changes the model; members and order stay.
     assert through[0] == direct[0]
     assert through[1] == direct[1]
