@@ -3,8 +3,8 @@
 What is read on the way (usage, ids) is read from what passes; of a reply no more than `MAX_PASSING_BYTES` is
 held, of a stream the event that is coming, and a slow caller makes the provider wait. Once the head has gone
 out, a reply that breaks off is broken off here too: nothing is written that could be taken for the rest of a
-file. Only a stream of a model's own events ends with one that says so. What a model answers is looked at
-before: a success without an answer is a failure.
+file. Only a stream of a model's own events ends with one that says so, and a subscription that has had none.
+What a model answers is looked at before: a success without an answer is a failure.
 """
 
 from __future__ import annotations
@@ -348,7 +348,7 @@ async def _relay_events(
     """Pass a stream of events on, in whole events."""
     reader = ToldReader(endpoint, asked_bytes=0)
     await _open_subscription(responder, reply, headers)
-    is_noted = False
+    is_noted = has_events = False
     try:
         is_open = True
         while is_open:
@@ -359,9 +359,13 @@ async def _relay_events(
             if not responder.client.has_started:
                 await responder.start_passage(reply.status, headers)
             if events:
+                has_events = True
                 await responder.client.write(events)
     except GatewayError as error:
-        _break_off(responder, attempt, error)
+        if has_events:
+            _break_off(responder, attempt, error)
+        else:
+            await _fail_without_events(responder, attempt, error)
         return
     finally:
         facts = reader.facts()
@@ -605,7 +609,11 @@ async def _relay_pieces(
     # With its length a reply that breaks off cannot be taken for a whole one.
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
-    data = b"" if is_bodiless else await reply.read_chunk()
+    try:
+        data = b"" if is_bodiless else await reply.read_chunk()
+    except GatewayError as error:
+        await _fail_without_events(responder, attempt, error)
+        return
     if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
         raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     if not responder.client.has_started:
@@ -641,6 +649,16 @@ def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError)
         raise error
     note_failure(attempt, error)
     responder.trace.cut(error.code, error.for_operator)
+
+
+async def _fail_without_events(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:
+    """Say in an event that a subscription failed of which the head alone has gone out, as none may once more.
+
+    Raises:
+        GatewayError: *error*, while it can still be answered.
+    """
+    _break_off(responder, attempt, error)
+    await responder.fail(error)
 
 
 def _header(headers: HeaderPairs, name: bytes) -> bytes:

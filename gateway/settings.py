@@ -10,6 +10,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import combinations
@@ -33,6 +34,10 @@ _MAX_WORKERS: Final = 128
 _REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
 _REDIS_QUERY: Final = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
 _REDIS_VARIABLE: Final = f"{_PREFIX}REDIS_URL"
+ADMIN_TOKEN_VARIABLE: Final = f"{_PREFIX}ADMIN_TOKEN"
+# Kubernetes tells pods of a Service named `gateway` so (GATEWAY_PORT=tcp://10.0.0.1:8787), unless they have
+# `enableServiceLinks: false`.
+_SERVICE_LINK: Final = re.compile(r"(?:tcp|udp|sctp)://")
 # Others can read the command line of a process, so children get these by their environment.
 _NOT_ON_COMMAND_LINE: Final = frozenset({"admin_token", "redis_url"})
 _TLS_SETTINGS: Final = tuple(
@@ -269,8 +274,9 @@ def find_shown_secret(flags: Mapping[str, str | None]) -> str | None:
 
 def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -> Any:
     text, place = flag, f"--{option.flag}"
-    if text is None and environ.get(option.variable):
-        text, place = environ[option.variable], option.variable
+    found = environ.get(option.variable)
+    if text is None and found and not is_service_link(option.variable, found):
+        text, place = found, option.variable
     if text is None:
         text = option.default
     try:
@@ -278,6 +284,11 @@ def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -
     except ValueError as error:
         msg = f"{place}: expected {error}"
         raise SettingsError(msg) from error
+
+
+def is_service_link(variable: str, value: str) -> bool:
+    """Whether this is where a Service of Kubernetes is, which has the name of a setting by chance."""
+    return variable.endswith("_PORT") and _SERVICE_LINK.match(value) is not None
 
 
 def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, Path]:
@@ -359,7 +370,7 @@ def _would_be_read(state_dir: Path, config: Path) -> bool:
 
 
 def _admin_token(environ: Mapping[str, str]) -> str | None:
-    return environ.get(f"{_PREFIX}ADMIN_TOKEN") or None
+    return environ.get(ADMIN_TOKEN_VARIABLE) or None
 
 
 def state_dir_in(environ: Mapping[str, str]) -> Path:

@@ -40,9 +40,9 @@ def _connection() -> http.client.HTTPConnection:
     Raises:
         OSError: The certificate cannot be read.
     """
-    if health_port := int(os.environ.get("GATEWAY_HEALTH_PORT") or "0"):
+    if health_port := _port("GATEWAY_HEALTH_PORT", "0"):
         return http.client.HTTPConnection("127.0.0.1", health_port, timeout=_TIMEOUT_S)
-    port = int(os.environ.get("GATEWAY_PORT") or "8787")
+    port = _port("GATEWAY_PORT", "8787")
     certificate = os.environ.get("GATEWAY_TLS_CERT")
     if not certificate:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
@@ -51,6 +51,12 @@ def _connection() -> http.client.HTTPConnection:
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=_TIMEOUT_S, context=context)
+
+
+def _port(name: str, default: str) -> int:
+    text = os.environ.get(name) or default
+    # tcp://10.0.0.1:8787 is where a Service or a linked container of this name is.
+    return int(default if "://" in text else text)
 
 
 if __name__ == "__main__":

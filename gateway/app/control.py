@@ -215,6 +215,7 @@ class Control:
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
+            limits=figures.points,
             alerts=self._alerts.points,
             replicas=self._replicas.points,
         )

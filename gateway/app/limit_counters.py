@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import FILE_NAME, ReadCounters, open_counters_to_read
+from gateway.telemetry.instruments import LIMIT_DROPS
+from gateway.wire.frames import MetricPoint
 
 if TYPE_CHECKING:
     from gateway.store.redis_counters import RedisCounters
@@ -42,6 +44,12 @@ class HostFigures:
 
     def raise_to(self, totals: Sequence[tuple[Charge, int]]) -> None:
         """Workers do that."""
+
+    def points(self) -> Iterator[MetricPoint]:
+        """What the workers' counters have lost; nothing where they cannot be used."""
+        if self._counters is not None:
+            for reason, count in self._counters.drops.items():
+                yield LIMIT_DROPS.point(count, reason)
 
 
 def open_figures(state_dir: Path) -> HostFigures:

@@ -73,6 +73,7 @@ class MetricsSource:
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
         targets: What targets are like, and their circuits.
+        limits: What the counters of limits have lost.
         alerts: What became of alerts since this process started.
         replicas: Which gateways there are.
         ledgers: What was told of destinations.
@@ -84,6 +85,7 @@ class MetricsSource:
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
     targets: Callable[[], Iterable[MetricPoint]] = tuple
+    limits: Callable[[], Iterable[MetricPoint]] = tuple
     alerts: Callable[[], Iterable[MetricPoint]] = tuple
     replicas: Callable[[], Iterable[MetricPoint]] = tuple
     ledgers: RisingSums = field(default_factory=RisingSums)
@@ -107,6 +109,7 @@ class MetricsSource:
         points += self.ledgers.points([*telemetry["destinations"], *telemetry["removed"]])
         points += worker_points(telemetry["workers"])
         points += self.targets()
+        points += self.limits()
         points += self.replicas()
         return MetricsReport(sums.started_ns, points, sums.workers)
 

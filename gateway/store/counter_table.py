@@ -20,7 +20,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from math import inf
@@ -82,6 +82,10 @@ class ReadCounters(Protocol):
 
     def usage(self, charges: Sequence[Charge]) -> Decision:
         """As `gateway.model.Counters.usage`; any threads may ask, also at once."""
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """What was given up since the file was begun, by reason."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -187,6 +191,11 @@ class CounterTable:
     def lost(self) -> int:
         """How many counters have been forgotten for want of room, although they still counted."""
         return self._words[LOST_WORD]
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """Both of these, by reason; any thread may ask."""
+        return {"counters_full": self.lost, "notes_full": self.uncounted}
 
     def reserve(self, charges: Sequence[Charge]) -> Decision:
         """Take all *charges* or none."""

@@ -36,6 +36,7 @@ from gateway.supervisor.child import Child, CommandFactory, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
 from gateway.supervisor.state_folder import lock_state_folder
+from gateway.supervisor.unknown_variables import warnings_of
 from gateway.tls_files import NO_FILES, TlsFileError
 
 _AT_LOOPBACK: Final = ("127.0.0.1", "localhost", "0.0.0.0")
@@ -70,6 +71,8 @@ def _serve(settings: Settings) -> None:
             held.callback(lock_state_folder(settings.state_dir).close)
             _fetch_config(settings)
         config = _check_config(settings)
+        for warning in warnings_of(environment(), config.documents):
+            _log.warning("%s", warning)
         _check_certificates(settings)
         data = reserve(settings.host, settings.port, flag="--port")
         held.callback(data.close)

@@ -273,6 +273,13 @@ LIMITS_DECIDED_HERE: Final = Instrument(
     "Limits of calls that this host decided alone, as Redis did not.",
     ("reason",),
 )
+LIMIT_DROPS: Final = Instrument(
+    "gateway.limits.drops",
+    _SUM,
+    "{entry}",
+    "What limits had counted, or were to count, and have lost.",
+    ("reason",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

@@ -91,6 +91,7 @@ class _Conversation:
         """
         for message in messages_of(self._fields):
             self._add(message)
+        self._turns.trim_prefill()
 
     def _add(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") != "function":

@@ -24,7 +24,7 @@ from gateway.translate.claude_models import (
     thinking_for,
 )
 from gateway.translate.claude_schemas import fit_tools
-from gateway.translate.conversation import messages_of
+from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
@@ -75,6 +75,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name not in _READ_ELSEWHERE and fields[name] != _DEFAULTS.get(name, ...):
             left_out.add(name)
     system, messages = _Conversation(left_out).read(fields)
+    trim_prefill(messages)
     body: dict[str, Any] = {"model": target.model_id, "messages": messages}
     if system:
         body["system"] = system

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import InvalidBody
 from gateway.translate.foreign_json import list_of, object_of
 from gateway.translate.pair import LeftOut
 
 Block = dict[str, Any]
+
+_POINT: Final = "cachePoint"
+"""Of Converse: a block that says nothing."""
 
 
 def messages_of(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -37,6 +40,21 @@ def blocks_of(content: object) -> list[Block]:
         {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
         for block in list_of(content)
     ]
+
+
+def trim_prefill(turns: list[dict[str, Any]]) -> None:
+    """Take the blanks off the end of an answer that Claude is to go on with, which it refuses them at.
+
+    Of the last text alone: all before it is as it was said. *turns* are Anthropic's or Converse's, and ours.
+    """
+    if not turns or turns[-1]["role"] != "assistant":
+        return
+    content: list[Block] = turns[-1]["content"]
+    at = next((at for at in reversed(range(len(content))) if _POINT not in content[at]), None)
+    said = None if at is None else content[at].get("text")
+    # Converse's blocks have no type.
+    if at is not None and isinstance(said, str) and content[at].get("type", "text") == "text":
+        content[at] = {**content[at], "text": said.rstrip()}
 
 
 def _objects(messages: list[Any]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from gateway.translate.conversation import trim_prefill
 from gateway.translate.converse_media import Block
 from gateway.translate.converse_models import BedrockModel
 
@@ -52,6 +53,11 @@ class Turns:
         """Put a cache point behind all that was said so far."""
         if self._turns and isinstance(mark, dict) and self._model.caches:
             self._turns[-1]["content"].append(point(mark, self._model))
+
+    def trim_prefill(self) -> None:
+        """Of callers who may not know that Claude takes no blanks at the end of what it is to go on with."""
+        if self._model.is_claude:
+            trim_prefill(self._turns)
 
     @property
     def tools_used(self) -> list[str]:

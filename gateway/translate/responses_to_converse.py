@@ -132,6 +132,7 @@ class _Conversation:
                 self._turns.add("user", found)
             else:
                 self._turns.add("user", self._content(turn.pieces, at))
+        self._turns.trim_prefill()
 
     def _system(self, turn: Turn) -> list[Block]:
         for part in turn.pieces:

@@ -25,6 +25,7 @@ from gateway.translate.claude_models import (
     thinking_for,
 )
 from gateway.translate.claude_schemas import fit_tools
+from gateway.translate.conversation import trim_prefill
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
@@ -162,6 +163,7 @@ def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
             messages[-1]["content"] += blocks
         elif blocks:
             messages.append({"role": role, "content": blocks})
+    trim_prefill(messages)
     return messages
 
 

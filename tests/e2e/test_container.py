@@ -24,9 +24,15 @@ COMPOSE: Final = ROOT / "deploy" / "compose"
 
 
 def health(port: int) -> subprocess.CompletedProcess[str]:
-    """Run the health check as the image does, with a proxy in the environment that answers nothing."""
+    """Run the health check as the image does, where a proxy that answers nothing and a Service are named."""
     script = ROOT / "deploy" / "docker" / "healthcheck.py"
-    environment = {**os.environ, "GATEWAY_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    environment = {
+        **os.environ,
+        "GATEWAY_PORT": str(port),
+        # As every pod has it beside a Service called `gateway-health`.
+        "GATEWAY_HEALTH_PORT": "tcp://10.0.0.1:8786",
+        "http_proxy": "http://127.0.0.1:9",
+    }
     return subprocess.run(
         [sys.executable, str(script)],
         env=environment,

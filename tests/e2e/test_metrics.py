@@ -65,6 +65,9 @@ def test_both_planes_give_the_sum_of_all_workers(start_gateway: StartGateway) ->
         assert total(gateway, "gateway_workers", port) == 2
     samples = scrape(gateway.control_port)
     assert not any("7f3a" in str(key) for key in samples)
+    # Of the host, so once however many workers count.
+    assert samples["gateway_limits_drops_total", frozenset({("reason", "counters_full")})] == 0
+    assert samples["gateway_limits_drops_total", frozenset({("reason", "notes_full")})] == 0
     failed = "ai_gateway_request_model_inference_failure_total"
     assert total(gateway, failed, error_code="none", exception_class="upstream_unreachable") >= 1
     assert (

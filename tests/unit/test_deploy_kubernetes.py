@@ -117,6 +117,11 @@ def test_a_pod_has_no_rights_that_it_does_not_need() -> None:
     assert writable == {"/var/lib/gateway", "/tmp"}  # noqa: S108 - the pod's own
 
 
+def test_no_service_is_taken_for_a_setting() -> None:
+    """The Service is called `gateway` too: without this each pod had a GATEWAY_PORT that is no port."""
+    assert POD["spec"]["enableServiceLinks"] is False
+
+
 def test_keys_come_by_reference() -> None:
     """No value of a secret is in any object: a Secret is named, and there is none among them."""
     assert CONTAINER["envFrom"] == [{"secretRef": {"name": "gateway"}}]

@@ -443,6 +443,37 @@ async def test_reply_that_breaks_off(kind: dict[str, str]) -> None:
     assert trace.attempts[0].error_type == "upstream_unreachable"
 
 
+@pytest.mark.parametrize("account", ["acct", "retried"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("/v1/agents/sessions/s-1/events", b'data: {"error":', id="openai"),
+        pytest.param("/v1/sessions/s_1/events/stream", b"event: error\n", id="anthropic"),
+        pytest.param("/v1/own/events", b'data: {"error":', id="unknown"),
+    ],
+)
+async def test_subscription_that_fails_before_its_first_event(account: str, path: str, said: bytes) -> None:
+    """Its head has gone out, so nobody is asked again, and an event in the caller's words says why."""
+    client = fetch(path)
+    rig = Rig(FakeReply(200, EVENTS, UpstreamUnreachable("cut")), FakeReply(200, EVENTS, b"data: 1\n\n"))
+    trace = await rig.call(client, account=account)
+    assert (client.status, client.is_ended, client.received.count(b"\n\n")) == (200, True, 1)
+    assert client.received.startswith(said)
+    assert (trace.is_error, trace.error_type) == (True, "upstream_unreachable")
+    assert [attempt.error_type for attempt in trace.attempts] == ["upstream_unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_held"), [("/v1/agents/sessions/s-1/events", True), ("/v1/own/events", False)]
+)
+async def test_subscription_that_fails_within_its_first_event(path: str, *, is_held: bool) -> None:
+    """Where half an event has gone out, nothing follows that could be taken for the rest of it."""
+    client = fetch(path)
+    await Rig(FakeReply(200, EVENTS, b"data: 1", UpstreamUnreachable("cut"))).call(client)
+    assert client.is_ended is is_held
+    assert client.received.startswith(b'data: {"error":') if is_held else client.received == b"data: 1"
+
+
 async def test_reply_that_breaks_off_before_its_head_went_out() -> None:
     """While nothing is sent it is an error with a status."""
     client = fetch("/v1/files")

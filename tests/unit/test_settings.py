@@ -424,6 +424,20 @@ def test_settings_without_folders_reach_children() -> None:
     assert Settings.from_json(read().to_json(), {}) == read()
 
 
+@pytest.mark.parametrize("variable", ["GATEWAY_PORT", "GATEWAY_CONTROL_PORT", "GATEWAY_HEALTH_PORT"])
+def test_where_a_service_of_kubernetes_is(variable: str) -> None:
+    """A Service called `gateway` gives each pod a variable of this name: it is no port to listen on."""
+    assert read(environ={variable: "tcp://10.0.0.1:8787"}) == read()
+    with pytest.raises(SettingsError, match="a whole number"):
+        read(environ={variable: "10.0.0.1:8787"})
+
+
+def test_a_flag_that_is_no_port() -> None:
+    """Nobody but an operator writes flags."""
+    with pytest.raises(SettingsError, match="--port: expected a whole number"):
+        read({"port": "tcp://10.0.0.1:8787"})
+
+
 def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of this process, as it is when it is asked for."""
     monkeypatch.setenv("GATEWAY_TEST_ONLY", "x")

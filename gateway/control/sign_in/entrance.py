@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,16 @@ from gateway.control.sign_in.refusals import Refusals
 from gateway.control.sign_in.sessions import Sessions, csrf_token
 
 T = TypeVar("T")
+_Found = tuple[Operator, dict[str, str]]
+"""An operator, and what a session says that it was begun by."""
 
 ENVIRONMENT: Final = "environment"
 """The operator who has `GATEWAY_ADMIN_TOKEN`."""
+
+# As `openssl rand -hex 16` makes it, or longer. What is only long may be a phrase, of which a guesser has a
+# list; nobody writes one in these digits.
+_RANDOM: Final = re.compile(rb"[0-9a-fA-F]{32,}")
+_RANDOM_DIGITS: Final = 8
 
 # Each check of a password takes 32 MB and a core for a fifth of a second.
 _MAX_WAITING: Final = 8
@@ -63,6 +71,7 @@ class Entrance:
         self.accounts = Accounts(state_dir, now_s=now_s)
         self._sessions = Sessions(state_dir, now_s=now_s)
         self._admin_token = None if admin_token is None else admin_token.encode()
+        self._is_random = self._admin_token is not None and _looks_random(self._admin_token)
         self._guesses = Lockout(tick_s, free=5, first_s=2.0, most_s=900.0)
         # A program with an old token asks again and again, and may share its address with others.
         self._bearers = Lockout(tick_s, free=30, first_s=1.0, most_s=30.0)
@@ -75,15 +84,15 @@ class Entrance:
     def by_bearer(self, secret: str, address: str) -> Operator | None:
         """Whose token *secret* is.
 
-        One that was made here passes whatever else comes from *address*: nobody guesses 256 random bits, and
-        behind a proxy whoever sends wrong ones would keep every program out.
+        One that was made here, or is as random, passes whatever else comes from *address*: nobody guesses it,
+        and behind a proxy whoever sends wrong ones would keep every program out.
 
         Raises:
             TooManyTries: *address* has sent many that were wrong.
         """
-        made = self.accounts.check_token(secret) if secret.startswith(TOKEN_PREFIX) else None
-        if made is not None:
-            return Operator(made.name, made.role)
+        beyond_guessing = self._beyond_guessing(secret)
+        if beyond_guessing is not None:
+            return beyond_guessing[0]
         if (wait_s := self._bearers.wait_s(address)) > 0:
             self.refusals.note("token.locked", address)
             raise TooManyTries(wait_s)
@@ -128,13 +137,18 @@ class Entrance:
         return await asyncio.to_thread(self._sessions.begin, _of_user(user))
 
     async def with_token(self, secret: str, address: str) -> str:
-        """Sign in with a token.
+        """Sign in with a token; one that nobody guesses passes as in `by_bearer`.
 
         Raises:
             WrongSecret: It is none.
             TooManyTries: Wait first.
         """
-        _, who = await self._guess(address, lambda: self._by_token(secret))
+        beyond_guessing = self._beyond_guessing(secret)
+        if beyond_guessing is None:
+            _, who = await self._guess(address, lambda: self._by_token(secret))
+        else:
+            _, who = beyond_guessing
+            self._guesses.succeeded(address)
         return await asyncio.to_thread(self._sessions.begin, who)
 
     async def with_link(self, secret: str, password: str, address: str) -> str:
@@ -195,10 +209,22 @@ class Entrance:
         finally:
             self._waiting -= 1
 
-    def _by_token(self, secret: str) -> tuple[Operator, dict[str, str]] | None:
+    def _by_token(self, secret: str) -> _Found | None:
+        return self._by_environment(secret) or self._by_made(secret)
+
+    def _beyond_guessing(self, secret: str) -> _Found | None:
+        """The same, of tokens that are too random to be found by trying one after the other."""
+        found = self._by_environment(secret) if self._is_random else None
+        # Looking for one that was made here costs more, and all of those begin so.
+        return found or (self._by_made(secret) if secret.startswith(TOKEN_PREFIX) else None)
+
+    def _by_environment(self, secret: str) -> _Found | None:
         given = secret.encode("utf-8", "surrogateescape")
-        if self._admin_token is not None and hmac.compare_digest(given, self._admin_token):
-            return Operator(ENVIRONMENT, Role.ADMIN), self._of_environment()
+        if self._admin_token is None or not hmac.compare_digest(given, self._admin_token):
+            return None
+        return Operator(ENVIRONMENT, Role.ADMIN), self._of_environment()
+
+    def _by_made(self, secret: str) -> _Found | None:
         token = self.accounts.check_token(secret)
         return None if token is None else (Operator(token.name, token.role), _of_token(token))
 
@@ -217,6 +243,10 @@ class Entrance:
             return None if token is None else (token.name, token.role)
         is_same = self._admin_token is not None and who == self._of_environment()
         return (ENVIRONMENT, Role.ADMIN) if is_same else None
+
+
+def _looks_random(token: bytes) -> bool:
+    return _RANDOM.fullmatch(token) is not None and len(set(token.lower())) >= _RANDOM_DIGITS
 
 
 def _of_user(user: User) -> dict[str, str]:

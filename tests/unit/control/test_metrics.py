@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,14 @@ def test_report_has_everything() -> None:
     assert sums(report.points, "gateway.telemetry.created") == 40
     assert sums(report.points, "ai_gateway_spans_accepted_total") == 7
     assert report.started_ns == 5
+
+
+def test_report_has_what_is_looked_at() -> None:
+    """Targets, replicas, alerts, and what limits have lost."""
+    kinds = ("targets", "replicas", "alerts", "limits")
+    looks = {kind: lambda kind=kind: [names.LIMIT_DROPS.point(1, kind)] for kind in kinds}
+    report = replace(Fakes().source(), **looks).report()  # type: ignore[arg-type]
+    assert {point.labels[0] for point in report.points if point.name == names.LIMIT_DROPS.name} == set(kinds)
 
 
 @pytest.mark.parametrize("has_old_names", [False, True], ids=["latest", "latest+old"])

@@ -798,6 +798,9 @@ def test_more_than_a_page_of_notes(path: Path) -> None:
     for number in range(NOTES + 5):
         assert is_taken(counters, month(str(number)))
     assert counters.uncounted == 5
+    looking = open_counters_to_read(path, places=PLACES)
+    assert looking.drops == {"counters_full": 0, "notes_full": 5}
+    looking.close()
     end(holder)
     assert counters.usage([month("0"), month(str(NOTES))]).used == (1, 0)
     counters.close()

@@ -116,6 +116,18 @@ def test_demo_key_on_an_open_host_is_warned_of(config: Path, host: str, *, warns
     assert ("demo-key is known to everybody" in done.stderr) is warns
 
 
+def test_misspelt_variables_are_warned_of(config: Path) -> None:
+    """Once, by the supervisor alone, and the start goes on; of Services of Kubernetes nothing is said."""
+    services = {"GATEWAY_SERVICE_HOST": "10.0.0.1", "GATEWAY_HEALTH_PORT": "tcp://10.0.0.1:8786"}
+    lock = lock_state_folder(config.parent / "state")  # ends the start after its warnings
+    done = _serve(config, environ={**os.environ, **services, "GATEWAY_WORKES": "1"})
+    lock.close()
+    assert done.returncode == 4
+    assert done.stderr.count("GATEWAY_WORKES is no setting of the gateway") == 1
+    assert "Did you mean 'GATEWAY_WORKERS'?" in done.stderr
+    assert done.stderr.count("is no setting") == 1
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [

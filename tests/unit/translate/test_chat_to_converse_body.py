@@ -56,3 +56,14 @@ def test_nothing_is_said_of_what_is_not_asked() -> None:
     body, left_out = write_body(make_call(), make_target(dialect="converse"))
     assert json.loads(body).keys() == {"messages"}
     assert left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"), [("anthropic.claude-sonnet-4-5-20250929-v1:0", "So:"), (IDS[1], "So: ")]
+)
+def test_prefill_that_ends_in_blanks(model_id: str, expected: str) -> None:
+    """Claude refuses it; of others nothing is known, so they get what was written."""
+    messages = [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "So: "}]
+    target = make_target(dialect="converse", model_id=model_id)
+    body, _ = write_body(make_call(messages=messages), target)
+    assert json.loads(body)["messages"][-1] == {"role": "assistant", "content": [{"text": expected}]}

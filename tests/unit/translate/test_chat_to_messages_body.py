@@ -131,6 +131,15 @@ def test_texts_of_blanks() -> None:
     ]
 
 
+def test_prefill_that_ends_in_blanks() -> None:
+    """Anthropic refuses it, and callers of another dialect cannot know that."""
+    said = [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "One "}]
+    body = written(messages=[*said, {"role": "assistant", "content": [{"type": "text", "text": "two: \n"}]}])
+    assert [block["text"] for block in body["messages"][1]["content"]] == ["One ", "two:"]
+    body = written(messages=[*said, {"role": "user", "content": "More "}])
+    assert [turn["content"][0]["text"] for turn in body["messages"]] == ["Go on.", "One ", "More "]
+
+
 @pytest.mark.parametrize(
     ("stop", "expected", "left_out"),
     [

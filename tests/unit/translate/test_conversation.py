@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import InvalidBody, UnsupportedParameter
-from gateway.translate.conversation import blocks_of, messages_of, turns_of
+from gateway.translate.conversation import blocks_of, messages_of, trim_prefill, turns_of
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
 
@@ -51,3 +51,47 @@ def test_members_that_messages_do_not_have() -> None:
 def test_blocks(content: object, blocks: list[dict[str, Any]]) -> None:
     """Text alone is a block of it; what is no list has none."""
     assert blocks_of(content) == blocks
+
+
+ASKED = {"role": "user", "content": [{"type": "text", "text": "ask \n"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param([{"type": "text", "text": "so: \n"}], [{"type": "text", "text": "so:"}], id="Messages"),
+        pytest.param([{"text": "so:\t"}], [{"text": "so:"}], id="Converse"),
+        pytest.param(
+            [{"text": "a "}, {"text": " b "}, {"cachePoint": {"type": "default"}}],
+            [{"text": "a "}, {"text": " b"}, {"cachePoint": {"type": "default"}}],
+            id="before a cache point",
+        ),
+        pytest.param(
+            [{"type": "text", "text": "a ", "cache_control": {"type": "ephemeral"}}],
+            [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
+            id="with a mark",
+        ),
+        pytest.param(
+            [{"type": "text", "text": "a "}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}],
+            [{"type": "text", "text": "a "}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}],
+            id="before a call",
+        ),
+        pytest.param([{"toolUse": {"name": "f"}}], [{"toolUse": {"name": "f"}}], id="a call of Converse"),
+        pytest.param([{"cachePoint": {}}], [{"cachePoint": {}}], id="a cache point alone"),
+    ],
+)
+def test_end_of_a_prefill(said: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """Only what Claude is to go on with, and only its end; a turn that is answered stays as it was said."""
+    turns: list[dict[str, Any]] = [ASKED, {"role": "assistant", "content": [*said]}]
+    trim_prefill(turns)
+    assert turns == [ASKED, {"role": "assistant", "content": expected}]
+    answered: list[dict[str, Any]] = [{"role": "assistant", "content": [*said]}, ASKED]
+    trim_prefill(answered)
+    assert answered == [{"role": "assistant", "content": said}, ASKED]
+
+
+def test_no_prefill() -> None:
+    """Nothing said, nothing to trim."""
+    turns: list[dict[str, Any]] = []
+    trim_prefill(turns)
+    assert turns == []

@@ -169,3 +169,9 @@ def test_whom_it_is_for_is_named_where_it_is_lost() -> None:
     body, left_out = responses_to_converse.write(call, TARGETS[1])
     assert left_out == ("metadata", "safety_identifier")
     assert "requestMetadata" not in json.loads(body)
+
+
+def test_prefill_that_ends_in_blanks() -> None:
+    """Claude refuses it, and callers of another dialect cannot know that."""
+    body = write(input=[{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "So: \n"}])
+    assert body["messages"][-1] == {"role": "assistant", "content": [{"text": "So:"}]}

@@ -194,3 +194,9 @@ def test_a_strict_schema_that_is_too_deep() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(InvalidBody):
         write(tools=[{"type": "function", "name": "f", "strict": True, "parameters": schema}])
+
+
+def test_prefill_that_ends_in_blanks() -> None:
+    """Claude refuses it, and callers of another dialect cannot know that."""
+    body = write(input=[{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "So: \n"}])
+    assert body["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "So:"}]}

@@ -13,6 +13,7 @@ from gateway.control.sign_in.roles import Role
 
 PASSWORD = "correct horse battery"
 ADDRESS = "192.0.2.1"
+RANDOM = "5b1f0c9a7e3d48261fa0c4b7d9e2638a"
 
 
 @pytest.fixture
@@ -99,6 +100,43 @@ def test_nobody_keeps_a_program_out(tmp_path: Path) -> None:
     assert not entrance.is_token(text)
     with pytest.raises(TooManyTries):
         entrance.by_bearer(text, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("token", "passes"),
+    [
+        pytest.param(RANDOM, True, id="random"),
+        pytest.param(RANDOM.upper(), True, id="capitals"),
+        pytest.param(RANDOM[:31], False, id="short"),
+        pytest.param("correct-horse-battery-staple-of-our-company", False, id="phrase"),
+        pytest.param("gwa_" + RANDOM[:8], False, id="like one made here"),
+        pytest.param("deadbeef" * 8, False, id="few digits"),
+    ],
+)
+async def test_nobody_keeps_a_random_token_of_the_environment_out(
+    tmp_path: Path, token: str, *, passes: bool
+) -> None:
+    """Trying does not find it, so it waits for no strangers at its address; what may be guessed does."""
+    entrance = Entrance(tmp_path, token, tick_s=lambda: 0.0)
+    for _ in range(31):
+        assert entrance.by_bearer("guess", ADDRESS) is None
+    for _ in range(6):
+        with pytest.raises(WrongSecret):
+            await entrance.with_token("guess", ADDRESS)
+    if passes:
+        assert entrance.by_bearer(token, ADDRESS) == Operator("environment", Role.ADMIN)
+        session = await entrance.with_token(token, ADDRESS)
+        assert entrance.by_session(session) is not None
+    else:
+        with pytest.raises(TooManyTries):
+            entrance.by_bearer(token, ADDRESS)
+        with pytest.raises(TooManyTries):
+            await entrance.with_token(token, ADDRESS)
+    for wrong in (token + "0", token[:-1]):
+        with pytest.raises(TooManyTries):
+            entrance.by_bearer(wrong, ADDRESS)
+        with pytest.raises(TooManyTries):
+            await entrance.with_token(wrong, ADDRESS)
 
 
 async def test_who_guesses_has_to_wait(tmp_path: Path) -> None:
