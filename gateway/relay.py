@@ -605,12 +605,13 @@ async def _relay_pieces(
     # With its length a reply that breaks off cannot be taken for a whole one.
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
-    data = b"" if is_bodiless else await reply.read_chunk()
-    if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
-        raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
-    if not responder.client.has_started:
-        await responder.start_passage(reply.status, headers)
     try:
+        data = b"" if is_bodiless else await reply.read_chunk()
+        if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
+            raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
+        # Whoever fetches events has the head before there is one, and so nothing else can follow it.
+        if not responder.client.has_started:
+            await responder.start_passage(reply.status, headers)
         while data:
             await responder.client.write(data)
             data = await reply.read_chunk()

@@ -163,6 +163,15 @@ async def test_head_of_a_subscription(of: str) -> None:
     assert (rig.client.received, rig.client.is_ended) == (b"data: {}\n\n", True)
 
 
+@pytest.mark.parametrize("endpoint", [openai_path("/agents/sessions/s-1/events"), SESSION, PROXY])
+async def test_subscription_that_breaks_off_without_an_event(endpoint: Endpoint) -> None:
+    """Its head has gone out, so it is broken off: no other head can follow, and no event of ours."""
+    rig = Rig(method="GET")
+    await rig.relay(FakeReply(200, SSE, UpstreamUnreachable("gone")), endpoint)
+    assert (rig.client.received, rig.client.is_ended) == (b"", False)
+    assert (rig.attempt.error_type, rig.responder.trace.error_type) == (UpstreamUnreachable.code,) * 2
+
+
 async def test_events_after_an_error() -> None:
     """In what is no answer an error is an event like any other: sessions of agents go on after it."""
     events = (
