@@ -306,8 +306,11 @@ class _Naming:
 
     @property
     def missing_model(self) -> str:
-        """See `gateway.passed_body.Naming`: left to the provider, it would be one that nobody looked at."""
-        return "" if self.plan is None or self._sent_model else self.model
+        """See `gateway.passed_body.Naming`: left to the provider, it would be one that nobody looked at.
+
+        Also where the query names it: who looks for it in the body may not look there.
+        """
+        return "" if self.plan is None else self.model
 
     def name_at(self, target: Target, model: str) -> str:
         """What *target* calls the model that the call names *model*."""

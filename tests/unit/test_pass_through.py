@@ -630,11 +630,22 @@ async def test_form_for_a_virtual_model(named: bytes, headers: tuple[tuple[str, 
         ("application/json", b'{"model":"","x":1}', b'{"model":"small-1","x":1}'),
     ],
 )
-async def test_a_model_in_a_header_alone(kind: str, body: bytes, sent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([("x-tfy-model-name", "acct/small")], ""),
+        ([], "model=acct/small"),
+        ([("x-tfy-model-name", "acct/small")], "model=acct/small"),
+    ],
+    ids=["header", "query", "both"],
+)
+async def test_a_model_beside_the_body_alone(
+    kind: str, body: bytes, sent: bytes, headers: list[tuple[str, str]], query: str
+) -> None:
     """The provider is told of it: left to itself it would answer with a model that nobody has a right to."""
     rig = Rig(good())
-    headers = ("content-type", kind), ("x-tfy-model-name", "acct/small")
-    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS)
+    headers = [("content-type", kind), *headers]
+    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS, query=query)
     await rig.call(client, account="")
     assert (client.status, rig.upstream.bodies) == (200, [sent])
 
