@@ -442,6 +442,9 @@ class _Crossing:
         trace.planned(plan)
         if isinstance(body, StreamedBody) and any(target.signing is not None for target in plan.targets):
             body = await self.owner.hold(responder)
+            if trace.call is not None:
+                # Nobody may have declared it.
+                trace.asked(structs.replace(trace.call, body_bytes=body.length))
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():

@@ -388,6 +388,12 @@ async def test_stream_of_a_path_that_is_not_known(
     assert after.header("x-ratelimit-remaining-tokens") == str(left_tokens)
 
 
+class Undeclared(FakeClient):
+    """One that does not say how long its body is."""
+
+    declared_bytes = None
+
+
 @pytest.mark.parametrize(
     ("kind", "tokens"),
     [("application/json", 1000), ("text/plain", 1000), (None, 1000), ("Audio/wav", 8), (FORM_OF_B, 8)],
@@ -401,6 +407,10 @@ async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_
     if declared_bytes is None:
         client = FakeClient(*headers, pieces=pieces, path="/v2/x")
     trace = await Rig(FakeReply(200, EVENTS, SAID)).call(client)
+    assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
+    # What is signed is held, and was not declared either.
+    client = Undeclared(*headers, body=b"".join(pieces), path="/v2/x")
+    trace = await Rig(FakeReply(200, EVENTS, SAID)).call_unknown(client, account="aws")
     assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
 
 
