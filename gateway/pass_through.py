@@ -63,7 +63,7 @@ from gateway.passed_body import (
     StreamedBody,
     too_large,
 )
-from gateway.pipeline import Pipeline, refuse_encoding
+from gateway.pipeline import Pipeline, check_further, refuse_encoding
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -434,6 +434,8 @@ class _Crossing:
         body = await self.owner.body_of(responder, naming, asked)
         try:
             plan = await self._plan(naming, body.held)
+            if isinstance(body, HeldCall):
+                check_further(body.fields, "openai", plan, self._caller, self.accounts)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
         # What only reads costs nothing.

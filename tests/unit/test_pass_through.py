@@ -73,6 +73,7 @@ TARGETS = (
     make_target("az/small", base_url=f"{AZURE}/deployments/small", account_url=AZURE, query="?api-version=1"),
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
+    make_target("narrow/small"),
     make_target("claude/small", dialect="anthropic"),
     make_target("aws/nova", dialect="converse", signing=AwsSigning("bedrock", "us-east-1", "id", "secret")),
     make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
@@ -286,6 +287,20 @@ async def test_model_that_is_named_twice(headers: list[tuple[str, str]]) -> None
     rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
     await rig.call(client, account="")
     assert rig.upstream.passages[0].body == b'{"model":"small-1"}'
+
+
+@pytest.mark.parametrize("more", ['"fallbacks":["large-9"]', '"models":["small-1","large-9"]'])
+async def test_models_beside_that_of_a_call(more: str) -> None:
+    """Each needs its own right, or that to the account, also where the path is that of a form."""
+    statuses = []
+    for name in ("narrow/small", "acct/small"):
+        client = FakeClient(
+            BEARER, JSON_BODY, body=f'{{"model":"{name}",{more}}}'.encode(), path="/v1/images/edits"
+        )
+        rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+        await rig.call(client, account="")
+        statuses.append((client.status, len(rig.upstream.passages)))
+    assert statuses == [(403, 0), (200, 1)]
 
 
 async def test_json_is_read_in_passing() -> None:
