@@ -44,7 +44,7 @@ MAX_PASSING_BYTES: Final = 1024 * 1024
 """JSON up to this long is read whole, so that a cut one is an error with a status."""
 
 _USAGE_S: Final = 0.25
-"""How long what a whole reply used is waited for when its caller has left."""
+"""How long the end of a reply, which has what that used, is waited for when its caller has left."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
