@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -529,17 +528,20 @@ class _Begun:
     """A reply of which some pieces have been read before."""
 
     def __init__(self, reply: UpstreamReply, parts: list[bytes]) -> None:
+        """Begin with *parts*, which are taken."""
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
-        self._parts = deque(parts)
+        # The list of whoever read them: what has gone out is held by nobody.
+        parts.reverse()
+        self._parts = parts
 
     async def read_chunk(self) -> bytes:
         """The next piece, b"" at the end."""
         if self._parts:
             # One in each turn, as they came: whoever looks at them is not to do so at all of them at once.
             await asyncio.sleep(0)
-            return self._parts.popleft()
+            return self._parts.pop()
         return await self._reply.read_chunk()
 
 

@@ -391,6 +391,29 @@ async def test_usage_of_long_json(size: int, method: str, tokens: int | None) ->
     assert (None if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)) == tokens
 
 
+async def test_long_json_is_not_held_while_it_goes_out() -> None:
+    """A caller that reads slowly costs no memory for what it has had."""
+    gone: list[int] = []
+
+    class Piece(bytes):
+        def __del__(self) -> None:
+            gone.append(len(self))
+
+    class Sent(list[bytes]):
+        def append(self, _: bytes) -> None:
+            """It has left."""
+
+    rig = Rig(method="GET")
+    rig.client.pieces = Sent()
+    pieces = [Piece(MAX_PASSING_BYTES // 4) for _ in range(5)]
+    reply = FakeReply(200, JSON, *pieces, lambda: seen.append(len(gone)), b"}")
+    seen: list[int] = []
+    del pieces
+    await rig.relay(reply)
+    # All but the last one, which whoever passes it on still has.
+    assert seen == [4]
+
+
 async def test_who_leaves_long_json_has_used_it() -> None:
     """What is left of it is heard yet, if it comes soon."""
     rig = Rig(method="POST")
