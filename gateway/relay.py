@@ -414,7 +414,12 @@ async def hear_usage(reply: _Pieces, reader: _Reads) -> None:
     """Wait a little for the end of a stream whose caller has left: it has what was used."""
     with contextlib.suppress(GatewayError, TimeoutError):
         async with asyncio.timeout(_USAGE_S):
-            while not reader.has_ended and (data := await reply.read_chunk()):
+            while not reader.has_ended:
+                data = await reply.read_chunk()
+                if not data:
+                    # Some servers leave out the blank line after their last event.
+                    reader.finish()
+                    return
                 reader.feed(data)
 
 
@@ -522,6 +527,9 @@ class _Reads(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Take *data*."""
+
+    def finish(self) -> bytes:
+        """Take the end."""
 
 
 class _Begun:

@@ -360,15 +360,16 @@ async def test_links_of_anthropic(dialect: Dialect, host: bytes) -> None:
     assert rig.client.received == b'{"results_url":"' + host + b'/v1/messages/batches/b/results"}'
 
 
-async def test_who_leaves_a_transcript_before_its_usage() -> None:
+@pytest.mark.parametrize("end", [b"\n\n", b"\n"], ids=["whole", "without its last blank line"])
+async def test_who_leaves_a_transcript_before_its_usage(end: bytes) -> None:
     """All of it has been told by then, so what it used is heard yet."""
     rig = Rig(method="POST")
 
     def leave() -> None:
         assert task.cancel()
 
-    end = b'data: {"type":"transcript.text.done","usage":{"input_tokens":5,"output_tokens":2}}\n\n'
-    task = asyncio.ensure_future(rig.relay(FakeReply(200, SSE, DELTA, leave, asyncio.Event(), end), SOUND))
+    told = b'data: {"type":"transcript.text.done","usage":{"input_tokens":5,"output_tokens":2}}' + end
+    task = asyncio.ensure_future(rig.relay(FakeReply(200, SSE, DELTA, leave, asyncio.Event(), told), SOUND))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (rig.client.received, rig.attempt.usage) == (DELTA, Usage(5, 2, "provider"))
