@@ -526,11 +526,15 @@ def check_further(
     """
     if NAMING.isdisjoint(fields):
         return
-    for model in further_models(fields):
-        targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
-        for target in targets:
-            if reach(target.dialect, dialect):
-                accounts.check_named(target.account, model.name, model.field, caller)
+    targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
+    # The right to an account is that to each of its models: with it nothing has to be read.
+    asked = dict.fromkeys(
+        one.account for one in targets if one.account not in caller.accounts and reach(one.dialect, dialect)
+    )
+    if asked:
+        for model in further_models(fields):
+            for account in asked:
+                accounts.check_named(account, model.name, model.field, caller)
 
 
 def _may_answer(plan: Plan, classification: Classification) -> Sequence[Target]:
