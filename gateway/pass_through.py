@@ -63,7 +63,7 @@ from gateway.passed_body import (
     StreamedBody,
     too_large,
 )
-from gateway.pipeline import Pipeline, refuse_encoding
+from gateway.pipeline import Pipeline, check_further, refuse_encoding
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -306,8 +306,11 @@ class _Naming:
 
     @property
     def missing_model(self) -> str:
-        """See `gateway.passed_body.Naming`: left to the provider, it would be one that nobody looked at."""
-        return "" if self.plan is None or self._sent_model else self.model
+        """See `gateway.passed_body.Naming`: left to the provider, it would be one that nobody looked at.
+
+        Also where the query names it: who looks for it in the body may not look there.
+        """
+        return "" if self.plan is None else self.model
 
     def name_at(self, target: Target, model: str) -> str:
         """What *target* calls the model that the call names *model*."""
@@ -431,6 +434,8 @@ class _Crossing:
         body = await self.owner.body_of(responder, naming, asked)
         try:
             plan = await self._plan(naming, body.held)
+            if isinstance(body, HeldCall):
+                check_further(body.fields, "openai", plan, self._caller, self.accounts)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
         # What only reads costs nothing.
@@ -439,6 +444,9 @@ class _Crossing:
         trace.planned(plan)
         if isinstance(body, StreamedBody) and any(target.signing is not None for target in plan.targets):
             body = await self.owner.hold(responder)
+            if trace.call is not None:
+                # Nobody may have declared it.
+                trace.asked(structs.replace(trace.call, body_bytes=body.length))
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():

@@ -96,7 +96,11 @@ class HeldJson(HeldBody):
 
 
 class HeldCall(HeldBody):
-    """A JSON object that calls a model: what was looked at goes out, and nothing that it may be taken for."""
+    """A JSON object that calls a model: what was looked at goes out, and nothing that it may be taken for.
+
+    Attributes:
+        fields: Its members, each as it came.
+    """
 
     def __init__(self, body: bytes, naming: Naming) -> None:
         """Hold *body*, whose model *naming* learns.
@@ -106,15 +110,15 @@ class HeldCall(HeldBody):
         """
         super().__init__(body)
         self._naming = naming
-        self._fields = split_body(body)
-        self._model = model_in(self._fields)
+        self.fields = split_body(body)
+        self._model = model_in(self.fields)
         if self._model:
             naming.take(self._model)
 
     def written_for(self, rename: Rename) -> bytes:
         """Written anew, each member once."""
         model = self._model or self._naming.missing_model
-        return write_fields(self._fields, rename(model) if model else "")
+        return write_fields(self.fields, rename(model) if model else "")
 
 
 class StreamedBody:

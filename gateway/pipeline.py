@@ -28,7 +28,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -215,7 +215,7 @@ class Pipeline:
                 responder.notes_parts = is_response and (plan.route is not None or wants_sealed(call))
             if refusal is not None and not plan.targets:
                 raise refusal
-            check_further(call, plan, caller, snapshot.accounts)
+            check_further(call.fields, endpoint.dialect, plan, caller, snapshot.accounts)
             if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
@@ -509,19 +509,32 @@ def refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
-def check_further(call: Call, plan: Plan, caller: Caller, accounts: Accounts) -> None:
-    """Check the right of *caller* to the models that *call* names beside its own.
+def check_further(
+    fields: Mapping[str, msgspec.Raw], dialect: Dialect, plan: Plan, caller: Caller, accounts: Accounts
+) -> None:
+    """Check the right of *caller* to the models that a call names beside its own.
+
+    Args:
+        fields: The members of its body.
+        dialect: What it speaks.
+        plan: Who may be asked.
+        caller: Who calls.
+        accounts: Every account.
 
     Raises:
         ModelNotAllowed: There is none to one of them, at a target that would be asked by that name.
     """
-    if NAMING.isdisjoint(call.fields):
+    if NAMING.isdisjoint(fields):
         return
-    for model in further_models(call.fields):
-        targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
-        for target in targets:
-            if reach(target.dialect, call.endpoint.dialect):
-                accounts.check_named(target.account, model.name, model.field, caller)
+    targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
+    # The right to an account is that to each of its models: with it nothing has to be read.
+    asked = dict.fromkeys(
+        one.account for one in targets if one.account not in caller.accounts and reach(one.dialect, dialect)
+    )
+    if asked:
+        for model in further_models(fields):
+            for account in asked:
+                accounts.check_named(account, model.name, model.field, caller)
 
 
 def _may_answer(plan: Plan, classification: Classification) -> Sequence[Target]:

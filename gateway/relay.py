@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -44,7 +43,7 @@ MAX_PASSING_BYTES: Final = 1024 * 1024
 """JSON up to this long is read whole, so that a cut one is an error with a status."""
 
 _USAGE_S: Final = 0.25
-"""How long what a whole reply used is waited for when its caller has left."""
+"""How long the end of a reply, which has what that used, is waited for when its caller has left."""
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
@@ -419,7 +418,12 @@ async def hear_usage(reply: _Pieces, reader: _Reads) -> None:
     """Wait a little for the end of a stream whose caller has left: it has what was used."""
     with contextlib.suppress(GatewayError, TimeoutError):
         async with asyncio.timeout(_USAGE_S):
-            while not reader.has_ended and (data := await reply.read_chunk()):
+            while not reader.has_ended:
+                data = await reply.read_chunk()
+                if not data:
+                    # Some servers leave out the blank line after their last event.
+                    reader.finish()
+                    return
                 reader.feed(data)
 
 
@@ -528,22 +532,28 @@ class _Reads(Protocol):
     def feed(self, data: bytes) -> bytes:
         """Take *data*."""
 
+    def finish(self) -> bytes:
+        """Take the end."""
+
 
 class _Begun:
     """A reply of which some pieces have been read before."""
 
     def __init__(self, reply: UpstreamReply, parts: list[bytes]) -> None:
+        """Begin with *parts*, which are taken."""
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
-        self._parts = deque(parts)
+        # The list of whoever read them: what has gone out is held by nobody.
+        parts.reverse()
+        self._parts = parts
 
     async def read_chunk(self) -> bytes:
         """The next piece, b"" at the end."""
         if self._parts:
             # One in each turn, as they came: whoever looks at them is not to do so at all of them at once.
             await asyncio.sleep(0)
-            return self._parts.popleft()
+            return self._parts.pop()
         return await self._reply.read_chunk()
 
 
@@ -611,11 +621,11 @@ async def _relay_pieces(
         headers = [*headers, (b"content-length", length)]
     try:
         data = b"" if is_bodiless else await reply.read_chunk()
+        if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
+            raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     except GatewayError as error:
         await _fail_without_events(responder, attempt, error)
         return
-    if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
-        raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     if not responder.client.has_started:
         await responder.start_passage(reply.status, headers)
     try:

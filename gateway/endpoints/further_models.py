@@ -23,8 +23,9 @@ _TOOLS: Final = "tools"
 NAMING: Final = frozenset({*_INSTEAD, _TOOLS})
 """Members of a body in which they stand."""
 
-# Without one of these in it nothing of a tool is decoded; names of members may be written with escapes.
-_MARKS: Final = (b'"model"', b"\\u")
+# Without one of these in it nothing of a tool is decoded. All letters of the name are escaped alike, and no
+# other letter that descriptions have escapes of: by any escape 54 kB of tools took 134 us, so 43.
+_MARKS: Final = (b'"model"', b"\\u006")
 # Where a tool names models: itself, and what it has for the author of a picture.
 _PARTS_OF_TOOLS: Final = ("svg",)
 

@@ -46,6 +46,9 @@ _JOINED_BYTES: Final = 16 * 1024
 
 _FIRST_REFUSAL: Final = 300
 
+_LEFT_S: Final = 0.5
+"""How long a reply goes on whose sender has left: above what `gateway.relay` waits for its end."""
+
 
 class Resting(list["ProviderConnection"]):
     """Connections that lead to one place and are not used now, the one that was used last at the end."""
@@ -176,6 +179,7 @@ class ProviderConnection(ResponseHandler):
         self._is_held = False
         self._has_answer = False
         self._has_more = False
+        self._has_left = False
         self._begun_s = 0.0
         self.heard_s = 0.0
         self._gap_s = 0.0
@@ -280,9 +284,18 @@ class ProviderConnection(ResponseHandler):
         transport.write(head)
 
     def break_off(self, reason: Exception) -> None:
-        """End an exchange whose request will not be complete; who waits for its reply gets *reason*."""
+        """End an exchange whose request will not be complete; who waits for its reply gets *reason*.
+
+        Of one that is complete the sender has left. Whoever reads hears of that once, though pieces may be
+        there, and may then read on for a little: the end of a reply tells what was used.
+        """
+        if not self._is_sent:
+            self._abort()
+        elif self._failure is None and not self.reply.is_complete:
+            # With the pieces that wait, so that there is nothing more to look at where nobody has left.
+            self._has_left = self._has_more = True
+            self._loop.call_later(_LEFT_S, self._give_up, self._exchanges)
         self._fail(reason)
-        self._abort()
 
     async def read_head(self) -> None:
         """Wait for the head of the reply.
@@ -312,13 +325,15 @@ class ProviderConnection(ResponseHandler):
             # What came at once can be a thousand events, which take tens of milliseconds to translate: others
             # wait for a part of it, not for all. With 20 such streams /livez took up to 390 ms, now 100.
             self._has_more = False
+            if self._has_left:
+                raise self._take_failure()
             await asyncio.sleep(0)
         while not reply.pieces:
             if reply.is_complete:
                 return b""
             # As in `read_head`.
             if self._failure is not None:
-                raise self._failure
+                raise self._take_failure()
             happening = self._happening = self._loop.create_future()
             try:
                 await happening
@@ -448,6 +463,19 @@ class ProviderConnection(ResponseHandler):
             self._failure = failure
         self._wake()
         self._wake_sender()
+
+    def _take_failure(self) -> Exception:
+        """Why the reader gets no more: it stays so, but for a sender that has left."""
+        failure = self._failure
+        assert failure is not None, "asked for"  # noqa: S101 - says it to the type checker
+        if self._has_left:
+            self._failure, self._has_left = None, False
+        return failure
+
+    def _give_up(self, exchange: int) -> None:
+        """End an exchange that is still open."""
+        if self._is_open and exchange == self._exchanges:
+            self._abort()
 
     def _broken(self, exc: BaseException | None) -> Exception:
         is_early = self._loop.time() - self._begun_s < self._stale_within_s

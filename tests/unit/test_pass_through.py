@@ -73,6 +73,7 @@ TARGETS = (
     make_target("az/small", base_url=f"{AZURE}/deployments/small", account_url=AZURE, query="?api-version=1"),
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
+    make_target("narrow/small"),
     make_target("claude/small", dialect="anthropic"),
     make_target("aws/nova", dialect="converse", signing=AwsSigning("bedrock", "us-east-1", "id", "secret")),
     make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
@@ -288,6 +289,20 @@ async def test_model_that_is_named_twice(headers: list[tuple[str, str]]) -> None
     assert rig.upstream.passages[0].body == b'{"model":"small-1"}'
 
 
+@pytest.mark.parametrize("more", ['"fallbacks":["large-9"]', '"models":["small-1","large-9"]'])
+async def test_models_beside_that_of_a_call(more: str) -> None:
+    """Each needs its own right, or that to the account, also where the path is that of a form."""
+    statuses = []
+    for name in ("narrow/small", "acct/small"):
+        client = FakeClient(
+            BEARER, JSON_BODY, body=f'{{"model":"{name}",{more}}}'.encode(), path="/v1/images/edits"
+        )
+        rig = Rig(FakeReply(200, JSON, b'{"data":[]}'))
+        await rig.call(client, account="")
+        statuses.append((client.status, len(rig.upstream.passages)))
+    assert statuses == [(403, 0), (200, 1)]
+
+
 async def test_json_is_read_in_passing() -> None:
     """Its usage counts where the call has spent it, and not where it is told of again."""
     body = json.dumps({"id": "x-1", "usage": {"input_tokens": 3, "output_tokens": 4}}).encode()
@@ -388,6 +403,12 @@ async def test_stream_of_a_path_that_is_not_known(
     assert after.header("x-ratelimit-remaining-tokens") == str(left_tokens)
 
 
+class Undeclared(FakeClient):
+    """One that does not say how long its body is."""
+
+    declared_bytes = None
+
+
 @pytest.mark.parametrize(
     ("kind", "tokens"),
     [("application/json", 1000), ("text/plain", 1000), (None, 1000), ("Audio/wav", 8), (FORM_OF_B, 8)],
@@ -401,6 +422,10 @@ async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_
     if declared_bytes is None:
         client = FakeClient(*headers, pieces=pieces, path="/v2/x")
     trace = await Rig(FakeReply(200, EVENTS, SAID)).call(client)
+    assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
+    # What is signed is held, and was not declared either.
+    client = Undeclared(*headers, body=b"".join(pieces), path="/v2/x")
+    trace = await Rig(FakeReply(200, EVENTS, SAID)).call_unknown(client, account="aws")
     assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
 
 
@@ -661,11 +686,22 @@ async def test_form_for_a_virtual_model(named: bytes, headers: tuple[tuple[str, 
         ("application/json", b'{"model":"","x":1}', b'{"model":"small-1","x":1}'),
     ],
 )
-async def test_a_model_in_a_header_alone(kind: str, body: bytes, sent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([("x-tfy-model-name", "acct/small")], ""),
+        ([], "model=acct/small"),
+        ([("x-tfy-model-name", "acct/small")], "model=acct/small"),
+    ],
+    ids=["header", "query", "both"],
+)
+async def test_a_model_beside_the_body_alone(
+    kind: str, body: bytes, sent: bytes, headers: list[tuple[str, str]], query: str
+) -> None:
     """The provider is told of it: left to itself it would answer with a model that nobody has a right to."""
     rig = Rig(good())
-    headers = ("content-type", kind), ("x-tfy-model-name", "acct/small")
-    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS)
+    headers = [("content-type", kind), *headers]
+    client = FakeClient(BEARER, *headers, body=body, path=TRANSCRIPTIONS, query=query)
     await rig.call(client, account="")
     assert (client.status, rig.upstream.bodies) == (200, [sent])
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from gateway.attempt import MAX_HELD_BYTES
@@ -22,6 +23,7 @@ from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
+    ModelNotAllowed,
     PathNotFound,
     UpstreamBadReply,
     UpstreamTimeout,
@@ -29,14 +31,15 @@ from gateway.errors import (
 )
 from gateway.identity.tokens import Identity
 from gateway.long_work import LONG_BYTES, LongWork
-from gateway.model import Call, Endpoint, ListedModel, RetryPolicy, Usage
+from gateway.model import Call, Endpoint, ListedModel, Plan, RetryPolicy, Usage
 from gateway.overload.gate import Bounds, Gate
 from gateway.overload.lateness import Lateness
 from gateway.overload.priorities import compile_priorities
-from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.pipeline import CurrentSnapshot, Pipeline, check_further
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
 from gateway.responder import Answer, Responder
+from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -1581,6 +1584,21 @@ async def test_an_overloaded_anthropic_is_tried_again() -> None:
     trace = await rig.call(client)
     assert client.status == 200
     assert [attempt.status_code for attempt in trace.attempts] == [529, 200]
+
+
+def test_further_models_are_not_looked_for_in_vain() -> None:
+    """Who may use the accounts as a whole may name any model: the tools of an agent are not read for that."""
+
+    class Unread(dict[str, msgspec.Raw]):
+        def get(self, *_: object) -> msgspec.Raw:
+            raise AssertionError("it was read")
+
+    fields = Unread(tools=msgspec.Raw(b'[{"type":"image_generation","model":"big"}]'))
+    plan = Plan((make_target(), make_target("gem/pro", dialect="gemini")), ("acct/small", "gem/pro"))
+    whole = replace(make_caller("acct/small"), accounts=frozenset({"acct"}))
+    check_further(fields, "openai", plan, whole, Accounts(plan.targets))
+    with pytest.raises(ModelNotAllowed):
+        check_further(dict(fields), "openai", plan, make_caller("acct/small"), Accounts(plan.targets))
 
 
 async def test_list_of_models_for_anthropic() -> None:

@@ -163,6 +163,17 @@ async def test_head_of_a_subscription(of: str) -> None:
     assert (rig.client.received, rig.client.is_ended) == (b"data: {}\n\n", True)
 
 
+@pytest.mark.parametrize("endpoint", [openai_path("/agents/sessions/s-1/events"), SESSION, PROXY])
+async def test_subscription_that_fails_without_an_event(endpoint: Endpoint) -> None:
+    """Its head has gone out, so no other can follow: an event says it."""
+    rig = Rig(method="GET")
+    await rig.relay(FakeReply(200, SSE, UpstreamUnreachable("gone")), endpoint)
+    assert b'"code":"upstream_unreachable"' in rig.client.received
+    assert (rig.client.received.count(b"\n\n"), rig.client.is_ended) == (1, True)
+    assert (rig.attempt.error_type, rig.responder.trace.error_type) == (UpstreamUnreachable.code,) * 2
+    assert (rig.attempt.error_type, rig.responder.trace.error_type) == (UpstreamUnreachable.code,) * 2
+
+
 async def test_events_after_an_error() -> None:
     """In what is no answer an error is an event like any other: sessions of agents go on after it."""
     events = (
@@ -351,15 +362,16 @@ async def test_links_of_anthropic(dialect: Dialect, host: bytes) -> None:
     assert rig.client.received == b'{"results_url":"' + host + b'/v1/messages/batches/b/results"}'
 
 
-async def test_who_leaves_a_transcript_before_its_usage() -> None:
+@pytest.mark.parametrize("end", [b"\n\n", b"\n"], ids=["whole", "without its last blank line"])
+async def test_who_leaves_a_transcript_before_its_usage(end: bytes) -> None:
     """All of it has been told by then, so what it used is heard yet."""
     rig = Rig(method="POST")
 
     def leave() -> None:
         assert task.cancel()
 
-    end = b'data: {"type":"transcript.text.done","usage":{"input_tokens":5,"output_tokens":2}}\n\n'
-    task = asyncio.ensure_future(rig.relay(FakeReply(200, SSE, DELTA, leave, asyncio.Event(), end), SOUND))
+    told = b'data: {"type":"transcript.text.done","usage":{"input_tokens":5,"output_tokens":2}}' + end
+    task = asyncio.ensure_future(rig.relay(FakeReply(200, SSE, DELTA, leave, asyncio.Event(), told), SOUND))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (rig.client.received, rig.attempt.usage) == (DELTA, Usage(5, 2, "provider"))
@@ -380,6 +392,29 @@ async def test_usage_of_long_json(size: int, method: str, tokens: int | None) ->
     assert rig.client.received == body
     usage = rig.attempt.usage
     assert (None if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)) == tokens
+
+
+async def test_long_json_is_not_held_while_it_goes_out() -> None:
+    """A caller that reads slowly costs no memory for what it has had."""
+    gone: list[int] = []
+
+    class Piece(bytes):
+        def __del__(self) -> None:
+            gone.append(len(self))
+
+    class Sent(list[bytes]):
+        def append(self, _: bytes) -> None:
+            """It has left."""
+
+    rig = Rig(method="GET")
+    rig.client.pieces = Sent()
+    pieces = [Piece(MAX_PASSING_BYTES // 4) for _ in range(5)]
+    reply = FakeReply(200, JSON, *pieces, lambda: seen.append(len(gone)), b"}")
+    seen: list[int] = []
+    del pieces
+    await rig.relay(reply)
+    # All but the last one, which whoever passes it on still has.
+    assert seen == [4]
 
 
 async def test_who_leaves_long_json_has_used_it() -> None:

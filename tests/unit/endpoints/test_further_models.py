@@ -46,7 +46,17 @@ def test_named(body: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert named(body) == expected
 
 
-@pytest.mark.parametrize("body", [rb'{"tools":[{"mod\u0065l":"b"}]}', rb'{"mod\u0065ls":["b"]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"tools":[{"mod\u0065l":"b"}]}',
+        rb'{"tools":[{"\u006Dodel":"b"}]}',
+        rb'{"tools":[{"m\u006fdel":"b"}]}',
+        rb'{"tools":[{"mo\u0064el":"b"}]}',
+        rb'{"tools":[{"mode\u006C":"b"}]}',
+        rb'{"mod\u0065ls":["b"]}',
+    ],
+)
 def test_escaped_names(body: bytes) -> None:
     """A member is what it is, however it is written."""
     assert [model.name for model in further_models(split_body(body))] == ["b"]

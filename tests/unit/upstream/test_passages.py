@@ -203,6 +203,62 @@ async def test_sender_that_leaves_while_the_reply_is_awaited(upstream: Upstream)
             await waiting
 
 
+@pytest.mark.parametrize("is_waiting", [True, False], ids=["waiting", "before pieces that are there"])
+async def test_end_of_a_reply_whose_sender_has_left(upstream: Upstream, *, is_waiting: bool) -> None:
+    """The reader hears of it once, and at once; then the rest can be read, which tells what was used."""
+    go_on = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        await connection.send(CHUNKED + chunk(b"a" * (1 if is_waiting else 150_000)))
+        await go_on.wait()
+        await connection.send(chunk(b"bc") + b"0\r\n\r\n")
+
+    source = Source(b"ab", length=2)
+    async with Server(answer) as server:
+        reply = await upstream.pass_on(passage(server.url, source))
+        assert isinstance(reply, HttpReply)
+        assert (await reply.read_chunk()).startswith(b"a")
+        await until_async(lambda: source.is_watched, "the body is sent")
+        if not is_waiting:
+            await until_async(lambda: bool(reply._connection.reply.pieces), "more of it waits")
+        reading = asyncio.ensure_future(reply.read_chunk()) if is_waiting else None
+        await asyncio.sleep(0)
+        source.leave.set()
+        await until_async(lambda: not upstream._senders, "it is noticed")
+        with pytest.raises(ClientDisconnected):
+            await (reading or reply.read_chunk())
+        go_on.set()
+        async with asyncio.timeout(5):
+            assert (await reply.read(200_000)).endswith(b"bc")
+        reply.close()
+        again = await upstream.pass_on(passage(server.url))
+        assert (await again.read(200_000)).endswith(b"abc")
+        again.close()
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closed", "forgotten"])
+async def test_reply_whose_sender_has_left_is_left_too(upstream: Upstream, *, closes: bool) -> None:
+    """Whoever wants no more of it closes it, as ever; of whoever does not read nothing is waited for."""
+    source = Source(b"ab", length=2)
+
+    async def answer(connection: Connection) -> None:
+        await connection.send(CHUNKED + chunk(b"a"))
+        await hanging()(connection)
+
+    async with Server(answer) as server:
+        reply = await upstream.pass_on(passage(server.url, source))
+        assert await reply.read_chunk() == b"a"
+        await until_async(lambda: source.is_watched, "the body is sent")
+        source.leave.set()
+        if closes:
+            with pytest.raises(ClientDisconnected):
+                await reply.read_chunk()
+            reply.close()
+        await until_async(lambda: server.connections[0].is_closed, "the provider is left")
+        reply.close()
+
+
 async def test_kept_connection_that_was_closed(upstream: Upstream) -> None:
     """What is held is sent again; a body that has passed cannot be."""
     bodies: list[Callable[[], bytes | Source]] = [lambda: b"ab", lambda: Source(b"ab", length=2)]
