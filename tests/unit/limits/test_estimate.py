@@ -310,6 +310,26 @@ def test_words_of_other_apis(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
+    ("members", "tokens"),
+    [
+        pytest.param({"max_tokens": "5000"}, 5_000, id="in quotes"),
+        pytest.param({"max_tokens": "9"}, 1_024, id="little in quotes"),
+        pytest.param({"max_tokens": 5, "max_completion_tokens": "5e3"}, 5_000, id="the other name"),
+        pytest.param({"max_tokens": 5, "Max_Tokens": 5000}, 5_000, id="upper case"),
+        pytest.param({"Max_Tokens": 5}, 1_024, id="little in upper case"),
+        pytest.param({"max_tokens": "1e99"}, 1 << 40, id="most"),
+        pytest.param({"max_tokens": "many"}, 1_024, id="no number"),
+        pytest.param({"max_tokens": "nan"}, 1_024, id="not a number"),
+        pytest.param({"max_tokens": "-1"}, 1_024, id="less than none"),
+        pytest.param({"max_tokens": True}, 1_024, id="true"),
+    ],
+)
+def test_as_lenient_servers_read_it(members: dict[str, Any], tokens: int) -> None:
+    """Some take a number in quotes, or a name in upper case, and others pass it over: the larger is taken."""
+    assert tokens_of(call_of(messages=[said(HUNDRED)], **members)) == 108 + tokens
+
+
+@pytest.mark.parametrize(
     "body",
     [
         pytest.param({"prompt": "x", "max_gen_len": 5000}, id="Llama"),
