@@ -435,7 +435,8 @@ class CounterTable:
         self._notes.begin_page()
 
     def _note(self, charge: Charge, slot: int, amount: int) -> None:
-        if not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
+        # What changes nothing takes no room of what does: who takes nothing may name any number of counters.
+        if amount and not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
             self._words[_UNCOUNTED_WORD] += 1
 
     def _counted(self, charge: Charge, now_s: float) -> int:

@@ -811,6 +811,9 @@ def test_more_than_a_page_of_notes(path: Path) -> None:
     counters = open_here(path)
     holder = run(HOLDER, path)
     for number in range(NOTES + 5):
+        assert is_taken(counters, month(f"nothing-{number}", amount=0))
+    assert counters.uncounted == 0
+    for number in range(NOTES + 5):
         assert is_taken(counters, month(str(number)))
     assert counters.uncounted == 5
     end(holder)
