@@ -211,7 +211,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
         if parameters:
-            most = _maximum_over(parameters, most, self.sizes.usual(target.name))
+            most, least = _maxima_over(parameters, most, least, self.sizes.usual(target.name))
         answered = 0
         if operation not in _WITHOUT_OUTPUT:
             answered = self.sizes.usual(target.name) if most is None else most
@@ -410,12 +410,16 @@ def _maximum(
     return most
 
 
-def _maximum_over(parameters: Mapping[str, bytes], most: int | None, usual: int) -> int | None:
-    """What a call may have at most by what a route puts over its own maximum, which it may take away."""
+def _maxima_over(
+    parameters: Mapping[str, bytes], most: int | None, least: int, usual: int
+) -> tuple[int | None, int]:
+    """As `_maxima_in`, by what a route puts over a call's own maximum, which it may take away."""
     put_over = _maximum(parameters)
-    if put_over is None and not parameters.keys().isdisjoint(_MAXIMA):
-        return max(usual, most or 0)
-    return put_over or most
+    if put_over is not None:
+        return put_over, 0
+    if not parameters.keys().isdisjoint(_MAXIMA):
+        return max(usual, most or 0), least
+    return most, least
 
 
 def _maximum_within(config: msgspec.Raw, most: int | None) -> int | None:

@@ -281,8 +281,9 @@ def test_which_target() -> None:
 def test_what_a_route_puts_over() -> None:
     """The maximum that a route sets holds, whatever the call says."""
     target = make_target(parameters={"max_tokens": b"10"})
-    need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=500), (target,), OutputSizes())
-    assert need.amount("tokens", "") == 118
+    for own in (500, "500"):
+        call = call_of(messages=[said(HUNDRED)], max_tokens=own, MAX_TOKENS=5_000)
+        assert Estimate(call, (target,), OutputSizes()).amount("tokens", "") == 118
 
 
 @pytest.mark.parametrize(("own", "tokens"), [(5, 1_024), (5_000, 5_000)])
