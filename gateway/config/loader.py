@@ -26,9 +26,9 @@ from gateway.file_names import is_utf8
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 # A configuration is some hundred files; a number like this means that the wrong folder was named.
 _MAX_FILES: Final = 10_000
-# At the beginning of a line it is nothing else, also inside of a text.
 # To libyaml more than a line feed ends a line, also within a text.
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# At the beginning of a line it is nothing else, also inside of a text.
 _MARKER: Final = re.compile("(?:^|(?<=[\n\r\x85\u2028\u2029]))---(?=\\s|$)")
 
 

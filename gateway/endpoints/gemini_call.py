@@ -22,6 +22,7 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _texts: Final = msgspec.json.Decoder(str)
 _counts: Final = msgspec.json.Decoder(int)
+_numbers: Final = msgspec.json.Decoder(float)
 _encode: Final = msgspec.json.Encoder().encode
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -54,6 +55,7 @@ _PARAMETERS: Final = _NAMES | {
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _MODELS: Final = "models/"
 _MAX_CONFIG_BYTES: Final = 1024 * 1024
+_QUOTED: Final = re.compile(rb'"(-?[0-9.]+)"')
 _FRACTIONLESS: Final = re.compile(rb"(-?[0-9]+)\.0+")
 _MAX_NUMBER_BYTES: Final = 32
 _MAX_CHOICES: Final = 1024
@@ -99,13 +101,19 @@ def gemini_parameters(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Ra
 
 
 def _known(members: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    return {_PARAMETERS[name]: _whole(value) for name, value in members.items() if name in _PARAMETERS}
+    return {_PARAMETERS[name]: _number(value) for name, value in members.items() if name in _PARAMETERS}
 
 
-def _whole(raw: msgspec.Raw) -> msgspec.Raw:
-    """A whole number as one: Google's SDK writes `topK` as 40.0."""
-    found = _FRACTIONLESS.fullmatch(bytes(raw)) if len(memoryview(raw)) <= _MAX_NUMBER_BYTES else None
-    return raw if found is None else msgspec.Raw(found[1])
+def _number(raw: msgspec.Raw) -> msgspec.Raw:
+    """A number as one: Google's SDK writes `topK` as 40.0, and Google takes them in quotes, too."""
+    if len(memoryview(raw)) > _MAX_NUMBER_BYTES:
+        return raw
+    text = bytes(raw)
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is not None and _decoded(msgspec.Raw(quoted[1]), _numbers) is not None:
+        text = quoted[1]
+    found = _FRACTIONLESS.fullmatch(text)
+    return msgspec.Raw(text if found is None else found[1])
 
 
 def _read_thinking(config: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:

@@ -89,6 +89,7 @@ _DATA_URL: Final = "data:"
 _IMAGE_URL: Final = "data:image/"
 _TEXT_URLS: Final = tuple([_DATA_URL + kind for kind in _TEXT_TYPES])
 _numbers: Final = msgspec.json.Decoder(float)
+_loose_numbers: Final = msgspec.json.Decoder(float, strict=False)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -129,8 +130,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
     targets: Sequence[Target]
     sizes: OutputSizes
     aside: Aside | None = None
-    # Tokens of the input without its images, how many of these there are, and the maximum of the output.
-    _input: tuple[int, int, int | None] | None = None
+    # As `_input_of` found it.
+    _input: tuple[int, int, int | None, int] | None = None
     # Of every target that has nothing of its own to say, once one has been asked about; and of others.
     _alike: tuple[int, int] | None = None
     _tokens_of: dict[str, tuple[int, int]] | None = None
@@ -206,14 +207,15 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             return tokens
         if self._input is None:
             self._input = _input_of(call)
-        asked, images, most = self._input
+        asked, images, most, least = self._input
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
         if parameters:
-            most = _maximum_over(parameters, most, self.sizes.usual(target.name))
+            most, least = _maxima_over(parameters, most, least, self.sizes.usual(target.name))
         answered = 0
         if operation not in _WITHOUT_OUTPUT:
             answered = self.sizes.usual(target.name) if most is None else most
+            answered = least if least > answered else answered  # noqa: FURB136  each call is asked
             has_more = parameters or "best_of" in call.fields
             answered = min(_MOST, answered * (_replies(call, parameters) if has_more else call.choices))
         tokens = (asked, answered)
@@ -226,19 +228,20 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         return tokens
 
 
-def _input_of(call: Call) -> tuple[int, int, int | None]:
-    """Tokens of the input without its images, how many of these there are, and the maximum of the output."""
+def _input_of(call: Call) -> tuple[int, int, int | None, int]:
+    """Tokens of the input without its images, how many of these there are, and the maximum of the output.
+
+    The last is what such a maximum is at least to servers that read more than this one does.
+    """
     if not call.fields:
         most = None if call.parameters is None else _maximum(call.parameters)
-        return call.body_bytes // _BYTES_PER_TOKEN, 0, most
+        return call.body_bytes // _BYTES_PER_TOKEN, 0, most, 0
     text_bytes = messages = 0
     others: _Sizes | None = None
-    most = None
     fields = call.fields
     form = _kept_form_of if call.body_bytes <= _SMALL_BYTES else _form_of
-    maxima, texts, configs = form(call.endpoint.name, tuple(fields))
-    for name in maxima:
-        most = _number(fields[name]) if most is None else _larger(most, fields[name])
+    maxima, texts, configs, alike = form(call.endpoint.name, tuple(fields))
+    most, least = _maxima_in(fields, maxima, alike) if maxima or alike else (None, 0)
     for name in configs:
         most = _maximum_within(fields[name], most)
     for name in texts:
@@ -251,21 +254,43 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     if call.parameters is not None:
         most = _maximum(call.parameters)
     if others is None:
-        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0, most
+        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0, most, least
     text = -(-(text_bytes + others.text_bytes) // _BYTES_PER_TOKEN)
     media = others.media_bytes // MEDIA_BYTES_PER_TOKEN
     tokens = text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media
-    return tokens, others.images, most
+    return tokens, others.images, most, least
 
 
-def _form_of(
-    endpoint: str, names: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Of the members of a body those that say how long a reply may be, that may have texts, or one such."""
+def _maxima_in(
+    fields: Mapping[str, msgspec.Raw], names: Sequence[str], alike: Sequence[str]
+) -> tuple[int | None, int]:
+    """The largest maximum, and what it is at least to servers that read more: *alike* are names to them."""
+    most, least = None, 0
+    for name in names:
+        number = _number(fields[name])
+        if number is None:
+            least = max(least, _loose_number(fields[name]))
+        elif most is None or number > most:
+            most = number
+    for name in alike:
+        least = max(least, _loose_number(fields[name]))
+    return most, least
+
+
+_Form = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def _form_of(endpoint: str, names: tuple[str, ...]) -> _Form:
+    """Of the members of a body those that say how long a reply may be, that may have texts, or one such.
+
+    And those that say the former to servers that do not tell upper and lower case apart (Go's JSON, and so
+    Ollama).
+    """
     known = _MAXIMA_OF.get(endpoint, _MAXIMA)
     maxima = tuple([name for name in names if name in known])
     configs = tuple([name for name in names if endpoint == INVOKE.name and name in _CONFIGS])
-    return maxima, tuple([name for name in names if name not in _SETTINGS]), configs
+    alike = tuple([name for name in names if name not in known and name.lower() in known])
+    return maxima, tuple([name for name in names if name not in _SETTINGS]), configs, alike
 
 
 _kept_form_of: Final = lru_cache(maxsize=256)(_form_of)
@@ -385,12 +410,16 @@ def _maximum(
     return most
 
 
-def _maximum_over(parameters: Mapping[str, bytes], most: int | None, usual: int) -> int | None:
-    """What a call may have at most by what a route puts over its own maximum, which it may take away."""
+def _maxima_over(
+    parameters: Mapping[str, bytes], most: int | None, least: int, usual: int
+) -> tuple[int | None, int]:
+    """As `_maxima_in`, by what a route puts over a call's own maximum, which it may take away."""
     put_over = _maximum(parameters)
-    if put_over is None and not parameters.keys().isdisjoint(_MAXIMA):
-        return max(usual, most or 0)
-    return put_over or most
+    if put_over is not None:
+        return put_over, 0
+    if not parameters.keys().isdisjoint(_MAXIMA):
+        return max(usual, most or 0), least
+    return most, least
 
 
 def _maximum_within(config: msgspec.Raw, most: int | None) -> int | None:
@@ -425,3 +454,12 @@ def _number(value: msgspec.Raw | bytes) -> int | None:
     except msgspec.DecodeError:
         return None
     return None if number <= 0 else int(number) if number < _MOST_AS_READ else _MOST
+
+
+def _loose_number(value: msgspec.Raw) -> int:
+    """The same also in quotes, in which some servers take it and others do not; 0 for what is none."""
+    try:
+        number = _loose_numbers.decode(value)
+    except msgspec.DecodeError:
+        return 0
+    return (int(number) if number < _MOST_AS_READ else _MOST) if number > 0 else 0

@@ -557,16 +557,16 @@ class CallPermit(msgspec.Struct, eq=False):
         return limit_headers(self._told_notes())
 
     def _told_notes(self) -> list[LimitNote]:
-        """What the limits said, but for those in the way of a target in whose place another was asked.
+        """What the limits said, but for those of a target in whose place another was asked.
 
-        Where none was, the one is told that refuses the call: its reset is what the refusal says.
+        Where none was, those are told that refuse the call: their reset is what the refusal says.
         """
         refusing = -1 if self._admitted else self._refusing
         return [
             note
             for at, said in enumerate(self.said)
+            if said.decision.refused is None or at == refusing
             for note in said.notes()
-            if note.outcome != "refused" or at == refusing
         ]
 
     async def _reserve(self, charges: Sequence[Charge]) -> Decision:

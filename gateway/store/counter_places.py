@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import struct
 import sys
+from collections.abc import Collection
 from math import inf
 from typing import Final
 
@@ -93,9 +94,17 @@ class Places:
         place, mark = self.known.get(key, UNKNOWN)
         return place if self._words[place + MARK] == mark else self._look_for(key)
 
-    def make(self, key: bytes, window_s: int, slot: int, expires_s: int, now_s: float) -> int:
-        """A place for a counter that has none."""
-        number, is_lost = self._free_number(key, now_s)
+    def make(
+        self,
+        key: bytes,
+        window_s: int,
+        slot: int,
+        expires_s: int,
+        now_s: float,
+        beside: Collection[int] = (),
+    ) -> int:
+        """A place for a counter that has none; of those *beside* it none has to go for it."""
+        number, is_lost = self._free_number(key, now_s, beside)
         words, place = self._words, self._first + number * WORDS
         words[MOVES_WORD] += 1
         if is_lost:
@@ -224,15 +233,18 @@ class Places:
     def _buckets_of(self, key: bytes) -> tuple[int, int]:
         return _half(key) % self._buckets, _half(key[8:]) % self._buckets
 
-    def _free_number(self, key: bytes, now_s: float) -> tuple[int, bool]:
-        """Which place a new counter takes, and whether another loses it."""
+    def _free_number(self, key: bytes, now_s: float, beside: Collection[int]) -> tuple[int, bool]:
+        """Which place a new counter takes, and whether another loses it, which is none of those *beside*."""
         buckets = [range(bucket * BUCKET, bucket * BUCKET + BUCKET) for bucket in self._buckets_of(key)]
         empty = max(
             ([number for number in bucket if not self._has_key(number)] for bucket in buckets), key=len
         )
         if empty:
             return empty[0], False
-        ends_s, number = min((self._ends_s(number, now_s), number) for bucket in buckets for number in bucket)
+        full = [number for bucket in buckets for number in bucket]
+        # Nothing is counted yet by those that the same call has just got, and they are no less needed.
+        others = [number for number in full if self._first + number * WORDS not in beside] or full
+        ends_s, number = min((self._ends_s(number, now_s), number) for number in others)
         return number, ends_s > now_s
 
     def _has_key(self, number: int) -> bool:

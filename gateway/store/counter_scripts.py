@@ -135,7 +135,9 @@ if not is_look then
   for at, charge in ipairs(charges) do
     local amount, _, window, ends = unpack(charge)
     local key = KEYS[at + 1]
-    if window == 0 then
+    if amount == 0 then
+      -- Who takes nothing may name any number of counters.
+    elseif window == 0 then
       redis.call('INCRBY', key, whole(amount))
       keep_until(key, ends)
     else
@@ -150,7 +152,8 @@ return answer(1, used, blocking, resets)
 )
 
 # Packed: of each counter amount, window, end, and in which twelfth of a second of the server's clock it is
-# counted. What is given back never leaves less than nothing, and nothing more than `MOST`.
+# counted. What is given back never leaves less than nothing, and nothing more than `MOST`. A counter of
+# nothing is none: else calls that fail would leave one for each value of metadata, some of them for ever.
 COUNT: Final = (
     _COMMON
     + """
@@ -162,7 +165,9 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
     if not is_over(ends) then
       local has = tonumber(redis.call('GET', key) or '0')
       amount = math.max(math.min(amount, MOST - has), -has)
-      if amount ~= 0 then
+      if amount ~= 0 and amount + has == 0 then
+        redis.call('DEL', key)
+      elseif amount ~= 0 then
         redis.call('INCRBY', key, whole(amount))
         keep_until(key, ends)
       end
@@ -176,7 +181,9 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
     if is_live then
       local has = tonumber(redis.call('HGET', key, field) or '0')
       amount = math.max(math.min(amount, MOST - has), -has)
-      if amount ~= 0 then
+      if amount ~= 0 and amount + has == 0 then
+        redis.call('HDEL', key, field)
+      elseif amount ~= 0 then
         redis.call('HINCRBY', key, field, whole(amount))
         keep(key, window)
       end

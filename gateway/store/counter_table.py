@@ -20,7 +20,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from math import inf
@@ -365,20 +365,15 @@ class CounterTable:
     def _place(self, charges: Charges, now_s: float) -> _Found | Decision:
         """Find each counter and let its window go on; those that have no place get one, if none refuses."""
         words, moves, group = self._words, self._words[MOVES_WORD], charges.group
-        known = [self._places.find(charge.key) for charge in group.charges]
-        are_known = all(known)
-        if not are_known and (refusal := self._refuse_without(charges, known, now_s)) is not None:
+        places = [self._places.find(charge.key) for charge in group.charges]
+        if not all(places) and (refusal := self._refuse_without(charges, places, now_s)) is not None:
             return refusal
-        places = []
         for at, charge in enumerate(group.charges):
             slot = slot_of(charge, now_s)
-            # A new one may take another's place.
-            place = known[at] if are_known else self._places.find(charge.key)
-            place = place or self._make(charge, slot, now_s)
+            place = places[at] = places[at] or self._make(charge, slot, now_s, places)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
-            places.append(place)
-        # Where one was made or went on these are looked for once more: it may have another's place.
+        # Where one was made or went on these are looked for once more the next time.
         group.found = found = _found_at(group, places, words, moves)
         return found
 
@@ -441,15 +436,16 @@ class CounterTable:
             self._places.go_on(place, current)
         self._places.add(place, window_s, slot, amount)
 
-    def _make(self, charge: Charge, slot: int, now_s: float) -> int:
-        return self._places.make(charge.key, charge.window_s, slot, charge.expires_s, now_s)
+    def _make(self, charge: Charge, slot: int, now_s: float, beside: Collection[int]) -> int:
+        return self._places.make(charge.key, charge.window_s, slot, charge.expires_s, now_s, beside)
 
     def _count_notes(self, now_s: float) -> None:
         self._notes.settle(partial(self._count, now_s))
         self._notes.begin_page()
 
     def _note(self, charge: Charge, slot: int, amount: int) -> None:
-        if not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
+        # What changes nothing takes no room of what does: who takes nothing may name any number of counters.
+        if amount and not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
             self._words[_UNCOUNTED_WORD] += 1
 
     def _counted(self, charge: Charge, now_s: float) -> int:

@@ -346,6 +346,8 @@ class RedisCounters:
     def _owe(self, entries: Sequence[Entry]) -> None:
         """Keep what has to be counted by the server later."""
         for charge, amount, at in entries:
+            if not amount:
+                continue
             slot = at // charge.window_s if charge.window_s > 0 else 0
             owed = self._owed.get((charge.key, slot))
             if owed is None and len(self._owed) >= _OWED:

@@ -71,6 +71,7 @@ def with_parameters(call: Call, target: Target) -> Call:
         return call
     fields = dict(call.fields)
     put_over(fields, parameters, target)
+    _take_namesakes(fields, call.fields, parameters)
     body = write_json(fields) if call.body else b""
     shown: Mapping[str, msgspec.Raw] | None = None
     choices = call.choices
@@ -82,6 +83,17 @@ def with_parameters(call: Call, target: Target) -> Call:
     elif "n" in parameters:
         choices = choices_of(call.endpoint, fields)
     return msgspec.structs.replace(call, fields=fields, body=body, parameters=shown, choices=choices)
+
+
+def _take_namesakes(fields: Members, before: Mapping[str, msgspec.Raw], parameters: Parameters) -> None:
+    """Take away what is named as something that was put over, but for upper case.
+
+    To servers that do not tell these apart (Go's JSON, and so Ollama) it is the same, and the last counts.
+    """
+    names = {name for name in fields.keys() | before.keys() if fields.get(name) is not before.get(name)}
+    names |= parameters.keys() | {_SAME[name] for name in _SAME.keys() & parameters.keys()}
+    for name in [name for name in fields if name not in names and name.lower() in names]:
+        del fields[name]
 
 
 def _put_on_top(fields: Members, parameters: Parameters, _target: Target) -> None:

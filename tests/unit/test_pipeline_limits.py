@@ -492,13 +492,17 @@ async def test_a_full_target_is_passed_over() -> None:
 @pytest.mark.parametrize("has_second", [True, False])
 async def test_who_was_passed_over_is_not_told_of(*, has_second: bool) -> None:
     """Who is answered by another target is told what is left there, not that nothing is of the first."""
-    rules = [limit_of("requests", 0, models=("one/*",), id="first")]
+    rules = [
+        limit_of("requests", 0, models=("one/*",), id="first"),
+        limit_of("tokens", 5_000, models=("one/*",), id="with room"),
+    ]
     if has_second:
         rules.append(limit_of("requests", 7, models=("two/*",), id="second"))
     client = await Rig(answer(), rules=rules).call("vm/chat")
     assert (client.status, client.header("x-tfy-resolved-model")) == (200, "two/m")
     told = [client.header(f"x-ratelimit-{name}-requests") for name in ("limit", "remaining")]
     assert told == (["7", "6"] if has_second else [None, None])
+    assert client.header("x-ratelimit-limit-tokens") is None
 
 
 @pytest.mark.parametrize("windows", [("day", "minute"), ("minute", "day")])

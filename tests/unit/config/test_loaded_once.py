@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,21 @@ def test_what_is_fresh_is_not_kept(file: Path) -> None:
     now.after_s = 2.0
     kept = files.load()
     assert files.load() is kept
+
+
+def test_what_could_not_be_read_is_tried_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be readable the next time though nothing has changed: there were too many open files."""
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", _no_more_files)
+        assert [str(problem.message) for problem in files.load().problems] == [
+            "cannot be read: too many open files"
+        ]
+    assert names(files) == ["a"]
+
+
+def _no_more_files(_path: Path, _mode: str) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def test_what_is_read() -> None:
         ({"thinking_config": {"thinkingBudget": 5}}, {}),
         ({"thinkingConfig": 7}, {}),
         ({"candidateCount": 3, "responseMimeType": "text/plain"}, {"n": 3}),
+        (
+            {"candidateCount": "3", "maxOutputTokens": "65536", "topK": "40.0", "topP": "0.9"},
+            {"n": 3, "max_output_tokens": 65536, "top_k": 40, "top_p": 0.9},
+        ),
+        ({"temperature": "hot", "stopSequences": ["7"]}, {"temperature": "hot", "stop": ["7"]}),
     ],
 )
 @pytest.mark.parametrize("member", ["generationConfig", "generation_config"])
@@ -58,7 +63,7 @@ def test_parameters(config: dict[str, Any], expected: dict[str, Any], member: st
     call = read(json.dumps({member: config}).encode())
     assert call.parameters is not None
     assert {name: json.loads(bytes(raw)) for name, raw in call.parameters.items()} == expected
-    assert call.choices == config.get("candidateCount", 1)
+    assert call.choices == int(config.get("candidateCount", 1))
 
 
 @pytest.mark.parametrize(

@@ -281,8 +281,9 @@ def test_which_target() -> None:
 def test_what_a_route_puts_over() -> None:
     """The maximum that a route sets holds, whatever the call says."""
     target = make_target(parameters={"max_tokens": b"10"})
-    need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=500), (target,), OutputSizes())
-    assert need.amount("tokens", "") == 118
+    for own in (500, "500"):
+        call = call_of(messages=[said(HUNDRED)], max_tokens=own, MAX_TOKENS=5_000)
+        assert Estimate(call, (target,), OutputSizes()).amount("tokens", "") == 118
 
 
 @pytest.mark.parametrize(("own", "tokens"), [(5, 1_024), (5_000, 5_000)])
@@ -307,6 +308,26 @@ def test_what_a_route_takes_away(own: int, tokens: int) -> None:
 def test_words_of_other_apis(call: Call) -> None:
     """A server may pass them over and write on, so nobody takes less by them."""
     assert tokens_of(call) >= 108 + 1_024
+
+
+@pytest.mark.parametrize(
+    ("members", "tokens"),
+    [
+        pytest.param({"max_tokens": "5000"}, 5_000, id="in quotes"),
+        pytest.param({"max_tokens": "9"}, 1_024, id="little in quotes"),
+        pytest.param({"max_tokens": 5, "max_completion_tokens": "5e3"}, 5_000, id="the other name"),
+        pytest.param({"max_tokens": 5, "Max_Tokens": 5000}, 5_000, id="upper case"),
+        pytest.param({"Max_Tokens": 5}, 1_024, id="little in upper case"),
+        pytest.param({"max_tokens": "1e99"}, 1 << 40, id="most"),
+        pytest.param({"max_tokens": "many"}, 1_024, id="no number"),
+        pytest.param({"max_tokens": "nan"}, 1_024, id="not a number"),
+        pytest.param({"max_tokens": "-1"}, 1_024, id="less than none"),
+        pytest.param({"max_tokens": True}, 1_024, id="true"),
+    ],
+)
+def test_as_lenient_servers_read_it(members: dict[str, Any], tokens: int) -> None:
+    """Some take a number in quotes, or a name in upper case, and others pass it over: the larger is taken."""
+    assert tokens_of(call_of(messages=[said(HUNDRED)], **members)) == 108 + tokens
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from gateway.model import Charge
+from gateway.model import PARALLEL, ROLLING_SLOTS, Charge
 from gateway.store.counter_scripts import (
     BEGIN,
     COUNT,
@@ -72,6 +73,27 @@ async def test_keys_end_by_themselves(server: ValkeyServer) -> None:
     assert for_ever_s == -1
     assert 80_000 < parallel_s <= 86_400
     assert 80_000 < worker_s <= 86_400
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("window_s", [0, 60, PARALLEL], ids=["for ever", "minute", "parallel"])
+async def test_what_counts_nothing_leaves_nothing(server: ValkeyServer, window_s: int) -> None:
+    """Calls that use nothing, or failed, may name any number of counters: the server keeps none of them."""
+    redis: Any = Redis.from_url(server.url, protocol=2)
+    await redis.flushall()
+    await redis.eval(BEGIN, 1, WORKER, "1", "", "new")
+    before = await redis.dbsize()
+    one = Charge(b"k" * 16, 2, 9, window_s)
+    for number, amount in enumerate((0, 2)):
+        packed = pack_charges([replace(one, amount=amount)], is_look=False)
+        asked = ["1", str(number), str(number), packed]
+        answer = read_answer(await redis.eval(RESERVE, 2, WORKER, key_of(one), *asked))
+        assert (answer.code, await redis.exists(key_of(one))) == (TAKEN, int(amount > 0))
+    given_back = pack_counts([(-2, window_s, 0, int(answer.now_us * ROLLING_SLOTS / 1_000_000))])
+    assert (
+        read_answer(await redis.eval(COUNT, 2, WORKER, key_of(one), "1", "3", "3", given_back)).code == TAKEN
+    )
+    assert await redis.dbsize() == before
     await redis.aclose()
 
 

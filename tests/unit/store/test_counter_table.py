@@ -550,6 +550,21 @@ def test_what_counts_nothing_makes_room(clock: Clock) -> None:
     assert counters.usage([charge("mine")]).used == (1,)
 
 
+def test_counters_of_a_call_do_not_displace_each_other(clock: Clock) -> None:
+    """In a full table a limit holds though what is counted beside it is another with every call."""
+    counters = counters_in_memory(places=16, now_s=clock)
+    for number in range(15):
+        assert is_taken(counters, charge(f"taken-{number}", window_s=0))
+    calls = [[charge("mine"), charge(f"said-{number}")] for number in range(10)]
+    assert [is_taken(counters, *call) for call in calls] == [True] * 3 + [False] * 7
+
+
+def test_more_counters_of_a_call_than_have_room(clock: Clock) -> None:
+    """Then some are lost; the call is none the worse for it."""
+    counters = counters_in_memory(places=16, now_s=clock)
+    assert is_taken(counters, *[charge(f"one-{number}") for number in range(20)])
+
+
 def test_a_hundred_thousand() -> None:
     """All of them keep what they count, in the room that is said."""
     counters = counters_in_memory()
@@ -795,6 +810,9 @@ def test_more_than_a_page_of_notes(path: Path) -> None:
     """What no longer has room there is not counted, and that is told."""
     counters = open_here(path)
     holder = run(HOLDER, path)
+    for number in range(NOTES + 5):
+        assert is_taken(counters, month(f"nothing-{number}", amount=0))
+    assert counters.uncounted == 0
     for number in range(NOTES + 5):
         assert is_taken(counters, month(str(number)))
     assert counters.uncounted == 5

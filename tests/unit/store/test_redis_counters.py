@@ -474,6 +474,14 @@ async def test_settled_elsewhere_than_taken(fleet: Fleet) -> None:
     await fleet.until_used(parallel, 0)
 
 
+async def test_what_changes_nothing_is_not_owed() -> None:
+    """However much of it there is while the server is away, it takes no room of what is to be counted."""
+    counters = RedisCounters("redis://127.0.0.1:1/0", counters_in_memory(places=256))
+    decision = Decision(None, (), (), 0.0)
+    await counters.settle([Correction(month(str(number)), 0, decision) for number in range(50_001)])
+    assert counters.unshared == 0
+
+
 async def test_what_is_owed_at_the_end(fleet: Fleet) -> None:
     """A worker that ends in order has counted everything before."""
     counters = await fleet.replica()
