@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.config import Config
 from gateway.config.manifest_files import Invalid, NoSuchManifest
 from gateway.control.audit import AuditTrail, note_asked
-from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.json_body import BodyRefused, read_object_if_any
 from gateway.control.otel_manifest import TYPE, OtelManifests
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 
@@ -62,7 +62,7 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditT
 
     async def test(request: Request) -> Response:
         try:
-            name, manifest = _asked(await read_object(request))
+            name, manifest = _asked(await read_object_if_any(request))
             config = None
             if manifest is not None:
                 config, tried = await asyncio.to_thread(otel.draft, name, manifest)
