@@ -54,6 +54,20 @@ async def read_object(request: Request) -> dict[str, Any]:
     return to_object((await read_content(request, (JSON,)))[1])
 
 
+async def read_object_if_any(request: Request) -> dict[str, Any]:
+    """The same, of a request that may come without a body: then it needs no content type either.
+
+    Raises:
+        BodyRefused: As by `read_object`.
+    """
+    if "content-type" in request.headers:
+        return await read_object(request)
+    check_origin(request.scope)
+    if await _read(request):
+        raise _wrong_type((JSON,))
+    return {}
+
+
 async def read_content(request: Request, accepted: Collection[str]) -> tuple[str, bytes]:
     """The media type and the body.
 
@@ -66,8 +80,12 @@ async def read_content(request: Request, accepted: Collection[str]) -> tuple[str
     check_origin(request.scope)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in accepted:
-        raise BodyRefused(415, "unsupported_media_type", f"send Content-Type: {' or '.join(accepted)}")
+        raise _wrong_type(accepted)
     return media_type, await _read(request)
+
+
+def _wrong_type(accepted: Collection[str]) -> BodyRefused:
+    return BodyRefused(415, "unsupported_media_type", f"send Content-Type: {' or '.join(accepted)}")
 
 
 def to_object(body: bytes) -> dict[str, Any]:

@@ -29,6 +29,8 @@ _FRESH_S: Final = 1.0
 _OUTCOMES: Final = ("exported", "rejected", "filtered_out", "sampled_out")
 _WAITING: Final = ("queued", "in_flight", "spooled")
 _TRACES: Final = "traces"
+# A reason for a span that no destination gets, as workers' entries have it.
+_WORKER_LOST: Final = "worker_lost"
 
 
 class RisingSums:
@@ -148,7 +150,8 @@ def worker_points(workers: Iterable[Mapping[str, Any]]) -> Iterator[MetricPoint]
         handed_over += entry["handed_over"]
         dropped.update(entry["dropped"]["by_reason"])
     yield names.SPANS_ACCEPTED.point(handed_over)
-    for reason, spans in dropped.items():
+    # Also that none was lost: a series that begins with its first loss has not grown, so no alert sees it.
+    for reason, spans in {_WORKER_LOST: 0, **dropped}.items():
         yield names.SPAN_DROPS.point(spans, "", reason)
 
 

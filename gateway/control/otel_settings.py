@@ -49,7 +49,8 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
             return error_reply(409, "not_writable", str(error))
         except Invalid as error:
             return invalid_reply(str(error), error.problems)
-        saved_name = str(saved.shown.body["name"])
+        # That of the body is left out where the destination is the only one.
+        saved_name = saved.shown.name
         # With the version, so that the history of configurations knows who made it.
         await note_asked(audit, request, "manifest.saved", TYPE, saved_name, version=saved.version)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.config import Config
 from gateway.config.manifest_files import Invalid, NoSuchManifest
 from gateway.control.audit import AuditTrail, note_asked
-from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.json_body import BodyRefused, read_object_if_any
 from gateway.control.otel_manifest import TYPE, OtelManifests
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 
@@ -62,7 +62,7 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditT
 
     async def test(request: Request) -> Response:
         try:
-            name, manifest = _asked(await read_object(request))
+            name, manifest = _asked(await read_object_if_any(request))
             config = None
             if manifest is not None:
                 config, tried = await asyncio.to_thread(otel.draft, name, manifest)
@@ -77,6 +77,9 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditT
             return invalid_reply(str(error), error.problems)
         results = await source.test(name, config)
         if name is not None and config is None and not results:
+            local = await asyncio.to_thread(source.local)
+            results = [local_result(local)] if local["name"] == name else []
+        if name is not None and config is None and not results:
             return error_reply(404, "destination_not_found", f"no destination '{name}' is in force")
         return json_reply({"results": list(results)})
 
@@ -84,6 +87,22 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditT
         Route("/api/telemetry", show, methods=["GET"]),
         Route("/api/telemetry/test", test, methods=["POST"]),
     ]
+
+
+def local_result(entry: Entry) -> dict[str, object]:
+    """What a test of the local store says. No span is sent, which would be a call that nobody made."""
+    error = entry["last_error"]
+    told = error if isinstance(error, Mapping) else {}
+    is_ok = entry["state"] == "ok"
+    return {
+        "destination": entry["name"],
+        "signal": entry["signal"],
+        "ok": is_ok,
+        "status": None,
+        "latency_ms": None,
+        "what": "the local store takes what comes" if is_ok else told.get("message", "it is not written to"),
+        "advice": "" if is_ok else told.get("advice", ""),
+    }
 
 
 def _asked(body: Mapping[str, object]) -> tuple[str | None, dict[str, object] | None]:

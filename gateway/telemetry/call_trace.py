@@ -46,17 +46,15 @@ MAX_SKIPS: Final = 64
 """Targets passed over while a call runs that are noted of it."""
 
 _TIMINGS: Final = {
-    (is_limited, is_judged, is_attempted): b"auth;dur=%.3f, route;dur=%.3f, "
-    + (b"limit;dur=%.3f, " if is_limited else b"")
+    (is_judged, is_attempted): b"auth;dur=%.3f, route;dur=%.3f, limit;dur=%.3f, "
     + (b"classify;dur=%.3f, " if is_judged else b"")
     + (b"upstream;dur=%.3f, " if is_attempted else b"")
     + b"overhead;dur=%.3f, total;dur=%.3f"
     + (b', attempts;desc="%d"' if is_attempted else b"")
-    for is_limited in (False, True)
     for is_judged in (False, True)
     for is_attempted in (False, True)
 }
-"""The `server-timing` of a call with a plan, by what it had of limits, a judgement and attempts."""
+"""The `server-timing` of a call with a plan, by what it had of a judgement and attempts."""
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_US: Final = 1_000
@@ -436,10 +434,9 @@ class CallTrace(msgspec.Struct, eq=False):
         judged_ns = 0 if judged is None else judged.end_ns - judged.start_ns
         route_ns = planned_ns - identified_ns - self.body_ns - judged_ns - limit_ns
         # One form for all of them: 1.6 us, 2.1 put together from texts.
-        form = _TIMINGS[limit_ns > 0, judged is not None, bool(attempts)]
-        spent_ms = [auth_ms, max(0, route_ns) / _NS_PER_MS]
-        if limit_ns:
-            spent_ms.append(limit_ns / _NS_PER_MS)
+        form = _TIMINGS[judged is not None, bool(attempts)]
+        # Also where no limit holds, so that who reads the header finds the same stages in every answer.
+        spent_ms = [auth_ms, max(0, route_ns) / _NS_PER_MS, limit_ns / _NS_PER_MS]
         if judged is not None:
             spent_ms.append(judged_ns / _NS_PER_MS)
         if attempts:

@@ -187,7 +187,7 @@ def test_response_headers_of_a_good_call(gateway: GatewayProcess) -> None:
     reply = chat(gateway, "fake/normal")
     assert reply.header("x-tfy-resolved-model") == "fake/normal"
     timing = reply.header("server-timing") or ""
-    for stage in ("auth", "route", "upstream", "total"):
+    for stage in ("auth", "route", "limit", "upstream", "total"):
         assert f"{stage};dur=" in timing
     assert 'attempts;desc="1"' in timing
     assert reply.header("x-tfy-error-source") is None

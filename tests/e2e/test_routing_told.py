@@ -92,7 +92,7 @@ def test_fallback_is_told(routed: GatewayProcess, name: str, *, stream: bool) ->
         "skipped": [],
         "attempts": 2,
     }
-    assert stages(reply) == ["auth", "route", "upstream", "overhead", "total", "attempts"]
+    assert stages(reply) == ["auth", "route", "limit", "upstream", "overhead", "total", "attempts"]
     server, *clients = routed.trace(trace_id_of(reply))["spans"]
     expected = {
         "gateway.model.asked": name,

@@ -1346,7 +1346,7 @@ async def test_response_headers() -> None:
     assert client.header("x-tfy-ignored-headers") == "x-tfy-guardrails"
     timing = client.header("server-timing") or ""
     names = [part.partition(";")[0] for part in timing.split(", ")]
-    assert names == ["auth", "route", "upstream", "overhead", "total", "attempts"]
+    assert names == ["auth", "route", "limit", "upstream", "overhead", "total", "attempts"]
 
 
 async def test_timing_of_the_route_is_not_less_for_retries() -> None:

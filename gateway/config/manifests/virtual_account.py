@@ -29,13 +29,13 @@ def find_grant(resource_type: str, resource_fqn: str, role: str, roles: CallingR
 
 
 class Permission(Part):
-    """A right, as TrueFoundry writes it."""
+    """A right, as TrueFoundry writes it; what it has besides the resource may be left out here."""
 
     resource_fqn: Text
     """`<tenant>:<provider>:<account>`, with `:model:<name>` for one model; the tenant is not compared."""
-    resource_type: Text
+    resource_type: Text = "provider-account"
     """The kind of resource: `provider-account` for models, `tenant` for all of them."""
-    role_id: Text
+    role_id: Text = "provider-account-access"
     """`provider-account-access`, `provider-account-manager` and roles of `role` let the account call."""
 
     def grant(self, roles: CallingRoles) -> ModelGrant | None:

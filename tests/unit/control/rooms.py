@@ -225,7 +225,7 @@ class Rooms:
         self.tested.append(name)
         self.tried.append(config)
         result = ProbeResult(name or "elastic", "traces", True, 200, 12.5, "taken (HTTP 200)", "")
-        return [] if name == "unknown" else [result.to_dict()]
+        return [] if name in {"unknown", "local"} else [result.to_dict()]
 
 
 async def posted_at_once(

@@ -44,6 +44,16 @@ def test_what_programs_and_our_pages_send(headers: dict[str, str]) -> None:
         assert Rooms().client().post(PATH, content=content, headers=headers).status_code == 200
 
 
+def test_what_needs_no_body_needs_no_type_of_one() -> None:
+    """As `curl -X POST` sends it; a page of another site may not, and a session needs its token besides."""
+    rooms = Rooms()
+    assert rooms.client().post(PATH).status_code == 200
+    assert rooms.tested == [None]
+    assert rooms.client().post(PATH, headers={"origin": "http://evil.example"}).status_code == 403
+    assert rooms.client().post(PATH, headers={"content-type": "text/plain"}).status_code == 415
+    assert rooms.tested == [None]
+
+
 @pytest.mark.parametrize(
     ("content", "status", "code"),
     [

@@ -124,8 +124,17 @@ def test_what_workers_gave_up_or_lost() -> None:
     points = list(worker_points(TELEMETRY["workers"]))
     assert [(point.name, point.labels, point.values) for point in points] == [
         ("ai_gateway_spans_accepted_total", (), [7]),
-        ("ai_gateway_span_drops_total", ("", "queue_full"), [1]),
         ("ai_gateway_span_drops_total", ("", "worker_lost"), [6]),
+        ("ai_gateway_span_drops_total", ("", "queue_full"), [1]),
+    ]
+
+
+def test_drops_are_shown_before_there_are_any() -> None:
+    """What is looked for is there from the start, and grows with the first loss."""
+    points = [(point.name, point.labels, point.values) for point in worker_points([])]
+    assert points == [
+        ("ai_gateway_spans_accepted_total", (), [0]),
+        ("ai_gateway_span_drops_total", ("", "worker_lost"), [0]),
     ]
 
 

@@ -211,6 +211,19 @@ def test_what_is_lost_with_a_destination_is_said(folder: Path, waiting: int) -> 
     assert told == ([[], ["name"], [TRACES]] if waiting else [[], [], []])
 
 
+def test_a_manifest_needs_no_name(tmp_path: Path) -> None:
+    """It has the name that it would have in a file, also in what is told of the change."""
+    (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))
+    client = Rooms(manifests=tmp_path).client()
+    nameless = {key: value for key, value in body().items() if key != "name"}
+    assert client.put(PATH, json=nameless).status_code == 200
+    assert client.get(PATH).json() == nameless
+    assert client.get(PATH, params={"name": "default"}).json() == nameless
+    [entry] = client.get("/api/audit?action=manifest.saved").json()["entries"]
+    assert (entry["type"], entry["name"]) == ("gateway-otel-config", "default")
+    assert problems(tmp_path) == []
+
+
 def test_a_change_of_somebody_else_is_not_lost(client: TestClient, folder: Path) -> None:
     """With If-Match; without it the last one wins."""
     tag = client.get(PATH).headers["etag"]

@@ -8,8 +8,10 @@ import pytest
 
 from gateway.app.destinations import make_destinations
 from gateway.config import SecretSource
+from gateway.control.telemetry import local_result
+from gateway.tracestore.ledger import Failure, StoreState, local_report
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
-from tests.unit.control.rooms import Rooms
+from tests.unit.control.rooms import Rooms, SpoolCounts
 
 KEY = "ApiKey stored-and-not-shown"
 STORED = f"""\
@@ -50,6 +52,41 @@ def test_a_test_of_nothing() -> None:
     """Says so."""
     reply = Rooms().client().post("/api/telemetry/test", json={"destination": "unknown"})
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "destination_not_found")
+
+
+def test_a_test_of_the_local_store() -> None:
+    """It is a destination as well, of which is told how it is; no span is sent."""
+    reply = Rooms().client().post("/api/telemetry/test", json={"destination": "local"})
+    assert reply.status_code == 200
+    assert reply.json()["results"] == [
+        {
+            "destination": "local",
+            "signal": "traces",
+            "ok": True,
+            "status": None,
+            "latency_ms": None,
+            "what": "the local store takes what comes",
+            "advice": "",
+        }
+    ]
+
+
+def test_a_test_of_a_local_store_that_fails() -> None:
+    """Says what its last error said."""
+    failure = Failure(1_700_000_000_000_000_000, "disk is full")
+    entry = local_report("traces.db", StoreState(is_failing=True, last_failure=failure), SpoolCounts())
+    result = local_result(entry)
+    assert entry["last_error"] is not None
+    assert result == {
+        "destination": "local",
+        "signal": "traces",
+        "ok": False,
+        "status": None,
+        "latency_ms": None,
+        "what": entry["last_error"]["message"],
+        "advice": entry["last_error"]["advice"],
+    }
+    assert result["what"]
 
 
 def test_what_is_not_saved_is_tested(tmp_path: Path) -> None:

@@ -370,7 +370,7 @@ def test_overhead_while_an_attempt_runs() -> None:
 
 
 def test_server_timing_names_the_stages_that_ran() -> None:
-    """A stage that did not run is not in the header."""
+    """A stage that was not reached is not in the header; limits are, even if none holds for the call."""
     trace = make_trace()
     assert [part.partition(";")[0] for part in trace.server_timing().decode().split(", ")] == [
         "overhead",
@@ -381,10 +381,11 @@ def test_server_timing_names_the_stages_that_ran() -> None:
     trace.attempt(TARGET)
     trace.attempt(TARGET)
     parts = trace.server_timing().decode().split(", ")
-    stages = ["auth", "route", "upstream", "overhead", "total", "attempts"]
+    stages = ["auth", "route", "limit", "upstream", "overhead", "total", "attempts"]
     assert [part.partition(";")[0] for part in parts] == stages
     assert parts[-1] == 'attempts;desc="2"'
     assert all(float(part.partition("dur=")[2]) >= 0 for part in parts[:-1])
+    assert "limit;dur=0.000" in parts
 
 
 def test_time_of_asking_limits_is_told() -> None:
@@ -424,7 +425,9 @@ def test_time_of_the_question_is_told() -> None:
     trace, asked = make_judged_trace()
     trace.identified_ns, trace.planned_ns = 1 * MS, 9 * MS
     asked.start_ns, asked.end_ns = 2 * MS, 8 * MS
-    assert trace.server_timing().startswith(b"auth;dur=1.000, route;dur=2.000, classify;dur=6.000, overhead")
+    assert trace.server_timing().startswith(
+        b"auth;dur=1.000, route;dur=2.000, limit;dur=0.000, classify;dur=6.000, "
+    )
     trace.end_ns = 10 * MS
     assert trace.overhead_ms == 4
 

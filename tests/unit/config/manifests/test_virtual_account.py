@@ -50,6 +50,14 @@ def test_grants_of_a_permission(fqn: str, expected: ModelGrant | None) -> None:
     assert caller(permissions=[permission]).grants(BUILT_IN) == (() if expected is None else (expected,))
 
 
+def test_a_permission_needs_no_more_than_its_resource() -> None:
+    """To call its models is what it is there for; to have everything must be written out."""
+    least = Permission.model_validate({"resource_fqn": "acme:openai:main:model:gpt-4o"})
+    assert least.grant(BUILT_IN) == ModelGrant("openai", "main", "gpt-4o")
+    everything = Permission.model_validate({"resource_fqn": "acme", "resource_type": "tenant"})
+    assert everything.grant(CallingRoles(of_everything=frozenset({"all"}))) is None
+
+
 @pytest.mark.parametrize(
     ("role", "may_call"),
     [
