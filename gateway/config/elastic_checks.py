@@ -62,6 +62,11 @@ def _check_manifest(document: Document, manifest: OtelConfig, secrets: SecretSou
 def _check_exporter(
     document: Document, path: FieldPath, exporter: Exporter, secrets: SecretSource
 ) -> Iterator[Problem]:
+    if "<" in exporter.endpoint:
+        # As documentation and the page's presets write addresses.
+        fix = "Write what it is at your backend"
+        yield document.warning((*path, "endpoint"), "what stands between < and > is to be filled in", fix)
+        return
     product = find_wrong_product(exporter.endpoint)
     if product is not None:
         fix = "Use the OTLP endpoint; in Elastic Cloud its host has '.ingest.' in it"

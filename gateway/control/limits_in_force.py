@@ -27,11 +27,11 @@ class Seen:
     """What calls have had lately.
 
     Attributes:
-        callers: Names of callers.
+        users: Names of users.
         metadata: Values by key.
     """
 
-    callers: Collection[str] = ()
+    users: Collection[str] = ()
     metadata: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
@@ -80,11 +80,11 @@ class View:
 
     def known(self, seen: Seen) -> Known:
         """Who and what is counted: what is configured, and what was *seen*."""
-        accounts = {account.name for account in self.config.virtual_accounts}
         users = dict.fromkeys(token.user for token in self.config.access_tokens)
         users |= dict.fromkeys(self._teams)
-        users |= dict.fromkeys(name for name in seen.callers if name not in accounts)
-        callers = [Caller(name, frozenset()) for name in sorted(accounts)]
+        users |= dict.fromkeys(seen.users)
+        accounts = sorted({account.name for account in self.config.virtual_accounts})
+        callers = [Caller(name, frozenset()) for name in accounts]
         callers += [
             Caller(name, frozenset(), kind="user", teams=self.teams_of(name)) for name in sorted(users)
         ]

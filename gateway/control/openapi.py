@@ -40,6 +40,7 @@ class Operation:
         who: anybody, caller (of the gateway, with a token of theirs), viewer or admin: the least that may.
         answer: What the answer holds, in words.
         body: None: no body; (): any object.
+        path: As the router has it.
     """
 
     method: str
@@ -50,6 +51,11 @@ class Operation:
     query: Sequence[Field] = ()
     body: Sequence[Field] | None = None
     status: int = 200
+
+    @property
+    def shown_path(self) -> str:
+        """The path for readers, who need not know how the router finds a parameter's end."""
+        return _PARAMETER.sub(r"{\1}", self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,8 +514,9 @@ def document(topics: Sequence[Topic] = TOPICS) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for topic in topics:
         for operation in topic.operations:
-            path = _PARAMETER.sub(r"{\1}", operation.path)
-            paths.setdefault(path, {})[operation.method.lower()] = _described(operation, topic.title)
+            paths.setdefault(operation.shown_path, {})[operation.method.lower()] = _described(
+                operation, topic.title
+            )
     return {
         "openapi": "3.1.0",
         "info": {

@@ -30,8 +30,8 @@ _log: Final = logging.getLogger(__name__)
 class StoredCalls(Protocol):
     """See `gateway.tracestore.reader.TraceReader`."""
 
-    def find_callers(self) -> frozenset[str]:
-        """Names of callers."""
+    def find_users(self) -> frozenset[str]:
+        """Names of users: who else calls is configured, and one that was is none now."""
 
     def read_new_spans(self, after_id: int, limit: int) -> tuple[int, list[bytes]]:
         """Spans of new calls."""
@@ -51,7 +51,7 @@ class SeenCalls:
         self._looked_s = float("-inf")
         self._last_id = 0
         self.unreadable = 0
-        self._callers: frozenset[str] = frozenset()
+        self._users: frozenset[str] = frozenset()
         self._metadata: dict[str, dict[str, None]] = {}
 
     def find(self) -> Seen:
@@ -61,11 +61,11 @@ class SeenCalls:
             if now_s - self._looked_s >= _FRESH_S:
                 self._looked_s = now_s
                 self._look()
-            return Seen(self._callers, {key: tuple(values) for key, values in self._metadata.items()})
+            return Seen(self._users, {key: tuple(values) for key, values in self._metadata.items()})
 
     def _look(self) -> None:
         try:
-            self._callers = self._stored.find_callers()
+            self._users = self._stored.find_users()
             self._last_id, messages = self._stored.read_new_spans(self._last_id, _CALLS)
         except (StoreUnavailableError, QueryTimeoutError) as error:
             _log.debug("who has called is not known: %s", error)

@@ -701,6 +701,11 @@ def _excerpt(trace: CallTrace, attempt: AttemptTrace, hide: Hide) -> bytes:
         return b""
 
 
+def _is_known_though_unasked(trace: CallTrace) -> bool:
+    plan = trace.plan
+    return not trace.attempts and plan is not None and bool(plan.targets or plan.route)
+
+
 def _row(trace: CallTrace, secrets: Secrets, metadata: dict[str, str]) -> StoreRow:
     answer = trace.answer
     usage = trace.usage
@@ -730,4 +735,5 @@ def _row(trace: CallTrace, secrets: Secrets, metadata: dict[str, str]) -> StoreR
         teams=trace.caller.teams if trace.caller else (),
         cached_input_tokens=usage.cached_input_tokens if usage else None,
         metadata=metadata,
+        is_model_known=_is_known_though_unasked(trace),
     )

@@ -21,7 +21,7 @@ from gateway.tracestore.ledger import Totals
 from gateway.tracestore.list_sql import MAX_MATCHES, Found, list_sql, needs_matches, tail_sql, wanted_texts
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery, call_json, page_json
-from gateway.tracestore.rollup import OTHER, USER, VIRTUAL_ACCOUNT
+from gateway.tracestore.rollup import OTHER, USER
 from gateway.tracestore.search_back import Page, Rows, search_back
 from gateway.tracestore.span_blob import unpack
 from gateway.tracestore.texts import find_texts
@@ -43,9 +43,9 @@ _FIND_NEW_CALLS: Final = (
     "SELECT id, chunk_id, chunk_at, chunk_bytes FROM calls WHERE id > ? AND is_call = 1"
     " ORDER BY id DESC LIMIT ?"
 )
-_FIND_CALLERS: Final = (
+_FIND_USERS: Final = (
     "SELECT DISTINCT label FROM series JOIN dimensions ON dimensions.id = dimension_id"
-    " WHERE dimensions.name IN (?, ?) AND label NOT IN ('', ?)"
+    " WHERE dimensions.name = ? AND label NOT IN ('', ?)"
 )
 _FIND_CHUNK: Final = (
     "SELECT chunks.body, coalesce(resources.body, x'') FROM chunks"
@@ -189,18 +189,14 @@ class TraceReader:
             trace["is_truncated"] = True
         return trace
 
-    def find_callers(self) -> frozenset[str]:
-        """Names of all whose calls are in the minute rollups.
+    def find_users(self) -> frozenset[str]:
+        """Names of the users whose calls are in the minute rollups.
 
         Raises:
             StoreUnavailableError, QueryTimeoutError: As `list_traces`.
         """
         with self._connection() as connection:
-            rows = (
-                connection.execute(_FIND_CALLERS, (USER, VIRTUAL_ACCOUNT, OTHER)).fetchall()
-                if connection
-                else []
-            )
+            rows = connection.execute(_FIND_USERS, (USER, OTHER)).fetchall() if connection else []
         return frozenset(row[0] for row in rows)
 
     def read_new_spans(self, after_id: int, limit: int) -> tuple[int, list[bytes]]:

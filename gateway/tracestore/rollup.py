@@ -57,7 +57,7 @@ class Labels(NamedTuple):
     """What calls are told apart by.
 
     Attributes:
-        model: As asked; `other` when it resolved to nothing, because then anyone could make up names.
+        model: As asked; `other` when there is no such model, because then anyone could make up names.
         target: `<account>/<integration>` that answered, "" when none did.
         caller: "" when not identified.
         kind: `user`, else `virtual_account`; "" when not identified.
@@ -230,8 +230,8 @@ def duration_ms(row: StoreRow) -> float:
 def labels_of(row: StoreRow) -> Labels:
     """The labels of one call, bounded."""
     status = row.status_code
-    # A target was asked, so there is a model of that name; what nobody has may be anything.
-    has_model = bool(row.resolved_model or row.attempts)
+    # A target was asked, or could have been, so there is such a model; what nobody has may be anything.
+    has_model = bool(row.is_model_known or row.resolved_model or row.attempts)
     kind = row.caller_kind or (VIRTUAL_ACCOUNT if row.caller else "")
     return Labels(
         (row.model if has_model or not row.model else OTHER)[:_MAX_LABEL],

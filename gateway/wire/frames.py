@@ -101,6 +101,8 @@ class StoreRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
         teams: Of the caller.
         cached_input_tokens: Those of the input that the provider had read before, None when unknown.
         metadata: Of the call, without what is secret.
+        is_model_known: No target was asked, and yet there is such a model: a limit refused the call, or no
+            target was left. Where `attempts` are told they say so.
     """
 
     trace_id: bytes
@@ -125,6 +127,7 @@ class StoreRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     teams: tuple[str, ...] = ()
     cached_input_tokens: int | None = None
     metadata: dict[str, str] = {}
+    is_model_known: bool = False
 
 
 class CallSpans(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -37,6 +37,9 @@ async def test_a_user_is_added_and_chooses_a_password(plane: Plane, page: Page) 
     await page.wait("document.getElementById('secret').textContent === ''")
     assert link.partition("#")[2] not in await page.run("document.documentElement.outerHTML")
     await shoot(page, "access-users")
+    await page.look(width=400)
+    role = "document.querySelector('#users select')"
+    assert await page.run(f"{role}.clientWidth") >= 100, "a phone shows the role, too"
 
     await page.open("about:blank#away")
     await page.call("Network.clearBrowserCookies")

@@ -188,6 +188,21 @@ async def shoot_all(page: Page, name: str) -> None:
     await page.look(width=1440, height=900)
 
 
+async def test_the_button_hides_no_code(traffic: Traffic, page: Page) -> None:
+    """On a phone lines are longer than the screen; the button that copies them stands on none."""
+    await traffic.sign_in(page)
+    await page.look(width=400)
+    await page.open(f"{traffic.origin}/monitor")
+    await page.wait("document.querySelector('.empty pre') !== null")
+    below = (
+        "(() => { const lines = document.createRange();"
+        " lines.selectNodeContents(document.querySelector('.empty pre'));"
+        " return lines.getBoundingClientRect().top"
+        " - document.querySelector('.empty [data-copy]').getBoundingClientRect().bottom; })()"
+    )
+    assert await page.run(below) >= 0
+
+
 async def test_a_newcomer_is_shown_the_first_call(traffic: Traffic, page: Page) -> None:
     """Without any call each page teaches how to make one."""
     for path in ("/monitor", "/traces"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -72,6 +73,9 @@ def quickstart(tmp_path: Path) -> Iterator[Quickstart]:
 @requires("curl")
 def test_printed_commands_work(quickstart: Quickstart) -> None:
     """A newcomer copies the lines one after another: an answer, its trace, the models."""
+    (listing,) = [line for line in quickstart.printed if "/api/traces" in line]
+    # Of this form it works also while others guess at tokens from the same address.
+    assert re.search("Bearer [0-9a-f]{32,}'", listing)
     answer = quickstart.run_printed("/v1/chat/completions")
     assert answer.count("data: ") > 5
     assert answer.endswith("data: [DONE]\n\n")

@@ -57,8 +57,9 @@ def main() -> int:
             print("make run: GATEWAY_DEMO_PORT sets the demo provider's port (0: any free)", file=sys.stderr)
             return max(1, demo.wait())
         with _Manifests(state_dir, real_port) as config:
-            # The admin API wants a token: this run's own, unless one is set.
-            os.environ.setdefault("GATEWAY_ADMIN_TOKEN", secrets.token_urlsafe(16))
+            # The admin API wants a token: this run's own, unless one is set. Hexadecimal, so that it works
+            # also while somebody guesses at tokens from the same address, as all have on one machine.
+            os.environ.setdefault("GATEWAY_ADMIN_TOKEN", secrets.token_hex(16))
             gateway = _start(["serve", "--config", str(config)], signal.SIGTERM)
             stop.pass_to(gateway)
             return _relay(gateway, Accounts(state_dir))

@@ -12,7 +12,7 @@ from gateway.control.pages.controls import Kind, Section, section_pages
 from gateway.control.pages.frame import Crumb, Frame
 
 TOKENS: Final = "/access/tokens"
-_ABOVE: Final = (Crumb("Access"),)
+_ABOVE: Final = (Crumb("AI Gateway", "/"), Crumb("Access"))
 
 SECTIONS: Final = (
     Section(

@@ -43,6 +43,12 @@ def test_keys(tmp_path: Path, authorization: str, message: str) -> None:
     assert message in warning
 
 
+def test_a_template(tmp_path: Path) -> None:
+    """An address that was never filled in is told as that, not as a fault of the key or, later, of DNS."""
+    (warning,) = warnings(tmp_path, "https://<project>.ingest.<region>.aws.elastic.cloud/v1/traces", KEY)
+    assert "otel_traces_exporter_config.endpoint: what stands between < and > is to be filled in" in warning
+
+
 def test_no_key(tmp_path: Path) -> None:
     """Said where it should stand."""
     (warning,) = warnings(tmp_path, ELASTIC, None)

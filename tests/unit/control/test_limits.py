@@ -22,7 +22,7 @@ RULES: list[dict[str, Any]] = [
 
 
 def used_desk() -> Desk:
-    desk = desk_of(*RULES, find_seen=lambda: Seen(["c@x.io", "app"], {"team": ["maps"]}))
+    desk = desk_of(*RULES, find_seen=lambda: Seen(["c@x.io"], {"team": ["maps"]}))
     desk.use("each", ("a@x.io",), 9)
     desk.use("each", ("c@x.io",), 1)
     desk.use("apps", ("job",), 10)

@@ -29,7 +29,7 @@ class Stored:
         self.asked: list[int] = []
         self.failure: Exception | None = None
 
-    def find_callers(self) -> frozenset[str]:
+    def find_users(self) -> frozenset[str]:
         if self.failure is not None:
             raise self.failure
         return frozenset({"app"})
@@ -45,7 +45,7 @@ def test_values_add_up() -> None:
     stored = Stored([call(json.dumps({"topic": "maps"}))] * 2, [call(json.dumps({"topic": "news", "n": 1}))])
     clock = Clock(100.0)
     seen = SeenCalls(stored, clock_s=clock)
-    assert (set(seen.find().callers), seen.find().metadata) == ({"app"}, {"topic": ("maps",)})
+    assert (set(seen.find().users), seen.find().metadata) == ({"app"}, {"topic": ("maps",)})
     clock.now_s += 4
     assert seen.find().metadata == {"topic": ("maps",)}
     clock.now_s += 2

@@ -911,6 +911,26 @@ def test_row_of_a_refusal() -> None:
     assert (row.status_code, row.is_error, row.error_type) == (401, True, "invalid_api_key")
     assert (row.model, row.resolved_model, row.caller, row.attempts) == ("", "", "", 0)
     assert (row.input_tokens, row.usage_source, row.first_chunk_ms, row.is_stream) == (None, "", None, False)
+    assert not row.is_model_known
+
+
+@pytest.mark.parametrize(
+    ("plan", "is_known"),
+    [
+        pytest.param(Plan((TARGET,), (TARGET.name,)), True, id="a limit refused it"),
+        pytest.param(Plan((), (), route=RouteFacts("vm/chat", "weight-based-routing")), True, id="none left"),
+        pytest.param(Plan((), ()), False, id="nothing was found"),
+        pytest.param(None, False, id="never planned"),
+    ],
+)
+def test_row_says_whether_there_is_such_a_model(plan: Plan | None, *, is_known: bool) -> None:
+    """What was refused before any target was asked is a call of its model all the same."""
+    trace = make_trace()
+    if plan is not None:
+        trace.planned(plan)
+    trace.failed("rate_limit_exceeded", "no more")
+    trace.responded(429)
+    assert row_of(trace).is_model_known is is_known
 
 
 @given(st.text(st.characters()), st.text(st.characters()))

@@ -358,13 +358,16 @@ def test_reading_beside_the_writer(store: TraceStore, path: Path) -> None:
 
 
 def test_who_has_called(store: TraceStore, path: Path) -> None:
-    """Each caller once, and the spans of calls that are new since a call, the newest of them."""
-    assert TraceReader(path.with_name("absent.db")).find_callers() == frozenset()
+    """Each user once, and the spans of calls that are new since a call, the newest of them."""
+    assert TraceReader(path.with_name("absent.db")).find_users() == frozenset()
     assert TraceReader(path.with_name("absent.db")).read_new_spans(0, 5) == (0, [])
-    rows = [make_row(number, caller=name) for number, name in enumerate(("app", "job", "app"), 1)]
+    callers = (("ann@x.io", "user"), ("app", "virtualaccount"), ("bob@x.io", "user"), ("ann@x.io", "user"))
+    rows = [make_row(number, caller=name, caller_kind=kind) for number, (name, kind) in enumerate(callers, 1)]
     store.insert([(number, make_frame(number, make_call(row))) for number, row in enumerate(rows, 1)])
     reader = TraceReader(path)
-    assert reader.find_callers() == {"app", "job"}
+    assert reader.find_users() == {"ann@x.io", "bob@x.io"}, (
+        "an account that is no more would be taken for a user"
+    )
     last, messages = reader.read_new_spans(0, 2)
     assert len(messages) == 2
     assert reader.read_new_spans(last, 2) == (last, [])

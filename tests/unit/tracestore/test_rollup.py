@@ -156,6 +156,11 @@ def test_sums_read_back() -> None:
         pytest.param(
             {"model": "vm/down", "resolved_model": ""}, "vm/down", id="resolved, no target answered"
         ),
+        pytest.param(
+            {"model": "vm/chat", "resolved_model": "", "attempts": 0, "is_model_known": True},
+            "vm/chat",
+            id="resolved, refused by a limit",
+        ),
         pytest.param({"model": "", "resolved_model": ""}, "", id="none asked"),
         pytest.param({"model": "vm/chat"}, "vm/chat", id="resolved"),
         pytest.param({"model": "m" * 999}, "m" * 200, id="too long"),

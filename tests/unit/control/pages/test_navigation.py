@@ -20,6 +20,8 @@ def test_each_line_leads_to_a_page(entry: object) -> None:
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith("text/html")
     assert f'id="{icon}"' in client.get(StaticFiles().url("icons.svg")).text
+    way = reply.text[reply.text.index('class="crumbs"') :]
+    assert '<a href="/">AI Gateway</a>' in way[: way.index("</nav>")], "as the documentation names the way"
 
 
 def test_pages_below_belong_to_the_line_above() -> None:

@@ -5,7 +5,7 @@ const KNOWN_LABELS = {
   when: "Which calls", limit_to: "Limit", redact_with: "What is masked", log: "Record prompts and replies", auth_data: "Signing in",
   load_balance_targets: "Targets", routing_config: "Routing", integrations: "Models", set: "Set", sla_cutoff: "SLA cut-off",
 };
-const CAPITALS = { id: "ID", url: "URL", api: "API", usd: "USD", tls: "TLS", ms: "(ms)", aws: "AWS", ca: "CA", fqn: "FQN", iam: "IAM", arn: "ARN" };
+const CAPITALS = { id: "ID", url: "URL", api: "API", usd: "USD", tls: "TLS", ms: "(ms)", aws: "AWS", ca: "CA", fqn: "FQN", iam: "IAM", arn: "ARN", openai: "OpenAI" };
 
 /** Reads one schema with its `$defs`. */
 export class Schema {

@@ -53,7 +53,7 @@ function row(token) {
     tools.push(action("Revoke", `Revoke ${token.id}`, () => revoke(token), "danger"));
   }
   return make("tr", {},
-    make("th", { scope: "row", className: "mono anywhere", textContent: token.id || token.reference || "a hash" }),
+    make("th", { scope: "row", className: "mono anywhere", textContent: token.id || token.reference || "in the manifest" }),
     make("td", { className: "anywhere" }, make("a", { href: `/access/callers/edit?type=${encodeURIComponent(token.type)}&name=${encodeURIComponent(token.name)}`, textContent: token.subject })),
     make("td", {}, badge(kind, text), token.replaced_by ? make("div", { className: "help", textContent: `by ${token.replaced_by}` }) : null),
     when(token.created_at, "–"), when(token.expires_at, "never"),
