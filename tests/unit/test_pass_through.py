@@ -453,6 +453,17 @@ async def test_reply_that_names_no_model(path: str, body: bytes, cost_usd: float
     assert trace.attempts[0].cost_usd == cost_usd
 
 
+@pytest.mark.parametrize(("asked", "cost_usd"), [("whisper-9", 11e-6), ("other", None)])
+async def test_reply_that_names_a_model_without_a_price(asked: str, cost_usd: float | None) -> None:
+    """It costs what the model does that the call names, so that a budget does not miss it."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    reply = FakeReply(200, JSON, json.dumps({"model": "other", "usage": usage}).encode())
+    body = json.dumps({"model": asked}).encode()
+    client = FakeClient(BEARER, JSON_BODY, body=body, path="/v1/images/generations")
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
+    assert trace.attempts[0].cost_usd == cost_usd
+
+
 async def test_long_json_is_passed_on() -> None:
     """It is not held beyond the bound."""
     pieces = [b"[" + b"1," * 400_000] * 3
