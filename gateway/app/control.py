@@ -281,7 +281,7 @@ class Control:
         for one in servers:
             one.start()
         self._start_tasks(access.entrance)
-        spawn(_let_go_unused(files), name="let-go-unused", owner=self._tasks)
+        spawn(let_go_unused(files), name="let-go-unused", owner=self._tasks)
         if self._shared_figures is not None:
             self._shared_figures.start()
         collect_rarely(*_GC_THRESHOLDS)
@@ -504,10 +504,10 @@ class Control:
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 
-async def _let_go_unused(files: ManifestFiles) -> None:
+async def let_go_unused(files: ManifestFiles, every_s: float = _UNUSED_EVERY_S) -> None:
     """Let go of manifests that no page asks for any more, as long as this runs."""
     while True:
-        await asyncio.sleep(_UNUSED_EVERY_S)
+        await asyncio.sleep(every_s)
         # In a thread: a million of them take a second to be let go of.
         await asyncio.to_thread(files.let_go_unused)
 
