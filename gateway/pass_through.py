@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -540,11 +541,15 @@ class _Attempts:
         return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
 
     def _price(self, attempt: AttemptTrace) -> None:
-        """Price what was asked of an account by the model that answered, else by the one that was asked."""
+        """Price what was asked of an account by the model that answered, else by the one that was asked.
+
+        Also where the former has no price: a reply may name an alias, or a model newer than the prices.
+        """
         target = attempt.target
         if not target.model_id and attempt.usage is not None:
-            told = (attempt.response_model,) if attempt.response_model else self._models_named(target)
-            prices = (self._accounts.price_of(target.account, model) for model in told)
+            told = (attempt.response_model,) if attempt.response_model else ()
+            models = chain(told, self._models_named(target))
+            prices = (self._accounts.price_of(target.account, model) for model in models)
             price = next((price for price in prices if price is not None), None)
             attempt.cost_usd = None if price is None else price.cost_usd(attempt.usage)
 

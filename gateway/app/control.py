@@ -105,6 +105,7 @@ _METRICS_S: Final = 1.5
 _TELEMETRY_EVERY_S: Final = 1.0
 _WORKERS_EVERY_S: Final = 0.5
 _REFUSALS_EVERY_S: Final = 1.0
+_UNUSED_EVERY_S: Final = 60.0
 _DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -280,6 +281,7 @@ class Control:
         for one in servers:
             one.start()
         self._start_tasks(access.entrance)
+        spawn(let_go_unused(files), name="let-go-unused", owner=self._tasks)
         if self._shared_figures is not None:
             self._shared_figures.start()
         collect_rarely(*_GC_THRESHOLDS)
@@ -500,6 +502,14 @@ class Control:
             self._destinations = report["destinations"]
             self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+async def let_go_unused(files: ManifestFiles, every_s: float = _UNUSED_EVERY_S) -> None:
+    """Let go of manifests that no page asks for any more, as long as this runs."""
+    while True:
+        await asyncio.sleep(every_s)
+        # In a thread: a million of them take a second to be let go of.
+        await asyncio.to_thread(files.let_go_unused)
 
 
 def _config_sets(settings: Settings) -> ConfigSets | None:

@@ -2,6 +2,7 @@
 
 Reading some thousand manifests takes a second of CPU. Pages of the dashboard ask every second or two what
 there is, and so does every editor that is open: without this the control process would do nothing else.
+Once nobody asks any more it is let go: of a million manifests these are 2.2 GB.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from gateway.config.fingerprint import Fingerprint, of_manifests
 # What was changed so lately may be changed once more without a sign: clocks of file systems are coarse.
 _SETTLED_NS: Final = 1_000_000_000
 
+KEPT_S: Final = 300.0
+"""For so long nobody has asked before it is let go: pages that are open ask all the time."""
+
 
 class _Kept(NamedTuple):
     marks: Fingerprint
@@ -26,14 +30,24 @@ class _Kept(NamedTuple):
 class LoadedOnce:
     """What is at one path. Thread-safe; the documents are shared, and not to be changed."""
 
-    def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        """Read *path* when first asked; *now_ns* is Unix time."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read *path* when first asked; *now_ns* is Unix time, *now_s* monotonic."""
         self._path = path
         self._now_ns = now_ns
+        self._now_s = now_s
+        self._asked_at_s = now_s()
         self._kept: _Kept | None = None
 
     def load(self) -> loader.Loaded:
         """As `loader.load` reads it now."""
+        # Before it is looked at what there is, so that nobody lets it go meanwhile.
+        self._asked_at_s = self._now_s()
         marks = of_manifests(self._path)
         kept = self._kept
         if kept is not None and kept.marks == marks:
@@ -45,3 +59,11 @@ class LoadedOnce:
         # What could not be read may be readable the next time, and no mark says so: too many files were open.
         self._kept = _Kept(marks, loaded) if is_settled and not loaded.problems else None
         return loaded
+
+    def let_go_unused(self) -> None:
+        """Let go of what is kept, if nobody has asked for it for `KEPT_S`.
+
+        Somebody who asks at this very moment has it still; who asks then has it read anew.
+        """
+        if self._now_s() - self._asked_at_s > KEPT_S:
+            self._kept = None

@@ -200,6 +200,10 @@ class ManifestFiles:
         """The manifests with their secrets, for programs, in the order of the files; not to be changed."""
         return self._read.load().documents
 
+    def let_go_unused(self) -> None:
+        """Let go of what was read for questions, if none has come for some minutes; looks at no disk."""
+        self._read.let_go_unused()
+
     def all(self, kind: str | None = None, name: str | None = None) -> list[Shown]:
         """The manifests, by type and name; of one type or name only, where it is given."""
         found = [

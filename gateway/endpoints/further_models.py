@@ -5,7 +5,9 @@ Read from the members of a body alone: what a conversation says is nobody's mode
 
 Shapes: https://openrouter.ai/docs/guides/routing/model-fallbacks ,
 https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback ,
-https://platform.openai.com/docs/guides/tools-image-generation
+https://platform.openai.com/docs/guides/tools-image-generation ,
+https://docs.litellm.ai/docs/proxy/reliability ,
+https://openrouter.ai/docs/guides/routing/routers/fusion-router
 """
 
 from __future__ import annotations
@@ -18,10 +20,27 @@ import msgspec
 from gateway.endpoints.openai_reply import UNREADABLE
 from gateway.model import Dialect
 
-_INSTEAD: Final = ("models", "fallbacks")
+_INSTEAD: Final = "models"
+_FALLBACKS: Final = (
+    "fallbacks",
+    # LiteLLM's, whose lists have a name of the model that was asked before those that answer in its place.
+    *("context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict"),
+)
+_OVERRIDE: Final = "router_settings_override"
+"""LiteLLM's: has the same once more."""
+
+_PLUGINS: Final = "plugins"
+_PANEL: Final = "analysis_models"
+"""OpenRouter's: all of them answer, and the model judges."""
+
 _TOOLS: Final = "tools"
-NAMING: Final = frozenset({*_INSTEAD, _TOOLS})
+NAMING: Final = frozenset({_INSTEAD, *_FALLBACKS, _OVERRIDE, _PLUGINS, _TOOLS})
 """Members of a body in which they stand."""
+
+_NO_MODELS: Final = frozenset(
+    {"messages", "input", "system", "tools", "stop", "stop_sequences", "modalities", "include", "betas"}
+)
+"""Lists that a fallback may have for its own call."""
 
 # Without one of these in it nothing of a tool is decoded. All letters of the name are escaped alike, and no
 # other letter that descriptions have escapes of: by any escape 54 kB of tools took 134 us, so 43.
@@ -36,6 +55,7 @@ _DEFAULT: Final = "default"
 """For the fallbacks that the provider itself has for a model."""
 
 _lists: Final = msgspec.json.Decoder(list[Any] | str | None)
+_any: Final = msgspec.json.Decoder(dict[str, Any] | list[Any] | str | None)
 
 
 class FurtherModel(NamedTuple):
@@ -51,9 +71,11 @@ class FurtherModel(NamedTuple):
 
 def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
     """Those that the members of a body name; what is no list of such is the provider's to judge."""
-    for field in _INSTEAD:
-        for item in _items(fields.get(field)):
-            yield from _named(item if isinstance(item, dict) else {"model": item}, field)
+    yield from _instead(fields)
+    for plugin in _items(fields.get(_PLUGINS)):
+        if isinstance(plugin, dict):
+            yield from _named(plugin, _PLUGINS)
+            yield from _in_place(plugin.get(_PANEL), _PLUGINS)
     tools = fields.get(_TOOLS)
     if tools is None or not any(mark in bytes(tools) for mark in _MARKS):
         return
@@ -61,6 +83,18 @@ def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
         if isinstance(tool, dict):
             for part in (tool, *[tool.get(name) for name in _PARTS_OF_TOOLS]):
                 yield from _named(part, _TOOLS)
+
+
+def _instead(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
+    for item in _items(fields.get(_INSTEAD)):
+        yield from _named(item if isinstance(item, dict) else {"model": item}, _INSTEAD)
+    for field in _FALLBACKS:
+        if field in fields:
+            yield from _in_place(_decoded(fields[field]), field)
+    override = _decoded(fields[_OVERRIDE]) if _OVERRIDE in fields else None
+    if isinstance(override, dict):
+        for field in _FALLBACKS:
+            yield from _in_place(override.get(field), _OVERRIDE)
 
 
 def _items(raw: msgspec.Raw | None) -> list[Any]:
@@ -74,6 +108,34 @@ def _items(raw: msgspec.Raw | None) -> list[Any]:
         return found
     # Some servers take one name in place of a list of them.
     return [found] if isinstance(found, str) and found != _DEFAULT else []
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return _any.decode(raw)
+    except UNREADABLE:
+        return None
+
+
+def _in_place(root: Any, field: str) -> Iterator[FurtherModel]:
+    """Names of models in fallbacks of whatever form.
+
+    A name, `{"model": name}`, lists of these, and `{"asked": [...]}` with a list below any name. Without
+    recursion: how deep it goes is the caller's choice.
+    """
+    left = [] if root == _DEFAULT else [root]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            yield FurtherModel(part, field)
+        elif isinstance(part, list):
+            left.extend(reversed(part))
+        elif isinstance(part, dict):
+            is_model = "model" in part
+            for name, value in part.items():
+                is_plain = isinstance(value, str) and (name == "model" or not is_model)
+                if is_plain or (isinstance(value, list) and name not in _NO_MODELS):
+                    left.append(value)
 
 
 def _named(part: Any, field: str) -> Iterator[FurtherModel]:

@@ -52,9 +52,15 @@ _PARAMETERS: Final = _NAMES | {
 }
 """The same with the names in both forms that Google reads."""
 
+_THINKING: Final = ("thinkingConfig", "thinking_config")
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _MODELS: Final = "models/"
-_MAX_CONFIG_BYTES: Final = 1024 * 1024
+_SMALL_CONFIG_BYTES: Final = 1024 * 1024
+_few_members: Final = msgspec.json.Decoder(
+    msgspec.defstruct("_Config", [(name, msgspec.Raw, msgspec.Raw()) for name in (*_PARAMETERS, *_THINKING)])
+)
+"""For longer ones: of a million members that nobody knows none is kept."""
+
 _QUOTED: Final = re.compile(rb'"(-?[0-9.]+)"')
 _FRACTIONLESS: Final = re.compile(rb"(-?[0-9]+)\.0+")
 _MAX_NUMBER_BYTES: Final = 32
@@ -91,17 +97,48 @@ def read_gemini_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
 
 def gemini_parameters(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """What a body says of how to answer, under OpenAI's names."""
+    found: dict[str, msgspec.Raw] | None = None
     for name in _CONFIGS:
         raw = fields.get(name)
-        if raw is not None and len(memoryview(raw)) <= _MAX_CONFIG_BYTES:
-            config = _decoded(raw, _members)
-            if config is not None:
-                return _known(config) | _read_thinking(config)
-    return _known(fields)
+        config = None if raw is None else _config_in(raw)
+        if config is not None:
+            known = _known(config) | _read_thinking(config)
+            found = known if found is None else _joined(found, known)
+    return _known(fields) if found is None else found
+
+
+def _config_in(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    if len(memoryview(raw)) <= _SMALL_CONFIG_BYTES:
+        config: dict[str, msgspec.Raw] | None = _decoded(raw, _members)
+        return config
+    few = _decoded(raw, _few_members)
+    if few is None:
+        return None
+    return {name: value for name, value in msgspec.structs.asdict(few).items() if memoryview(value)}
 
 
 def _known(members: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    return {_PARAMETERS[name]: _number(value) for name, value in members.items() if name in _PARAMETERS}
+    found: dict[str, msgspec.Raw] = {}
+    for name, value in members.items():
+        if name in _PARAMETERS:
+            known, number = _PARAMETERS[name], _number(value)
+            found[known] = _of_both(known, found[known], number) if known in found else number
+    return found
+
+
+def _joined(first: dict[str, msgspec.Raw], second: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """What two configurations say; Google does not tell which of them it reads."""
+    both = {name: _of_both(name, first[name], second[name]) for name in first.keys() & second.keys()}
+    return first | second | both
+
+
+def _of_both(name: str, first: msgspec.Raw, second: msgspec.Raw) -> msgspec.Raw:
+    """Of a parameter in both forms the one that asks for more, where limits count it; else the latter."""
+    if name == "n":
+        return first if gemini_choices({name: first}) > gemini_choices({name: second}) else second
+    if name == "max_output_tokens":
+        return first if (_decoded(first, _numbers) or 0) > (_decoded(second, _numbers) or 0) else second
+    return second
 
 
 def _number(raw: msgspec.Raw) -> msgspec.Raw:
@@ -118,7 +155,7 @@ def _number(raw: msgspec.Raw) -> msgspec.Raw:
 
 def _read_thinking(config: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """How hard the model is to think, where that is said with a word."""
-    raw = config.get("thinkingConfig") or config.get("thinking_config")
+    raw = config.get(_THINKING[0]) or config.get(_THINKING[1])
     thinking = None if raw is None else _decoded(raw, _members)
     level = (thinking or {}).get("thinkingLevel") or (thinking or {}).get("thinking_level")
     return {} if level is None else {"reasoning_effort": level}

@@ -168,6 +168,8 @@ class EventReader:
         self._is_said = False
         self._reply = TypedReply()
         self._usage: Usage | None = None
+        # The usage came with the last event, so that it is of all.
+        self._is_counted = False
         self.has_data = False
         self.has_content = False
         self.has_ended = False
@@ -213,7 +215,7 @@ class EventReader:
         usage = self._usage
         if usage is None and self._endpoint.counts_tokens:
             usage = estimate_usage(self._asked_bytes, self._pieces * BYTES_PER_TOKEN)
-        if usage is not None and not self.is_complete:
+        if usage is not None and not self.is_complete and not self._is_counted:
             said = usage.output_tokens
             if self._endpoint.counts_tokens:
                 said = max(said or 0, self._pieces)
@@ -263,7 +265,9 @@ class EventReader:
             self._is_said = text_of(told.item.get("type")) in _SAYS
         if inner.id is not None:
             self._reply = inner
-        self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage
+        usage = read_usage(inner.usage) or read_usage(told.usage)
+        if usage is not None:
+            self._usage, self._is_counted = usage, self.has_ended
 
 
 class ToldReader(EventReader):

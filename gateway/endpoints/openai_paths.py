@@ -268,9 +268,10 @@ def tells_again(endpoint: Endpoint, path: str, object_id: str) -> bool:
     """Whether a POST tells again what was made, and used, before: it is cancelled, or its notes change.
 
     To the letter, and only of the object that the path names: what is none of these may be a call of a model,
-    as some servers have paths that this table does not, and some take any that begins as theirs.
+    as some servers have paths that this table does not, and some take any that begins as theirs. But for
+    a slash at its end, which many servers pass over.
     """
-    before, _, last = path.rpartition("/")
+    before, _, last = path.removesuffix("/").rpartition("/")
     if last == _CANCEL:
         last = before.rpartition("/")[2]
         is_named = endpoint.path.endswith(_CANCEL) or last.startswith(_CANCELLED)

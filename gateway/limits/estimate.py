@@ -442,7 +442,8 @@ def _replies(call: Call, put_over: Mapping[str, bytes]) -> int:
     """How many replies are written, of which the caller gets its choices: with `best_of` more than these."""
     own = call.fields
     given = {name: put_over.get(name) or own.get(name) for name in ("n", "best_of")}
-    of_each = max(_number(value) or 1 if value is not None else 1 for value in given.values())
+    # A server that does not take a number in quotes refuses the call, or makes one reply.
+    of_each = max(_loose_number(value) or 1 if value is not None else 1 for value in given.values())
     asked = own.get("n")
     return call.choices * of_each // (1 if asked is None else _number(asked) or 1)
 
@@ -456,7 +457,7 @@ def _number(value: msgspec.Raw | bytes) -> int | None:
     return None if number <= 0 else int(number) if number < _MOST_AS_READ else _MOST
 
 
-def _loose_number(value: msgspec.Raw) -> int:
+def _loose_number(value: msgspec.Raw | bytes) -> int:
     """The same also in quotes, in which some servers take it and others do not; 0 for what is none."""
     try:
         number = _loose_numbers.decode(value)

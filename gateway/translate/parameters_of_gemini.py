@@ -47,6 +47,11 @@ def put_in_generate(fields: Members, parameters: Mapping[str, bytes], target: Ta
     """Change *fields* of a call that generates content."""
     at = next((name for name in _CONFIG if name in fields), _CONFIG[0])
     config = object_in(fields, at)
+    for other in _CONFIG:
+        if other != at and other in fields:
+            # Beside it the server might read the caller's own in place of what is put over.
+            config = object_in(fields, other) | config
+            del fields[other]
     for name, value in parameters.items():
         match name:
             case "reasoning_effort":

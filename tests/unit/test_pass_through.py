@@ -324,6 +324,10 @@ async def test_json_is_read_in_passing() -> None:
         ("/v1/threads/thread_1/runs/run_1/cancel", "run_1", False),
         ("/v1/threads/thread_1/runs/run_1/submit_tool_outputs", "run_1", True),
         ("/v1/responses/resp_1/cancel", "resp_1", False),
+        ("/v1/responses/resp_1/cancel/", "resp_1", False),
+        ("/other/openai/v1/responses/resp_1/cancel/", "resp_1", False),
+        ("/other/openai/v1/chat/completions/chatcmpl-1/", "chatcmpl-1", False),
+        ("/other/openai/v1/responses/", "resp_1", True),
         ("/v1/responses/resp_1/cancel", "resp_2", True),
         ("/other/openai/v1/responses/resp_1/cancel", "resp_1", False),
         ("/other/openai/v1/chat/completions/chatcmpl-1", "chatcmpl-1", False),
@@ -445,6 +449,17 @@ async def test_reply_that_names_no_model(path: str, body: bytes, cost_usd: float
     """It costs what the model does that the call names, in its path or its body."""
     reply = FakeReply(200, JSON, b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}')
     client = FakeClient(BEARER, JSON_BODY, body=body, path=path)
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
+    assert trace.attempts[0].cost_usd == cost_usd
+
+
+@pytest.mark.parametrize(("asked", "cost_usd"), [("whisper-9", 11e-6), ("other", None)])
+async def test_reply_that_names_a_model_without_a_price(asked: str, cost_usd: float | None) -> None:
+    """It costs what the model does that the call names, so that a budget does not miss it."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    reply = FakeReply(200, JSON, json.dumps({"model": "other", "usage": usage}).encode())
+    body = json.dumps({"model": asked}).encode()
+    client = FakeClient(BEARER, JSON_BODY, body=body, path="/v1/images/generations")
     trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
     assert trace.attempts[0].cost_usd == cost_usd
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.loaded_once import LoadedOnce
+from gateway.config.loaded_once import KEPT_S, LoadedOnce
 
 S = 1_000_000_000
 
@@ -75,6 +75,21 @@ def test_what_could_not_be_read_is_tried_again(file: Path, monkeypatch: pytest.M
         assert [str(problem.message) for problem in files.load().problems] == [
             "cannot be read: too many open files"
         ]
+    assert names(files) == ["a"]
+
+
+def test_what_nobody_asks_for_is_let_go(file: Path) -> None:
+    """Not as long as somebody asks now and then, also where it was kept all the time."""
+    now_s = [0.0]
+    files = LoadedOnce(file.parent, now_ns=Now(file), now_s=lambda: now_s[0])
+    kept = files.load()
+    for _ in range(3):
+        now_s[0] += KEPT_S
+        files.let_go_unused()
+        assert files.load() is kept
+    now_s[0] += KEPT_S + 1
+    files.let_go_unused()
+    assert files.load() is not kept
     assert names(files) == ["a"]
 
 

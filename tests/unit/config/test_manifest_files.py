@@ -342,3 +342,10 @@ def test_a_draft_is_the_configuration_with_a_change(files: ManifestFiles, folder
     with pytest.raises(Invalid):
         files.draft("provider-account/openai", None, OPENAI)
     assert (folder / "m.yaml").read_text() == before
+
+
+def test_what_is_asked_for_now_and_then_is_not_let_go(files: ManifestFiles) -> None:
+    """It was asked for a moment ago; how long that lasts is `LoadedOnce`'s."""
+    before = [document.name for document in files.documents()]
+    files.let_go_unused()
+    assert [document.name for document in files.documents()] == before

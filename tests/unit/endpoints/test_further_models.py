@@ -30,6 +30,27 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
         ({"fallbacks": [{"model": "b", "max_tokens": 5}]}, [("b", "fallbacks")]),
         ({"fallbacks": ["b"]}, [("b", "fallbacks")]),
         ({"fallbacks": "default", "models": None}, []),
+        ({"fallbacks": [{"a": ["b", {"model": "c"}]}]}, [("b", "fallbacks"), ("c", "fallbacks")]),
+        (
+            {"fallbacks": [{"model": "b", "a": ["c"], "fallbacks": [{"b": ["d"]}]}]},
+            [("d", "fallbacks"), ("c", "fallbacks"), ("b", "fallbacks")],
+        ),
+        (
+            {"fallbacks": [{"model": "b", "stop": ["x"], "speed": "fast", "messages": [{"role": "user"}]}]},
+            [("b", "fallbacks")],
+        ),
+        ({"context_window_fallbacks": [{"*": ["b"]}]}, [("b", "context_window_fallbacks")]),
+        ({"content_policy_fallbacks": [{"a": ["b"]}]}, [("b", "content_policy_fallbacks")]),
+        ({"context_window_fallback_dict": {"a": "b"}}, [("b", "context_window_fallback_dict")]),
+        (
+            {"router_settings_override": {"num_retries": 1, "fallbacks": [{"a": ["b"]}]}},
+            [("b", "router_settings_override")],
+        ),
+        ({"router_settings_override": [{"fallbacks": ["b"]}], "content_policy_fallbacks": 5}, []),
+        (
+            {"plugins": [{"id": "web"}, {"id": "fusion", "model": "b", "analysis_models": ["c"]}, "x"]},
+            [("b", "plugins"), ("c", "plugins")],
+        ),
         ({"models": "b", "tools": "model"}, [("b", "models")]),
         ({"models": [1, None, ["b"], {"model": 2}], "tools": {"model": "b"}}, []),
         ({"tools": [FUNCTION, "x", None]}, []),
@@ -65,7 +86,8 @@ def test_escaped_names(body: bytes) -> None:
 def test_unreadable() -> None:
     """What cannot be read is the provider's to judge: it does not answer such a call."""
     deep = b"[" * 100_000 + b"]" * 100_000
-    assert list(further_models({"models": msgspec.Raw(deep), "tools": msgspec.Raw(b'[{"model"')})) == []
+    fields = {"models": msgspec.Raw(deep), "fallbacks": msgspec.Raw(deep)}
+    assert list(further_models(fields | {"tools": msgspec.Raw(b'[{"model"')})) == []
 
 
 def test_reach() -> None:

@@ -66,6 +66,58 @@ def test_parameters(config: dict[str, Any], expected: dict[str, Any], member: st
     assert call.choices == int(config.get("candidateCount", 1))
 
 
+LITTLE = {"maxOutputTokens": 10, "candidateCount": 1, "seed": 1}
+MUCH = {"max_output_tokens": "5000", "candidate_count": 8, "topK": 4}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"generationConfig": LITTLE, "generation_config": MUCH}, ("5000", 8)),
+        ({"generation_config": LITTLE, "generationConfig": MUCH}, ("5000", 8)),
+        ({"generationConfig": {}, "generation_config": MUCH}, ("5000", 8)),
+        ({"generationConfig": 7, "generation_config": MUCH}, ("5000", 8)),
+        ({"generationConfig": LITTLE | MUCH}, ("5000", 8)),
+        ({"generationConfig": MUCH | LITTLE}, ("5000", 8)),
+        ({"generationConfig": MUCH | {"maxOutputTokens": "no", "candidateCount": 5000}}, ("5000", 8)),
+    ],
+)
+def test_both_forms(body: dict[str, Any], expected: tuple[str, int]) -> None:
+    """Of what limits count the larger one counts: Google does not tell which of two it reads."""
+    call = read(json.dumps(body).encode())
+    assert call.parameters is not None
+    assert (bytes(call.parameters["max_output_tokens"]).decode(), call.choices) == expected
+
+
+def test_all_else_in_both_forms() -> None:
+    """What is said in one of them is told of, too, and else the latter."""
+    call = read(json.dumps({"generationConfig": LITTLE, "generation_config": MUCH | {"seed": 2}}).encode())
+    assert call.parameters is not None
+    assert (bytes(call.parameters["seed"]), bytes(call.parameters["top_k"])) == (b"2", b"4")
+
+
+def test_a_long_configuration() -> None:
+    """It counts like a short one: a schema may be as long as it likes."""
+    config = {
+        "responseSchema": {"description": "x" * 1024 * 1024},
+        "thinkingConfig": {"thinkingLevel": "LOW"},
+    }
+    call = read(json.dumps({"generationConfig": config | MUCH}).encode())
+    assert call.parameters is not None
+    assert {name: bytes(raw) for name, raw in call.parameters.items()} == {
+        "max_output_tokens": b"5000",
+        "n": b"8",
+        "top_k": b"4",
+        "reasoning_effort": b'"LOW"',
+    }
+    assert call.choices == 8
+
+
+def test_a_long_text_for_a_configuration() -> None:
+    """It is none."""
+    assert read(json.dumps({"generationConfig": "x" * 1024 * 1024 + "x"}).encode()).parameters == {}
+
+
 @pytest.mark.parametrize(
     "config", [b"[]", b"null", b'"x"', b'{"candidateCount": "many"}', b'{"candidateCount": -1}']
 )

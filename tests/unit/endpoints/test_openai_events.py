@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.endpoints.catalogue import IMAGE, MODERATION, RESPONSE
@@ -85,6 +86,18 @@ def test_failures(failure: bytes) -> None:
     assert (stream.has_ended, stream.is_complete, stream.has_content) == (True, False, False)
     assert stream.failure in failure
     assert stream.facts().usage == Usage(100, 0, "partial")
+
+
+def test_a_failure_that_tells_its_usage() -> None:
+    """The provider's count is of all, whatever came: an event may be less than a token."""
+    failed = {"id": "resp_1", "status": "failed", "error": {"code": "server_error"}, "usage": USAGE}
+    stream = reader()
+    stream.feed(CREATED + DELTA * 20 + event("response.failed", response=failed))
+    assert (stream.is_complete, stream.facts().usage) == (False, COUNTED)
+    stream = reader()
+    stream.feed(event("response.in_progress", response={"id": "resp_1", "usage": USAGE}) + DELTA * 20)
+    stream.feed(event("error", message="overloaded"))
+    assert stream.facts().usage == msgspec.structs.replace(COUNTED, output_tokens=21, source="partial")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ def said(content: Any, role: str = "user") -> dict[str, Any]:
         pytest.param(
             call_of(COMPLETION, prompt="x", max_tokens=50, best_of=10**30), 1 + (1 << 40), id="best of most"
         ),
-        pytest.param(call_of(COMPLETION, prompt="x", max_tokens=50, best_of="4"), 51, id="best of a text"),
+        pytest.param(
+            call_of(COMPLETION, prompt="x", max_tokens=50, best_of="4"), 1 + 200, id="best of a text"
+        ),
+        pytest.param(call_of(COMPLETION, prompt="x", max_tokens=50, best_of="x"), 51, id="best of no number"),
         pytest.param(call_of(messages=[said(HUNDRED)]), 108 + 1024, id="no maximum"),
         pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=None), 108 + 1024, id="a null"),
         pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=-5), 108 + 1024, id="a negative maximum"),

@@ -189,3 +189,10 @@ def test_embeddings_are_as_long_as_configured(
     """All else that OpenAI has a name for is nothing to embeddings."""
     parameters = {"dimensions": 5, "temperature": 1, "x": 1}
     assert sent(body, parameters, endpoint=endpoint) == expected
+
+
+def test_both_forms_of_a_configuration() -> None:
+    """They become one: no server reads another value than what was put over."""
+    body = {"generation_config": {"max_output_tokens": 9, "topK": 1}, "generationConfig": {"seed": 1}}
+    expected = {"generationConfig": {"seed": 1, "topK": 1, "maxOutputTokens": 5}}
+    assert sent(body, {"max_tokens": 5}) == expected
