@@ -23,7 +23,7 @@ from gateway.endpoints.openai_reply import (
     read_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import count_objects, read_event
+from gateway.endpoints.stream_reading import count_objects, may_be_answer
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
@@ -238,9 +238,7 @@ class EventReader:
             return True
         told = find_reply(data)
         if told is None:
-            read_event(data)
-            # JSON of another shape is not ours to judge: the client's parser decides.
-            self.has_content = True
+            self.has_content = may_be_answer(data) or self.has_content
         else:
             self._take(told, data)
         self._pieces += self.has_content

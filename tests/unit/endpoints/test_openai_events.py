@@ -70,6 +70,13 @@ def test_announcements_are_no_content() -> None:
     assert stream.has_content
 
 
+def test_an_error_in_a_list() -> None:
+    """As Google writes errors: no client reads it as one."""
+    stream = reader()
+    with pytest.raises(UpstreamBadReply):
+        stream.feed(b'data: [{"error": {"message": "busy"}}]\n\n')
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -156,11 +163,11 @@ def test_end_marker_of_others() -> None:
 
 
 def test_what_is_no_object_passes() -> None:
-    """The client's parser decides."""
+    """The client's parser decides, but it is no answer: until one comes, another target may be asked."""
     stream = reader()
     odd = b": comment\n\ndata:\n\ndata: 7\n\n"
     assert stream.feed(odd) == odd
-    assert stream.has_content
+    assert not stream.has_content
 
 
 @pytest.mark.parametrize("before", [b"", CREATED + DELTA], ids=["at first", "after content"])
