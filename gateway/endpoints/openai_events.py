@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     UNREADABLE,
@@ -42,6 +43,7 @@ _ENDS: Final = frozenset(
         "transcript.text.done",
     }
 )
+_ERROR: Final = "error"
 _FAILED: Final = "response.failed"
 _FAILURES: Final = frozenset({"error", _FAILED})
 _PRELUDE: Final = frozenset(
@@ -111,8 +113,8 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
     fetched again.
 
     Raises:
-        UpstreamBadReply: It is no JSON object, nothing but an error, or a response that its provider could
-            not make.
+        UpstreamBadReply: It is no JSON object, nothing but an error, no response where one was asked for, or
+            one that its provider could not make.
     """
     reply = find_reply(body)
     if reply is None:
@@ -123,6 +125,9 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
         raise UpstreamBadReply(
             "The provider answered with success and an error inside.", excerpt=excerpt(body)
         )
+    if reply.object == _ERROR or (endpoint is RESPONSE and reply.object is None and reply.id is None):
+        # An error of vLLM's older versions and of others after them, or a note such as {"detail": ...}.
+        raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
     usage = read_usage(reply.usage)
     if usage is None and endpoint.counts_tokens:
         usage = estimate_usage(asked_bytes, len(body))

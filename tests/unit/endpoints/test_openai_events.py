@@ -268,9 +268,16 @@ def test_whole_object() -> None:
     assert read_object(MODERATION, b'{"results":[]}', asked_bytes=40).usage is None
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"error":{"message":"x"}}', b'{"id"'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"<html>", b'{"error":{"message":"x"}}', b'{"id"'),
+        *(b"{}", b'{"detail":"Internal"}', b'{"code":500,"msg":"busy","data":null}'),
+        b'{"object":"error","message":"busy","type":"InternalServerError","code":500}',
+    ],
+)
 def test_no_object(body: bytes) -> None:
-    """Nothing but an error, or no JSON object."""
+    """Nothing but an error, no response, or no JSON object."""
     with pytest.raises(UpstreamBadReply):
         read_object(RESPONSE, body, asked_bytes=1)
 
