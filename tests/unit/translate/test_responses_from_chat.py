@@ -216,7 +216,7 @@ def test_facts() -> None:
         ([call(3, None, None, "1")], []),
         ([call(0, "c1"), call(0, None, "f", "1")], ["c11"]),
         ([call(0, "c1", "f", "{"), chunk(content="so"), call(0, text="}")], ["c1{}"]),
-        ([call(0, "c1", "f"), chunk(content="so"), call(0, text="{}")], ["c1{}"]),
+        ([call(0, "c1", "f"), chunk(content="so"), call(0, text="[1]")], ["c1[1]"]),
     ],
     ids=[
         *("mixed", "one index for all", "named twice", "no index", "no id", "never begun"),
