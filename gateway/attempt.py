@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.deadline import Deadline
+from gateway.endpoints.anthropic_error import meant_status
 from gateway.endpoints.call_limits import (
     FIRST_TOKEN_HEADER,
     NO_LIMITS,
@@ -456,7 +457,8 @@ def _refused(
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
-    own_status = reply.status if reply.status != refusal.status else 0
+    meant = meant_status(reply.status, body)
+    own_status = meant if meant != refusal.status else 0
     return Answer(refusal.status, headers, without_credentials(refusal.body, attempt), own_status)
 
 

@@ -59,7 +59,8 @@ class Answer(msgspec.Struct, frozen=True):
     """A whole response for the caller.
 
     Attributes:
-        own_status: What its provider said in place of `status`, where the caller's dialect knows that not; 0.
+        own_status: What its provider said in place of `status`, where the caller's dialect knows that not, or
+            meant by it; 0.
     """
 
     status: int

@@ -29,11 +29,23 @@ TYPES: Final = {
 _CLIENTS: Final = "invalid_request_error"
 _SERVERS: Final = "api_error"
 _SERVER_ERROR: Final = 500
+_MISTAKE: Final = 400
+_PAYMENT_REQUIRED: Final = 402
+_WITHOUT_MONEY: Final = b"credit balance is too low"
 
 
 def type_of(status: int) -> str:
     """Anthropic's word for an error of this status."""
     return TYPES.get(status) or (_CLIENTS if status < _SERVER_ERROR else _SERVERS)
+
+
+def meant_status(status: int, body: bytes) -> int:
+    """The status that a provider's refusal means.
+
+    Of an account without money Anthropic says 400, as of a call's own mistakes, where others say 402; nothing
+    but its words tells the two apart.
+    """
+    return _PAYMENT_REQUIRED if status == _MISTAKE and _WITHOUT_MONEY in body else status
 
 
 def error_body(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:

@@ -19,6 +19,9 @@ from gateway.model import Endpoint, Usage
 NOTHING_SPENT: Final = Usage(0, 0, "provider")
 """Of a call that no model answers: counting tokens is free."""
 
+_OF_ANSWER: Final = frozenset({"output_tokens", "output_tokens_details"})
+"""Counts that only the end knows."""
+
 
 class MessageReply(msgspec.Struct):
     """What the gateway reads of a reply; all of it may be missing or null."""
@@ -112,8 +115,20 @@ def _written(usage: dict[str, Any]) -> tuple[int | None, int | None]:
 def add_up_usage(first: dict[str, Any], second: object) -> dict[str, Any]:
     """The usage of a stream: it begins in `message_start` and is completed in `message_delta`.
 
-    Both give totals, so the later number stands; null is no number.
+    Both give totals, so the later number stands; null is no number, and a zero of what was asked takes
+    nothing back: servers of this API that count the input at the beginning write 0 at the end.
     """
     if not isinstance(second, dict):
         return first
-    return {**first, **{name: value for name, value in second.items() if value is not None}}
+    return {
+        **first,
+        **{name: value for name, value in second.items() if _stands(first.get(name), value, name)},
+    }
+
+
+def _stands(earlier: object, later: object, name: str) -> bool:
+    """Whether *later* takes the place of *earlier*, the count of that *name*."""
+    if later is None:
+        return False
+    is_nothing = not any(later.values()) if isinstance(later, dict) else not later
+    return not (earlier and is_nothing) or name in _OF_ANSWER

@@ -34,7 +34,7 @@ class MessageFacts:
         id: Of the message, "" while unknown.
         model: As the provider names it, "" while unknown.
         has_content: The reply itself has begun: a text, a thought, a tool, a reason to stop. A ping or the
-            start of an empty block is none.
+            start of an empty block is none, nor is an end without anything before it.
         is_done: `message_stop` was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
         pieces: Events so far, about one token each.
@@ -82,7 +82,6 @@ class MessageFacts:
                 self._usage = add_up_usage(self._usage, event.get("usage"))
                 self.has_content = True
             case "message_stop":
-                self.has_content = True
                 self.is_done = True
             case "error":
                 self.failure = data

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     UNREADABLE,
@@ -23,7 +24,7 @@ from gateway.endpoints.openai_reply import (
     read_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import count_objects, read_event
+from gateway.endpoints.stream_reading import count_objects, may_be_answer
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
@@ -42,6 +43,7 @@ _ENDS: Final = frozenset(
         "transcript.text.done",
     }
 )
+_ERROR: Final = "error"
 _FAILED: Final = "response.failed"
 _FAILURES: Final = frozenset({"error", _FAILED})
 _PRELUDE: Final = frozenset(
@@ -111,8 +113,8 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
     fetched again.
 
     Raises:
-        UpstreamBadReply: It is no JSON object, nothing but an error, or a response that its provider could
-            not make.
+        UpstreamBadReply: It is no JSON object, nothing but an error, no response where one was asked for, or
+            one that its provider could not make.
     """
     reply = find_reply(body)
     if reply is None:
@@ -123,6 +125,9 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
         raise UpstreamBadReply(
             "The provider answered with success and an error inside.", excerpt=excerpt(body)
         )
+    if reply.object == _ERROR or (endpoint is RESPONSE and reply.object is None and reply.id is None):
+        # An error of vLLM's older versions and of others after them, or a note such as {"detail": ...}.
+        raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
     usage = read_usage(reply.usage)
     if usage is None and endpoint.counts_tokens:
         usage = estimate_usage(asked_bytes, len(body))
@@ -240,9 +245,7 @@ class EventReader:
             return True
         told = find_reply(data)
         if told is None:
-            read_event(data)
-            # JSON of another shape is not ours to judge: the client's parser decides.
-            self.has_content = True
+            self.has_content = may_be_answer(data) or self.has_content
         else:
             self._take(told, data)
         self._pieces += self.has_content

@@ -15,6 +15,8 @@ from gateway.model import Endpoint, Usage
 
 _COMPLETION: Final = b'"choices"'
 _EXCERPT_BYTES: Final = 1024
+_NULL: Final = msgspec.Raw(b"null")
+_SOME: Final = msgspec.Raw(b"{}")
 _NOTHING: Final = (b"null", b"[]")
 _NOTHING_MORE: Final[dict[str, Any]] = {}
 _MAX_S: Final = 1e9
@@ -39,12 +41,19 @@ class Choice(msgspec.Struct):
     finish_reason: Any = None
     delta: Any = None
     text: Any = None
+    # Left undecoded: of a whole reply it is nearly all of it, and only whether it is there is asked.
+    message: msgspec.Raw = _NULL
 
     @property
     def has_content(self) -> bool:
         """Of a chunk: it carries more than a role."""
         delta = self.delta if isinstance(self.delta, dict) else {}
         return bool(self.finish_reason or self.text or any(delta[name] for name in delta if name != "role"))
+
+    @property
+    def has_answer(self) -> bool:
+        """Of a reply: there is a message in it, or a text, be they empty."""
+        return self.text is not None or bytes(self.message) != bytes(_NULL)
 
 
 class Reply(msgspec.Struct):
@@ -57,7 +66,7 @@ class Reply(msgspec.Struct):
     x_groq: Any = None
     error: Any = None
     # Left undecoded: a batch of embeddings is megabytes of numbers. (`Raw | None` would not stay raw.)
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = _NULL
 
 
 _replies: Final = msgspec.json.Decoder(Reply)
@@ -98,6 +107,10 @@ def decode_reply(data: bytes) -> Reply:
         if not isinstance(members, dict):
             raise
         members["data"] = msgspec.Raw(json.dumps(members.get("data")).encode())
+        choices = members.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and "message" in choice:
+                choice["message"] = _NULL if choice["message"] is None else _SOME
         return msgspec.convert(members, Reply)
 
 
@@ -121,7 +134,10 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
         msg = "The provider answered with success and an error inside."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     choices = reply.choices
-    has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else bool(choices)
+    if endpoint.name == "embedding":
+        has_answer = bytes(reply.data) not in _NOTHING
+    else:
+        has_answer = any(choice.has_answer for choice in choices or ())
     if not has_answer:
         msg = "The provider's reply has no answer in it."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))

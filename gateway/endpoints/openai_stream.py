@@ -27,7 +27,7 @@ from gateway.endpoints.openai_reply import (
     text_of,
     usage_beside,
 )
-from gateway.endpoints.stream_reading import is_one_object, may_be_broken, read_event
+from gateway.endpoints.stream_reading import is_one_object, may_be_answer, may_be_broken
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lines
@@ -152,9 +152,7 @@ class StreamReader:
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
-            read_event(data)
-            # JSON of another shape is not ours to judge: the client's parser decides.
-            self.has_content = True
+            self.has_content = may_be_answer(data) or self.has_content
             return True
         return self._learn(chunk, data)
 

@@ -46,6 +46,21 @@ def read_event(data: bytes) -> Any:
         raise UpstreamBadReply(msg, excerpt=excerpt(data)) from error
 
 
+def may_be_answer(data: bytes) -> bool:
+    """Whether the data of an event, of another shape than the dialect's, may be a piece of the answer.
+
+    An object may: the client's parser decides. No answer has anything else in it.
+
+    Raises:
+        UpstreamBadReply: They are no JSON, or an error in a list, as Google writes it.
+    """
+    found = read_event(data)
+    if isinstance(found, list) and any(isinstance(one, dict) and one.get("error") for one in found):
+        msg = "The provider's stream ended with an error."
+        raise UpstreamBadReply(msg, excerpt=excerpt(data))
+    return isinstance(found, dict)
+
+
 def is_one_object(events: bytes) -> bool:
     """Whether these whole events are one, of one line of data that ends as a JSON object does.
 

@@ -116,6 +116,15 @@ def read_arguments(text: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"arguments": text}
 
 
+def is_json(text: str) -> bool:
+    """Whether *text*, the arguments of a tool call so far, is JSON from end to end: no more can follow."""
+    try:
+        decode_leniently(text.encode(errors="surrogatepass"))
+    except UNREADABLE:
+        return False
+    return True
+
+
 def data_event(value: object) -> bytes:
     """A stream event as OpenAI sends it; raises as `write_reply`."""
     return b"data: " + write_reply(value) + b"\n\n"

@@ -19,6 +19,7 @@ from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.foreign_json import (
     DepthLimit,
+    is_json,
     list_of,
     named_event,
     object_of,
@@ -335,7 +336,9 @@ class EventStream:
             call = self._calls[key] = _ToolCall(
                 _tool_use(piece, f"{self._id}_{len(self._calls)}", self._names)
             )
-        arguments = object_of(piece.get("function")).get("arguments")
+        function = object_of(piece.get("function"))
+        call.block["name"] = call.block["name"] or self._names.of(text_of(function.get("name")))
+        arguments = function.get("arguments")
         # Some servers write the object itself.
         call.add(write_text(arguments) if isinstance(arguments, dict) else text_of(arguments))
         return self._advance()
@@ -348,6 +351,9 @@ class EventStream:
                 continue
             if self._current is not call:
                 if self._current is not None and not self._current.is_whole:
+                    break
+                if not call.block["name"]:
+                    # Some servers say the name in a piece after the id; a block begins with it.
                     break
                 said += self._close() + self._blocks.begin("tool", call.block)
                 self._current = call
@@ -405,7 +411,7 @@ class _ToolCall:
         """Its arguments are JSON from end to end, so nothing of them can follow."""
         # Asked with every piece of what waits for it.
         if self._is_whole is None:
-            self._is_whole = _is_json("".join(self._pieces))
+            self._is_whole = is_json("".join(self._pieces))
         return self._is_whole
 
     def add(self, text: str) -> None:
@@ -426,11 +432,3 @@ def _is_another(piece: dict[str, Any], call: _ToolCall) -> bool:
     """Whether *piece* begins a call of its own, though it is numbered as *call* is."""
     call_id, name = text_of(piece.get("id")), text_of(object_of(piece.get("function")).get("name"))
     return bool(call_id and name) and call_id != call.block["id"]
-
-
-def _is_json(text: str) -> bool:
-    try:
-        decode_leniently(text.encode(errors="surrogatepass"))
-    except UNREADABLE:
-        return False
-    return True

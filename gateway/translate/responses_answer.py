@@ -87,7 +87,7 @@ class ResponseAnswer:
 
     def end_part(self) -> None:
         """What text follows is a part of its own."""
-        item = next(iter(self._open.values()), None)
+        item = self._open.get(_SAID)
         if isinstance(item, Message):
             item.end_part()
 
@@ -202,17 +202,23 @@ class ResponseAnswer:
         for item in items:
             item.close(status if item is items[-1] else "completed")
 
+    def _close_whole(self) -> None:
+        """Close what is open, but for calls whose arguments go on: some servers say a word between them."""
+        for key, item in list(self._open.items()):
+            if not isinstance(item, Call) or item.is_whole:
+                self._open.pop(key).close("completed")
+
     def _reasoning(self) -> Reasoning:
         item = self._open.get(_SAID)
         if not isinstance(item, Reasoning):
-            self._close("completed")
+            self._close_whole()
             item = self._open[_SAID] = Reasoning(self)
         return item
 
     def _message(self) -> Message:
         item = self._open.get(_SAID)
         if not isinstance(item, Message):
-            self._close("completed")
+            self._close_whole()
             item = self._open[_SAID] = Message(self)
         return item
 

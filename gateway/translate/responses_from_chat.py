@@ -80,6 +80,7 @@ class ChatToResponses:
         self._id = ""
         self._model = ""
         self._is_done = False
+        self._early_ids: dict[int, str] = {}
         self.has_data = False
         self.has_content = False
         self.failure = b""
@@ -161,7 +162,8 @@ class ChatToResponses:
         if isinstance(delta, dict):
             said = _take_words(self._answer, delta, _logprobs(choice))
             for position, tool_call in enumerate(list_of(delta.get("tool_calls"))):
-                said = _take_call(self._answer, _index(tool_call, position), tool_call) or said
+                key = _index(tool_call, position)
+                said = _take_call(self._answer, key, self._with_id(key, tool_call)) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
         if finish_reason == FAILED:
@@ -169,6 +171,18 @@ class ChatToResponses:
         if finish_reason:
             self._finish_reason = finish_reason
             self.has_content = True
+
+    def _with_id(self, key: int, tool_call: object) -> object:
+        """*tool_call* with the id that some servers send in a piece before that with the name."""
+        if not isinstance(tool_call, dict):
+            return tool_call
+        call_id = text_of(tool_call.get("id"))
+        if not text_of(object_of(tool_call.get("function")).get("name")):
+            if call_id and self._answer.call_id(key) is None:
+                self._early_ids[key] = call_id
+            return tool_call
+        early_id = self._early_ids.pop(key, "")
+        return tool_call if call_id or not early_id else {**tool_call, "id": early_id}
 
     def _end(self) -> None:
         # A stream of nothing but its end marker has not said whose it is.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, Protocol
 
+from gateway.translate.foreign_json import is_json
 from gateway.translate.responses_tools import custom_input_in
 
 
@@ -169,9 +170,16 @@ class Reasoning(Item):
 class Call(Item):
     """A tool call."""
 
+    _words: list[str]
+
     def add(self, text: str) -> None:
         """More of its arguments."""
         raise NotImplementedError
+
+    @property
+    def is_whole(self) -> bool:
+        """Its arguments are JSON from end to end, so nothing of them can follow."""
+        return is_json("".join(self._words))
 
 
 class FunctionCall(Call):

@@ -22,7 +22,8 @@ def parse_retry_after(value: str, now_s: float, *, most_s: float) -> float:
         most_s: Longer wishes count as this.
     """
     value = value.strip()
-    if value.isascii() and value.isdigit():
+    # Some servers write a fraction, which OpenAI's SDKs read: who passes over it comes back too early.
+    if value.isascii() and value.replace(".", "", 1).isdigit():
         return min(float(value), most_s)
     try:
         at_s = parse_http_date(value)

@@ -208,6 +208,7 @@ FAULTS: Final[dict[str, Answer]] = {
     "error event": _error_event,
     "reset": _leave,
     "401": _refuse(401),
+    "402": _refuse(402),
     "404": _refuse(404),
     "429": _refuse(429),
     "500": _refuse(500),

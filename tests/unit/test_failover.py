@@ -496,6 +496,22 @@ async def test_status_that_callers_do_not_know() -> None:
     assert (await rig.call()).status == 503
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_an_account_without_money_at_anthropic(*, is_stream: bool) -> None:
+    """It says 400 as of a call's mistakes: another account may answer, else the caller gets its words."""
+    words = "Your credit balance is too low to access the Anthropic API."
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": words}}
+    poor = [FakeReply(400, JSON, json.dumps(error).encode()) for _ in range(2)]
+    claude = dataclasses.replace(ONE, dialect="anthropic", fallback=FallbackPolicy(frozenset({402})))
+    good = streamed(event("a"), event("", finish="stop"), DONE) if is_stream else answer("a")
+    rig = Rig(poor[0], good, targets=(claude, TWO))
+    assert (await rig.call(stream=is_stream)).status == 200
+    assert rig.tried == ["one", "two"]
+    rig = Rig(poor[1], targets=(claude,))
+    client = await rig.call(stream=is_stream)
+    assert (client.status, error_of(client)["message"]) == (400, words)
+
+
 @pytest.mark.parametrize(
     ("previous", "status", "target"),
     [("resp_mine", 200, "two/m"), ("resp_other", 503, None), (None, 503, None)],

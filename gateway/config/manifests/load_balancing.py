@@ -28,9 +28,9 @@ from gateway.config.manifests.part import (
 )
 from gateway.model import FIXED_PARAMETERS, Tier
 
-FALLBACK_STATUS_CODES: Final = (401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504, 529)
-"""TrueFoundry's, and beside them what says as clearly that this target cannot answer: a time limit, a model
-that is gone, an overloaded provider."""
+FALLBACK_STATUS_CODES: Final = (401, 402, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504, 529)
+"""TrueFoundry's, and beside them what says as clearly that this target cannot answer: an account without
+money (DeepSeek's, OpenRouter's), a time limit, a model that is gone, an overloaded provider."""
 
 _DEFAULT_RETRY: Final = RetrySettings(attempts=2)
 _LONGEST_STICKY_S: Final = 31 * 86_400

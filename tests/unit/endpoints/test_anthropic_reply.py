@@ -99,6 +99,25 @@ def test_usage_of_a_stream() -> None:
     assert add_up_usage(first, None) == first
 
 
+def test_a_zero_at_the_end_takes_no_input_back() -> None:
+    """Servers of this API that count the input first write 0 last; a 0 for the answer is what it says."""
+    ages = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7}
+    first = {"input_tokens": 10, "cache_creation_input_tokens": 7, "cache_creation": ages, "output_tokens": 1}
+    second = {
+        "input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+        "cache_creation": dict.fromkeys(ages, 0),
+        "output_tokens": 0,
+    }
+    assert add_up_usage(first, second) == {**first, "output_tokens": 0}
+
+
+def test_what_is_counted_at_the_end_alone() -> None:
+    """Others write 0 first, and a smaller number last is the better one."""
+    second = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 9}
+    assert add_up_usage({"input_tokens": 0, "cache_read_input_tokens": 8}, second) == second
+
+
 def test_an_empty_answer_is_one() -> None:
     """After the result of a tool there may be nothing to say."""
     assert read_message(MESSAGES, body(content=[]), asked_bytes=1).usage.output_tokens == 4

@@ -89,6 +89,7 @@ def test_any_cut(cuts: list[int]) -> None:
             id="a tool",
         ),
         pytest.param(START + DELTA, True, id="a reason to stop"),
+        pytest.param(START + STOP, False, id="an end alone"),
     ],
 )
 def test_content(first: bytes, *, has_content: bool) -> None:

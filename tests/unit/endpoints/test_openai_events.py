@@ -71,6 +71,13 @@ def test_announcements_are_no_content() -> None:
     assert stream.has_content
 
 
+def test_an_error_in_a_list() -> None:
+    """As Google writes errors: no client reads it as one."""
+    stream = reader()
+    with pytest.raises(UpstreamBadReply):
+        stream.feed(b'data: [{"error": {"message": "busy"}}]\n\n')
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -169,11 +176,11 @@ def test_end_marker_of_others() -> None:
 
 
 def test_what_is_no_object_passes() -> None:
-    """The client's parser decides."""
+    """The client's parser decides, but it is no answer: until one comes, another target may be asked."""
     stream = reader()
     odd = b": comment\n\ndata:\n\ndata: 7\n\n"
     assert stream.feed(odd) == odd
-    assert stream.has_content
+    assert not stream.has_content
 
 
 @pytest.mark.parametrize("before", [b"", CREATED + DELTA], ids=["at first", "after content"])
@@ -274,9 +281,16 @@ def test_whole_object() -> None:
     assert read_object(MODERATION, b'{"results":[]}', asked_bytes=40).usage is None
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"error":{"message":"x"}}', b'{"id"'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"<html>", b'{"error":{"message":"x"}}', b'{"id"'),
+        *(b"{}", b'{"detail":"Internal"}', b'{"code":500,"msg":"busy","data":null}'),
+        b'{"object":"error","message":"busy","type":"InternalServerError","code":500}',
+    ],
+)
 def test_no_object(body: bytes) -> None:
-    """Nothing but an error, or no JSON object."""
+    """Nothing but an error, no response, or no JSON object."""
     with pytest.raises(UpstreamBadReply):
         read_object(RESPONSE, body, asked_bytes=1)
 

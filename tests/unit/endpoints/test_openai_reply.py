@@ -105,6 +105,12 @@ def test_reply_with_less_or_more(changes: dict[str, Any], expected: tuple[str, s
         pytest.param(b'{"choices":null}', CHAT, id="choices null"),
         pytest.param(b'{"choices":"stop"}', CHAT, id="choices of another type"),
         pytest.param(b'{"choices":[null]}', CHAT, id="choice null"),
+        pytest.param(b'{"choices":[{"finish_reason":"stop"}]}', CHAT, id="choice without message"),
+        pytest.param(b'{"choices":[{"message":null}]}', CHAT, id="message null"),
+        pytest.param(
+            b'{"choices":[{"message":null,"logprobs":NaN}]}', CHAT, id="message null, read leniently"
+        ),
+        pytest.param(b'{"choices":[{"text":null}]}', COMPLETION, id="completion without text"),
         pytest.param(b'{"choices":[]}', COMPLETION, id="completion without choice"),
         pytest.param(b'{"data":null}', EMBEDDING, id="embedding without data"),
         pytest.param(b'{"choices":[{}]}', EMBEDDING, id="embedding with choices"),
@@ -125,13 +131,25 @@ def test_success_that_is_none(body: bytes, endpoint: Endpoint) -> None:
     "body",
     [
         pytest.param(rb'{"choices":[{"message":{"content":"\ud83d"}}]}', id="half a surrogate pair"),
-        pytest.param(b'{"choices":[{"logprobs":-Infinity}]}', id="infinity"),
+        pytest.param(b'{"choices":[{"message":{},"logprobs":-Infinity}]}', id="infinity"),
         pytest.param(b'{"choices":[{"message":{"content":"a\tb"}}]}', id="bare control character"),
     ],
 )
 def test_reply_that_lenient_parsers_read(body: bytes) -> None:
     """A reply that clients' parsers read is not turned into a 502."""
     read(body)
+
+
+@pytest.mark.parametrize(
+    ("choice", "endpoint"),
+    [
+        pytest.param({"message": {"content": None}}, CHAT, id="message without content"),
+        pytest.param({"text": ""}, COMPLETION, id="empty text"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_one(choice: dict[str, Any], endpoint: Endpoint) -> None:
+    """A model may have nothing to say; only a choice without a place for words is none."""
+    assert read({"choices": [choice]}, endpoint).finish_reasons == ()
 
 
 def test_embedding() -> None:
@@ -375,7 +393,7 @@ def test_text_of() -> None:
 
 def test_facts_can_be_written() -> None:
     """Half a surrogate pair in the reply's names is replaced; nothing downstream could encode it."""
-    body = rb'{"id":"i\ud800","model":"m\ud800","choices":[{"finish_reason":"f\ud800"}]}'
+    body = rb'{"id":"i\ud800","model":"m\ud800","choices":[{"text":"","finish_reason":"f\ud800"}]}'
     facts = read_reply(CHAT, body, asked_bytes=1)
     assert (facts.response_id, facts.response_model, facts.finish_reasons) == ("i?", "m?", ("f?",))
 

@@ -289,7 +289,9 @@ def test_end_without_the_last_blank_line(body: bytes, *, last: bool, is_complete
         pytest.param([event(chunk("", finish="stop"))], True, id="finish reason"),
         pytest.param([DONE], False, id="end marker alone"),
         pytest.param([b"data:\n\n"], False, id="nothing in an event"),
-        pytest.param([b"data: [1]\n\n"], True, id="what is no object"),
+        pytest.param([b"data: [1]\n\n"], False, id="what is no object"),
+        pytest.param([b"data: null\n\n"], False, id="null"),
+        pytest.param([b'data: {"choices": 7}\n\n'], True, id="an object of another shape"),
         pytest.param([event(chunk("")), event(chunk("a"))], True, id="text in the second read"),
         pytest.param([event(chunk("")), b": wait\n\n", event(chunk("a"))], True, id="text in the third read"),
     ],
@@ -333,6 +335,16 @@ def test_event_of_another_shape_passes(data: bytes) -> None:
     stream = reader()
     assert feed_all(stream, [body[:40], body[40:]]) == body
     assert stream.is_complete
+
+
+@pytest.mark.parametrize("before", [b"", event(chunk())], ids=["at first", "after content"])
+def test_an_error_in_a_list(before: bytes) -> None:
+    """As Google writes errors: no client reads it, so an end marker after it would make a reply of it."""
+    stream = reader()
+    stream.feed(before)
+    with pytest.raises(UpstreamBadReply):
+        stream.feed(b'data: [{"error": {"message": "busy"}}]\n\n' + DONE)
+    assert not stream.is_complete
 
 
 @pytest.mark.parametrize("before", [b"", event(chunk())], ids=["at first", "after content"])

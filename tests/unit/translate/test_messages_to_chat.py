@@ -129,6 +129,21 @@ def test_calls_of_one_number() -> None:
     ]
 
 
+def test_a_name_that_comes_after_the_id() -> None:
+    """The block of a call begins with both, so it waits, and so do those behind it."""
+    pieces = [
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": ""}}]}),
+        chunk({"tool_calls": [{"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": '{"x":1}'}}]}),
+        LAST,
+    ]
+    said = message(relay([*pieces, DONE])[0])
+    assert [(block["id"], block["name"], block["input"]) for block in said["content"]] == [
+        ("a", "f", {"x": 1}),
+        ("b", "g", {}),
+    ]
+
+
 def test_words_between_the_pieces_of_a_call() -> None:
     """They wait: the block of the call must not be closed before its arguments are whole."""
     pieces = [

@@ -10,7 +10,7 @@ from gateway.translate.pair import Refusal
 from tests.unit.makers import TARGET, make_call
 
 REPLY = (
-    b'{"id":"c","model":"m","choices":[{"finish_reason":"stop"}],'
+    b'{"id":"c","model":"m","choices":[{"message":{},"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":1,"completion_tokens":2}}'
 )
 

@@ -214,8 +214,14 @@ def test_facts() -> None:
         ([call(None, "c1", "f", "1"), call(None, None, None, "2")], ["c112"]),
         ([call(0, None, "f", "1")], ["call_1_01"]),
         ([call(3, None, None, "1")], []),
+        ([call(0, "c1"), call(0, None, "f", "1")], ["c11"]),
+        ([call(0, "c1", "f", "{"), chunk(content="so"), call(0, text="}")], ["c1{}"]),
+        ([call(0, "c1", "f"), chunk(content="so"), call(0, text="[1]")], ["c1[1]"]),
     ],
-    ids=["mixed", "one index for all", "named twice", "no index", "no id", "never begun"],
+    ids=[
+        *("mixed", "one index for all", "named twice", "no index", "no id", "never begun"),
+        *("name after the id", "words between its pieces", "words before its arguments"),
+    ],
 )
 def test_calls(pieces: list[bytes], calls: list[str]) -> None:
     """Calls as servers write them, and as they should not."""

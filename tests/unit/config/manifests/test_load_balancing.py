@@ -44,6 +44,7 @@ def test_what_holds_where_nothing_is_written() -> None:
         "on_status_codes": (429, 500, 502, 503),
     }
     assert {401, 403, 404, 429, 500, 502, 503} < set(target.fallback_status_codes)
+    assert {402, 405, 408, 410, 504, 529} < set(target.fallback_status_codes)
     assert target.fallback_status_codes == FALLBACK_STATUS_CODES
     assert target.fallback_candidate
     assert (target.override_params, target.metadata_match) == ({}, {})
