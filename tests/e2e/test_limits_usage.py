@@ -267,6 +267,18 @@ def test_native_replies(limited: GatewayProcess, upstream: FakeUpstream, api: st
     until(lambda: passed(limited) == more_than(before, 12, usd), what="what it told to count")
 
 
+def test_native_replies_counted_in_headers(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Bedrock counts so what `InvokeModel` answers, which is as its model has it."""
+    before = passed(limited)
+    counts = (("x-amzn-bedrock-input-token-count", "7"), ("x-amzn-bedrock-output-token-count", "5"))
+    upstream.play("m", json_reply(200, {"generation": "a"}, counts))
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        reply = connection.exchange("POST", "/proxy/passed/model/m/invoke", headers, b'{"model":"m"}')
+    assert reply.status == 200
+    until(lambda: passed(limited) == more_than(before, 12, 5), what="what the headers told to count")
+
+
 def stream_of_kind(content_type: str, *lines: bytes, ends: bool) -> Behaviour:
     """A stream of another kind than events."""
 
