@@ -18,6 +18,7 @@ import msgspec
 
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.catalogue import SPEECH
+from gateway.endpoints.invoke_reply import with_header_counts
 from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, ObjectFacts, ToldReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS, tells_again
@@ -236,7 +237,9 @@ async def _relay_json(
         read_object(endpoint, body, asked_bytes=0)
     facts = read_passed(attempt.target.dialect, body)
     if facts is not None:
-        _learn(responder, attempt, endpoint, facts)
+        # What `InvokeModel` answers is the model's own, and Bedrock counts beside it.
+        told = with_header_counts(facts, reply.headers) if facts.usage is None else facts
+        _learn(responder, attempt, endpoint, told)
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
     attempt.ended()

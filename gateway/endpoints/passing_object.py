@@ -22,6 +22,7 @@ MAX_MEMBER_BYTES: Final = 64 * 1024
 _GENERATED: Final = "candidates"
 _WANTED: Final = (
     *("id", "model", "status", "usage", "usage_info", "task", "duration"),
+    *("meta", "prompt_eval_count", "eval_count"),
     *(_GENERATED, "usageMetadata", "responseId", "modelVersion"),
 )
 

@@ -29,6 +29,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
+from gateway.endpoints.passing_lines import PassingLines
 from gateway.endpoints.passing_usage import PassedReply, find_passed, find_usage
 from gateway.errors import UpstreamBadReply
 from gateway.model import Dialect, Usage
@@ -247,6 +248,8 @@ BeginPassing = Callable[[Dialect, int], PassingStream]
 PASSING: Final[dict[bytes, BeginPassing]] = {
     b"text/event-stream": PassingEvents,
     b"application/vnd.amazon.eventstream": PassingMessages,
+    b"application/x-ndjson": PassingLines,
+    b"application/ndjson": PassingLines,
 }
 """How streams are looked at, by their media type."""
 

@@ -16,9 +16,11 @@ from gateway.endpoints.cohere_reply import read_cohere_usage
 from gateway.endpoints.converse_reply import read_converse_usage
 from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.gemini_reply import read_generated_usage
+from gateway.endpoints.gemini_stream import GeneratedFacts
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
 from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, read_usage, text_of
+from gateway.endpoints.rerank_reply import read_cohere_meta
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -40,6 +42,9 @@ class PassedReply(TypedReply):
     usage_info: Any = None
     task: Any = None
     duration: Any = None
+    meta: Any = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
 
     @property
     def is_generated(self) -> bool:
@@ -48,6 +53,7 @@ class PassedReply(TypedReply):
 
 
 _replies: Final = msgspec.json.Decoder(PassedReply)
+_elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def find_passed(data: bytes) -> PassedReply | None:
@@ -59,7 +65,7 @@ def find_passed(data: bytes) -> PassedReply | None:
 
 
 def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
-    """What a whole reply says of itself, None where it is no JSON object.
+    """What a whole reply says of itself, None where it is no JSON object, nor Google's array of pieces.
 
     Args:
         dialect: What the account speaks on known paths.
@@ -67,7 +73,7 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
     """
     told = find_passed(body)
     if told is None:
-        return None
+        return _read_array(body)
     if told.is_generated:
         found = find_object(body) or {}
         return ObjectFacts(
@@ -77,6 +83,20 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             usage=read_generated_usage(found.get("usageMetadata")),
         )
     return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
+
+
+def _read_array(body: bytes) -> ObjectFacts | None:
+    """What `streamGenerateContent` says of itself where it is asked for no events: an array of pieces."""
+    try:
+        elements = _elements.decode(body)
+    except UNREADABLE:
+        return None
+    facts = GeneratedFacts(asked_bytes=0)
+    for element in map(bytes, elements):
+        if (told := find_passed(element)) is not None and told.is_generated:
+            facts.learn(find_object(element), element)
+    usage = read_generated_usage(facts.usage)
+    return ObjectFacts(facts.id, facts.model, (), usage) if facts.pieces else None
 
 
 def find_usage(dialect: Dialect, usage: object) -> Usage | None:
@@ -95,11 +115,25 @@ def find_usage(dialect: Dialect, usage: object) -> Usage | None:
 
 
 def _read_uncounted(told: PassedReply) -> Usage | None:
-    """Pages that were read, as Mistral tells them, or the length of sound, where no usage is told."""
+    """What is told by other names than `usage`: Mistral's pages, Cohere's and Ollama's counts, or seconds."""
     if isinstance(told.usage_info, dict):
         pages = count_of(told.usage_info.get("pages_processed"))
         return None if pages is None else Usage(None, None, "provider", pages=pages)
+    if (counted := _read_meta(told.meta) or read_eval_counts(told)) is not None:
+        return counted
     return read_seconds(told.duration) if told.task in _OF_SOUND else None
+
+
+def _read_meta(meta: object) -> Usage | None:
+    """Cohere's, of embeddings and of what ranks; its older chat tells there what was written too."""
+    written = read_cohere_usage(meta)
+    return written if written is not None and written.output_tokens is not None else read_cohere_meta(meta)
+
+
+def read_eval_counts(told: PassedReply) -> Usage | None:
+    """Ollama's own count, of its native API; a number that is 0 it leaves out."""
+    read, written = count_of(told.prompt_eval_count), count_of(told.eval_count)
+    return None if read is None and written is None else Usage(read, written, "provider")
 
 
 def _read_cached_apart(usage: object) -> Usage | None:

@@ -10,8 +10,19 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import COMPLETION_TOKENS, PROMPT_TOKENS, hang_mid_stream, stream_events
-from tests.rig.fake_upstream import FakeUpstream
+from gateway.wire.aws_event_stream import write_message
+from tests.rig.behaviours import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    end_stream,
+    forever,
+    hang_mid_stream,
+    json_reply,
+    send_piece,
+    start_stream,
+    stream_events,
+)
+from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import TOKENS_OF_A_CALL, USD_OF_A_CALL, budget, paid_account, rate
 from tests.rig.manifests import (
@@ -30,6 +41,8 @@ from tests.rig.raw_http import request_bytes
 from tests.rig.until import until
 
 WORKERS: Final = 4
+LINES: Final = "application/x-ndjson"
+MESSAGES: Final = "application/vnd.amazon.eventstream"
 DOCUMENTS: Final = [
     virtual_account("app", ["env:APP_TOKEN"], ["*"], tags={"team": "search"}),
     virtual_account("narrow", ["env:NARROW_TOKEN"], ["fake/*"]),
@@ -222,6 +235,121 @@ def test_streams_of_unknown_paths(limited: GatewayProcess, upstream: FakeUpstrea
         connection.reset()
     said = (len(body) // 4 + 2, 2)
     expected = tuple(sum(pair) for pair in zip(counted, said, strict=True))
+    until(lambda: passed(limited) == expected, what="what had come of it to count")
+    assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
+def more_than(before: tuple[int, float], tokens: int, usd: float) -> tuple[int, float]:
+    return before[0] + tokens, before[1] + usd
+
+
+_TOLD: Final[dict[str, Any]] = {
+    "ollama": {"model": "m", "message": {}, "done": True, "prompt_eval_count": 7, "eval_count": 5},
+    "converse": {"output": {}, "usage": {"inputTokens": 7, "outputTokens": 5, "totalTokens": 12}},
+    "cohere chat": {"id": "c", "message": {}, "usage": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
+    "cohere embed": {"id": "c", "embeddings": {}, "meta": {"billed_units": {"input_tokens": 12}}},
+    "messages": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 7, "output_tokens": 5}},
+    "google": {"candidates": [], "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 5}},
+    "google array": [{"candidates": [], "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 5}}],
+}
+
+
+@pytest.mark.parametrize("api", _TOLD)
+def test_native_replies(limited: GatewayProcess, upstream: FakeUpstream, api: str) -> None:
+    """What is passed on counts by the names that its own API has."""
+    before = passed(limited)
+    upstream.play("m", json_reply(200, _TOLD[api]))
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        reply = connection.exchange("POST", "/proxy/passed/native", headers, b'{"model":"m"}')
+    assert (reply.status, json.loads(reply.body)) == (200, _TOLD[api])
+    usd = 0 if api == "cohere embed" else 5
+    until(lambda: passed(limited) == more_than(before, 12, usd), what="what it told to count")
+
+
+def test_native_replies_counted_in_headers(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Bedrock counts so what `InvokeModel` answers, which is as its model has it."""
+    before = passed(limited)
+    counts = (("x-amzn-bedrock-input-token-count", "7"), ("x-amzn-bedrock-output-token-count", "5"))
+    upstream.play("m", json_reply(200, {"generation": "a"}, counts))
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        reply = connection.exchange("POST", "/proxy/passed/model/m/invoke", headers, b'{"model":"m"}')
+    assert reply.status == 200
+    until(lambda: passed(limited) == more_than(before, 12, 5), what="what the headers told to count")
+
+
+def stream_of_kind(content_type: str, *lines: bytes, ends: bool) -> Behaviour:
+    """A stream of another kind than events."""
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange, content_type)
+        for line in lines:
+            await send_piece(exchange, line)
+        await (end_stream if ends else forever)(exchange)
+
+    return behave
+
+
+def test_streams_of_lines(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """As events do: what the last line tells, or of one that is left the text that had come."""
+    path, headers = "/proxy/passed/api/chat", [bearer(), ("content-type", "application/json")]
+    body = b'{"model":"m","messages":[]}'
+    said = json.dumps({"model": "m", "message": {"content": "x" * 40}, "done": False}).encode() + b"\n"
+    last = json.dumps(_TOLD["ollama"]).encode() + b"\n"
+    before = passed(limited)
+    upstream.play("m", stream_of_kind(LINES, said, last, ends=True))
+    with limited.connect() as connection:
+        reply = connection.exchange("POST", path, headers, body)
+    assert (reply.status, reply.body) == (200, said + last)
+    whole = more_than(before, 12, 5)
+    until(lambda: passed(limited) == whole, what="what it told to count")
+    assert limited.row(trace_id_of(reply))["usage"] == {
+        "input_tokens": 7, "output_tokens": 5, "source": "provider",
+    }  # fmt: skip
+    upstream.play("m", stream_of_kind(LINES, said, ends=False))
+    with limited.connect() as connection:
+        connection.send(request_bytes("POST", path, headers, body))
+        head = connection.read_head()
+        come = b""
+        while not come.endswith(b"\n"):
+            come += connection.read_piece()
+        connection.reset()
+    expected = more_than(whole, len(body) // 4 + 10, 10)
+    until(lambda: passed(limited) == expected, what="what had come of it to count")
+    assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
+def test_streams_of_converse(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """What the last message tells counts, or of a stream that is left what had come of it."""
+    path, headers = "/proxy/passed/model/m/converse-stream", [bearer(), ("content-type", "application/json")]
+    body = b'{"model":"m","messages":[]}'
+    said, told = (
+        write_message({":event-type": kind, ":message-type": "event"}, json.dumps(data).encode())
+        for kind, data in (
+            ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "t"}}),
+            ("metadata", {"usage": {"inputTokens": 7, "outputTokens": 5}}),
+        )
+    )
+    stop = write_message(
+        {":event-type": "messageStop", ":message-type": "event"}, b'{"stopReason":"end_turn"}'
+    )
+    before = passed(limited)
+    upstream.play("m", stream_of_kind(MESSAGES, said, stop, told, ends=True))
+    with limited.connect() as connection:
+        reply = connection.exchange("POST", path, headers, body)
+    assert (reply.status, reply.body) == (200, said + stop + told)
+    whole = more_than(before, 12, 5)
+    until(lambda: passed(limited) == whole, what="what it told to count")
+    upstream.play("m", stream_of_kind(MESSAGES, said, ends=False))
+    with limited.connect() as connection:
+        connection.send(request_bytes("POST", path, headers, body))
+        head = connection.read_head()
+        come = b""
+        while len(come) < len(said):
+            come += connection.read_piece()
+        connection.reset()
+    expected = more_than(whole, len(body) // 4 + 1, 1)
     until(lambda: passed(limited) == expected, what="what had come of it to count")
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 

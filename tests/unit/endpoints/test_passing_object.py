@@ -9,7 +9,7 @@ import pytest
 
 from gateway.endpoints.passing_object import MAX_MEMBER_BYTES, PassingObject
 from gateway.endpoints.passing_usage import read_passed
-from gateway.model import Dialect
+from gateway.model import Dialect, Usage
 
 PICTURE = "iVBORw0KGgo" * 20_000
 PIECE = 16 * 1024
@@ -85,3 +85,18 @@ def test_nothing_to_learn(reply: object) -> None:
     """Whatever it is, it is passed on."""
     facts = passed("openai", reply).facts()
     assert (facts.response_id, facts.response_model, facts.usage) == ("", "", None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        ({"prompt_eval_count": 7}, Usage(7, None, "provider")),
+        ({"prompt_eval_count": 7, "eval_count": 5}, Usage(7, 5, "provider")),
+        ({"meta": {"billed_units": {"input_tokens": 7}}}, Usage(7, None, "provider")),
+    ],
+    ids=["ollama embed", "ollama chat", "cohere embed"],
+)
+def test_counts_behind_embeddings(counts: dict[str, Any], usage: Usage) -> None:
+    """By the names that Ollama and Cohere have for them, behind whatever is long."""
+    reply = {"embeddings": [[0.5] * 100_000], **counts}
+    assert passed("openai", reply).facts().usage == usage

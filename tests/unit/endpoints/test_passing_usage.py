@@ -77,6 +77,28 @@ def test_no_usage(usage: object) -> None:
         ({"task": "transcribe", "duration": "long"}, ObjectFacts("", "", (), None)),
         ({"task": ["transcribe"], "duration": 8.5}, ObjectFacts("", "", (), None)),
         ({"duration": 8.5}, ObjectFacts("", "", (), None)),
+        (
+            {"model": "m", "message": {}, "done": True, "prompt_eval_count": 7, "eval_count": 5},
+            ObjectFacts("", "m", (), Usage(7, 5, "provider")),
+        ),
+        (
+            {"model": "m", "embeddings": [[0.5]], "prompt_eval_count": 7},
+            ObjectFacts("", "m", (), Usage(7, None, "provider")),
+        ),
+        ({"model": "m", "prompt_eval_count": "7", "eval_count": -1}, ObjectFacts("", "m", (), None)),
+        (
+            {"id": "c", "embeddings": {}, "meta": {"billed_units": {"input_tokens": 7.0}}},
+            ObjectFacts("c", "", (), Usage(7, None, "provider")),
+        ),
+        (
+            {"id": "c", "results": [], "meta": {"billed_units": {"search_units": 1}}},
+            ObjectFacts("c", "", (), Usage(None, None, "provider", search_units=1)),
+        ),
+        (
+            {"id": "c", "text": "a", "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
+            ObjectFacts("c", "", (), Usage(7, 5, "provider")),
+        ),
+        ({"meta": ["a"]}, ObjectFacts("", "", (), None)),
         ({"candidates": []}, ObjectFacts("", "", (), None)),
         ({"candidates": "a", "usageMetadata": None, "id": 1}, ObjectFacts("", "", (), None)),
     ],
@@ -86,7 +108,24 @@ def test_whole_reply(told: dict[str, Any], facts: ObjectFacts) -> None:
     assert read_passed("openai", json.dumps(told).encode()) == facts
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"<html>", b"\xff", b'{"a":' * 100_000])
+def test_generated_in_an_array() -> None:
+    """Google streams so where no events are asked for; the last counts stand."""
+    pieces = [
+        {
+            "candidates": [{"content": {"parts": [{"text": "a"}]}}],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": said},
+            "modelVersion": "gemini-x",
+            "responseId": "g",
+        }
+        for said in (2, 5)
+    ]
+    body = json.dumps(pieces).encode()
+    assert read_passed("gemini", body) == ObjectFacts("g", "gemini-x", (), Usage(7, 5, "provider"))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"[1]", b'[{"id":1}]', b"5", b"<html>", b"\xff", b'{"a":' * 100_000]
+)
 def test_no_object(body: bytes) -> None:
     """What is no JSON object tells nothing."""
     assert read_passed("openai", body) is None
