@@ -15,9 +15,10 @@ from gateway.model import Endpoint, Usage
 
 _COMPLETION: Final = b'"choices"'
 _EXCERPT_BYTES: Final = 1024
-_NULL: Final = msgspec.Raw(b"null")
+_NULL_TEXT: Final = b"null"
+_NULL: Final = msgspec.Raw(_NULL_TEXT)
 _SOME: Final = msgspec.Raw(b"{}")
-_NOTHING: Final = (b"null", b"[]")
+_NOTHING: Final = (_NULL_TEXT, b"[]")
 _NOTHING_MORE: Final[dict[str, Any]] = {}
 _MAX_S: Final = 1e9
 _MOST_TOKENS: Final = 1 << 53
@@ -49,11 +50,6 @@ class Choice(msgspec.Struct):
         """Of a chunk: it carries more than a role."""
         delta = self.delta if isinstance(self.delta, dict) else {}
         return bool(self.finish_reason or self.text or any(delta[name] for name in delta if name != "role"))
-
-    @property
-    def has_answer(self) -> bool:
-        """Of a reply: there is a message in it, or a text, be they empty."""
-        return self.text is not None or bytes(self.message) != bytes(_NULL)
 
 
 class Reply(msgspec.Struct):
@@ -114,6 +110,15 @@ def decode_reply(data: bytes) -> Reply:
         return msgspec.convert(members, Reply)
 
 
+def _is_answered(choices: list[Choice] | None) -> bool:
+    """Whether there is a message in one of them, or a text, be they empty."""
+    for choice in choices or ():
+        # Not copied to be compared: a picture in it is megabytes.
+        if choice.text is not None or bytes(memoryview(choice.message)[:4]) != _NULL_TEXT:
+            return True
+    return False
+
+
 def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFacts:
     """Read the body of a successful whole reply.
 
@@ -134,10 +139,7 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
         msg = "The provider answered with success and an error inside."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     choices = reply.choices
-    if endpoint.name == "embedding":
-        has_answer = bytes(reply.data) not in _NOTHING
-    else:
-        has_answer = any(choice.has_answer for choice in choices or ())
+    has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else _is_answered(choices)
     if not has_answer:
         msg = "The provider's reply has no answer in it."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
