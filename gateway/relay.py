@@ -237,9 +237,7 @@ async def _relay_json(
         read_object(endpoint, body, asked_bytes=0)
     facts = read_passed(attempt.target.dialect, body)
     if facts is not None:
-        # What `InvokeModel` answers is the model's own, and Bedrock counts beside it.
-        told = with_header_counts(facts, reply.headers) if facts.usage is None else facts
-        _learn(responder, attempt, endpoint, told)
+        _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
     attempt.ended()
@@ -264,6 +262,11 @@ async def _relay_long(
         raise
     finally:
         _note_looked_at(responder, attempt, endpoint, looked_at)
+
+
+def _with_counts_beside(facts: ReplyFacts | ObjectFacts, headers: HeaderPairs) -> ReplyFacts | ObjectFacts:
+    """What `InvokeModel` answers is the model's own, and Bedrock counts beside it."""
+    return facts if facts.usage is not None else with_header_counts(facts, headers)
 
 
 def _learn(
@@ -500,7 +503,7 @@ def _note_looked_at(
     """Note what a reply tells, or the part of it that came."""
     reply.look()
     facts = reply.passing.facts()
-    _learn(responder, attempt, endpoint, facts)
+    _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
     # Of what else streams, or is so long, nothing can be asked for again.
     if facts.response_id.startswith(_RESPONSE):
         responder.made(facts.response_id, attempt.target)

@@ -37,11 +37,6 @@ _TOOLS: Final = "tools"
 NAMING: Final = frozenset({_INSTEAD, *_FALLBACKS, _OVERRIDE, _PLUGINS, _TOOLS})
 """Members of a body in which they stand."""
 
-_NO_MODELS: Final = frozenset(
-    {"messages", "input", "system", "tools", "stop", "stop_sequences", "modalities", "include", "betas"}
-)
-"""Lists that a fallback may have for its own call."""
-
 # Without one of these in it nothing of a tool is decoded. All letters of the name are escaped alike, and no
 # other letter that descriptions have escapes of: by any escape 54 kB of tools took 134 us, so 43.
 _MARKS: Final = (b'"model"', b"\\u006")
@@ -79,10 +74,14 @@ def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
     tools = fields.get(_TOOLS)
     if tools is None or not any(mark in bytes(tools) for mark in _MARKS):
         return
-    for tool in _items(tools):
+    yield from _of_tools(_items(tools), _TOOLS)
+
+
+def _of_tools(tools: list[Any], field: str) -> Iterator[FurtherModel]:
+    for tool in tools:
         if isinstance(tool, dict):
             for part in (tool, *[tool.get(name) for name in _PARTS_OF_TOOLS]):
-                yield from _named(part, _TOOLS)
+                yield from _named(part, field)
 
 
 def _instead(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
@@ -120,8 +119,8 @@ def _decoded(raw: msgspec.Raw) -> Any:
 def _in_place(root: Any, field: str) -> Iterator[FurtherModel]:
     """Names of models in fallbacks of whatever form.
 
-    A name, `{"model": name}`, lists of these, and `{"asked": [...]}` with a list below any name. Without
-    recursion: how deep it goes is the caller's choice.
+    A name, `{"model": name}` with what the call of that model has of its own, lists of these, and
+    `{"asked": [...]}` with a list below any name. Without recursion: how deep it goes is the caller's choice.
     """
     left = [] if root == _DEFAULT else [root]
     while left:
@@ -131,11 +130,12 @@ def _in_place(root: Any, field: str) -> Iterator[FurtherModel]:
         elif isinstance(part, list):
             left.extend(reversed(part))
         elif isinstance(part, dict):
-            is_model = "model" in part
-            for name, value in part.items():
-                is_plain = isinstance(value, str) and (name == "model" or not is_model)
-                if is_plain or (isinstance(value, list) and name not in _NO_MODELS):
-                    left.append(value)
+            # Of a call every other list may be about something else.
+            is_call = "model" in part
+            names = ("model", *_FALLBACKS) if is_call else part
+            left += [part[name] for name in names if isinstance(part.get(name), str | list)]
+            tools = part.get(_TOOLS) if is_call else None
+            yield from _of_tools(tools if isinstance(tools, list) else [], field)
 
 
 def _named(part: Any, field: str) -> Iterator[FurtherModel]:

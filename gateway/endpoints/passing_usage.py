@@ -54,6 +54,7 @@ class PassedReply(TypedReply):
 
 _replies: Final = msgspec.json.Decoder(PassedReply)
 _elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_OF_PIECES: Final = b'"candidates"'
 
 
 def find_passed(data: bytes) -> PassedReply | None:
@@ -87,14 +88,19 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
 
 def _read_array(body: bytes) -> ObjectFacts | None:
     """What `streamGenerateContent` says of itself where it is asked for no events: an array of pieces."""
+    if _OF_PIECES not in body:
+        return None
     try:
         elements = _elements.decode(body)
     except UNREADABLE:
         return None
     facts = GeneratedFacts(asked_bytes=0)
     for element in map(bytes, elements):
-        if (told := find_passed(element)) is not None and told.is_generated:
-            facts.learn(find_object(element), element)
+        told = find_passed(element)
+        if told is None or not told.is_generated:
+            # Another's array, which may be half a million numbers, or the error that ends this one.
+            break
+        facts.learn(find_object(element), element)
     usage = read_generated_usage(facts.usage)
     return ObjectFacts(facts.id, facts.model, (), usage) if facts.pieces else None
 

@@ -92,6 +92,9 @@ def _take_namesakes(fields: Members, before: Mapping[str, msgspec.Raw], paramete
     """
     names = {name for name in fields.keys() | before.keys() if fields.get(name) is not before.get(name)}
     names |= parameters.keys() | {_SAME[name] for name in _SAME.keys() & parameters.keys()}
+    if not _SAME.keys().isdisjoint(parameters):
+        # Of Responses; where it is taken away it may have stood there in upper case alone.
+        names.add("max_output_tokens")
     for name in [name for name in fields if name not in names and name.lower() in names]:
         del fields[name]
 

@@ -197,10 +197,11 @@ class ResponseAnswer:
         }
 
     def _close(self, status: str) -> None:
-        """Close what is open; an answer that was broken off was so in its last item."""
+        """Close what is open; an answer that was broken off was so in its last item and in open calls."""
         items, self._open = list(self._open.values()), {}
         for item in items:
-            item.close(status if item is items[-1] else "completed")
+            is_whole = item is not items[-1] and (not isinstance(item, Call) or item.is_whole)
+            item.close("completed" if is_whole else status)
 
     def _close_whole(self) -> None:
         """Close what is open, but for calls whose arguments go on: some servers say a word between them."""

@@ -80,7 +80,7 @@ class ChatToResponses:
         self._id = ""
         self._model = ""
         self._is_done = False
-        self._early_ids: dict[int, str] = {}
+        self._early: dict[int, tuple[str, str]] = {}
         self.has_data = False
         self.has_content = False
         self.failure = b""
@@ -163,7 +163,7 @@ class ChatToResponses:
             said = _take_words(self._answer, delta, _logprobs(choice))
             for position, tool_call in enumerate(list_of(delta.get("tool_calls"))):
                 key = _index(tool_call, position)
-                said = _take_call(self._answer, key, self._with_id(key, tool_call)) or said
+                said = _take_call(self._answer, key, self._with_early(key, tool_call)) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
         if finish_reason == FAILED:
@@ -172,17 +172,21 @@ class ChatToResponses:
             self._finish_reason = finish_reason
             self.has_content = True
 
-    def _with_id(self, key: int, tool_call: object) -> object:
-        """*tool_call* with the id that some servers send in a piece before that with the name."""
+    def _with_early(self, key: int, tool_call: object) -> object:
+        """*tool_call* with the id and arguments that some servers send before its name."""
         if not isinstance(tool_call, dict):
             return tool_call
-        call_id = text_of(tool_call.get("id"))
-        if not text_of(object_of(tool_call.get("function")).get("name")):
-            if call_id and self._answer.call_id(key) is None:
-                self._early_ids[key] = call_id
+        function = object_of(tool_call.get("function"))
+        has_name = bool(text_of(function.get("name")))
+        if not has_name and self._answer.call_id(key) is not None:
             return tool_call
-        early_id = self._early_ids.pop(key, "")
-        return tool_call if call_id or not early_id else {**tool_call, "id": early_id}
+        early_id, early_text = self._early.pop(key, ("", ""))
+        call_id = text_of(tool_call.get("id")) or early_id
+        text = early_text + _arguments(function)
+        if not has_name:
+            self._early[key] = (call_id, text)
+            return tool_call
+        return {**tool_call, "id": call_id, "function": {**function, "arguments": text}}
 
     def _end(self) -> None:
         # A stream of nothing but its end marker has not said whose it is.
@@ -251,11 +255,14 @@ def _take_call(answer: ResponseAnswer, key: int, tool_call: object) -> bool:
     elif known is None:
         # More of a call that never began.
         return False
+    answer.arguments(key, _arguments(function))
+    return True
+
+
+def _arguments(function: dict[str, Any]) -> str:
     arguments = function.get("arguments")
     # Some servers write the object itself.
-    text = write_text(arguments) if isinstance(arguments, dict) else text_of(arguments)
-    answer.arguments(key, text)
-    return True
+    return write_text(arguments) if isinstance(arguments, dict) else text_of(arguments)
 
 
 def _index(tool_call: object, position: int) -> int:

@@ -469,7 +469,9 @@ class ProviderConnection(ResponseHandler):
         failure = self._failure
         assert failure is not None, "asked for"  # noqa: S101 - says it to the type checker
         if self._has_left:
-            self._failure, self._has_left = None, False
+            # Of a connection that has gone meanwhile nobody would wake who reads on.
+            self._failure = None if self.transport is not None else self._broken(None)
+            self._has_left = False
         return failure
 
     def _give_up(self, exchange: int) -> None:

@@ -394,6 +394,15 @@ async def test_usage_of_long_json(size: int, method: str, tokens: int | None) ->
     assert (None if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)) == tokens
 
 
+@pytest.mark.parametrize("size", [10, MAX_PASSING_BYTES])
+async def test_usage_that_stands_in_headers(size: int) -> None:
+    """Bedrock counts there what a model's own body does not tell, however long that is."""
+    rig = Rig(method="POST")
+    headers = {**JSON, "x-amzn-bedrock-input-token-count": "7", "x-amzn-bedrock-output-token-count": "0"}
+    await rig.relay(FakeReply(200, headers, b'{"embedding":"' + b"A" * size + b'"}'))
+    assert rig.attempt.usage == Usage(7, 0, "provider")
+
+
 async def test_long_json_is_not_held_while_it_goes_out() -> None:
     """A caller that reads slowly costs no memory for what it has had."""
     gone: list[int] = []

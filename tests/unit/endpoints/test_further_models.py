@@ -33,7 +33,15 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
         ({"fallbacks": [{"a": ["b", {"model": "c"}]}]}, [("b", "fallbacks"), ("c", "fallbacks")]),
         (
             {"fallbacks": [{"model": "b", "a": ["c"], "fallbacks": [{"b": ["d"]}]}]},
-            [("d", "fallbacks"), ("c", "fallbacks"), ("b", "fallbacks")],
+            [("d", "fallbacks"), ("b", "fallbacks")],
+        ),
+        (
+            {"fallbacks": [{"model": "b", "functions": [{"name": "f"}], "transforms": ["middle-out"]}]},
+            [("b", "fallbacks")],
+        ),
+        (
+            {"fallbacks": [{"model": "b", "tools": [FUNCTION, {"type": "advisor_20260301", "model": "c"}]}]},
+            [("c", "fallbacks"), ("b", "fallbacks")],
         ),
         (
             {"fallbacks": [{"model": "b", "stop": ["x"], "speed": "fast", "messages": [{"role": "user"}]}]},

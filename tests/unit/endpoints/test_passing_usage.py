@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.endpoints import passing_usage
 from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.passing_usage import find_usage, read_passed
 from gateway.model import Dialect, Usage
@@ -119,8 +120,18 @@ def test_generated_in_an_array() -> None:
         }
         for said in (2, 5)
     ]
-    body = json.dumps(pieces).encode()
-    assert read_passed("gemini", body) == ObjectFacts("g", "gemini-x", (), Usage(7, 5, "provider"))
+    for end in ([], [{"error": {"code": 500}}]):
+        body = json.dumps([*pieces, *end]).encode()
+        assert read_passed("gemini", body) == ObjectFacts("g", "gemini-x", (), Usage(7, 5, "provider"))
+
+
+def test_arrays_of_others_are_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a million numbers, each looked at, held up all calls of a worker for a quarter of a second."""
+    looked_at: list[bytes] = []
+    monkeypatch.setattr(passing_usage, "find_passed", looked_at.append)
+    for body in (b"[" + b"1," * 1000 + b"1]", b'["candidates",' + b"{}," * 1000 + b"{}]"):
+        assert read_passed("gemini", body) is None
+    assert len(looked_at) == 3
 
 
 @pytest.mark.parametrize(

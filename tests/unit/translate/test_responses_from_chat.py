@@ -215,12 +215,18 @@ def test_facts() -> None:
         ([call(0, None, "f", "1")], ["call_1_01"]),
         ([call(3, None, None, "1")], []),
         ([call(0, "c1"), call(0, None, "f", "1")], ["c11"]),
+        ([call(0, "c1", None, "["), call(0, text="1"), call(0, None, "f", "]")], ["c1[1]"]),
         ([call(0, "c1", "f", "{"), chunk(content="so"), call(0, text="}")], ["c1{}"]),
         ([call(0, "c1", "f"), chunk(content="so"), call(0, text="[1]")], ["c1[1]"]),
     ],
     ids=[
         *("mixed", "one index for all", "named twice", "no index", "no id", "never begun"),
-        *("name after the id", "words between its pieces", "words before its arguments"),
+        *(
+            "name after the id",
+            "name after arguments",
+            "words between its pieces",
+            "words before its arguments",
+        ),
     ],
 )
 def test_calls(pieces: list[bytes], calls: list[str]) -> None:
@@ -229,6 +235,17 @@ def test_calls(pieces: list[bytes], calls: list[str]) -> None:
         item["call_id"] + item["arguments"] for item in items(*pieces) if item["type"] == "function_call"
     ]
     assert found == calls
+
+
+def test_call_that_is_cut() -> None:
+    """It is incomplete, and not only what was said behind it."""
+    told, _ = run(
+        responses_to_chat, [call(0, "c1", "f", '{"a":'), chunk(content="so"), chunk("length"), DONE]
+    )
+    found = read_events_of(told)[-1]["response"]["output"]
+    assert {item["type"]: item["status"] for item in found} == dict.fromkeys(
+        ("function_call", "message"), "incomplete"
+    )
 
 
 def test_arguments_as_an_object() -> None:

@@ -237,6 +237,32 @@ async def test_end_of_a_reply_whose_sender_has_left(upstream: Upstream, *, is_wa
         assert len(server.connections) == 1
 
 
+async def test_reply_that_breaks_off_when_its_sender_has_left(upstream: Upstream) -> None:
+    """Whoever reads on would wait for a connection that is gone."""
+    source = Source(b"ab", length=2)
+    breaks_off = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        await connection.send(CHUNKED + chunk(b"a"))
+        await breaks_off.wait()
+
+    async with Server(answer) as server:
+        reply = await upstream.pass_on(passage(server.url, source))
+        assert isinstance(reply, HttpReply)
+        assert await reply.read_chunk() == b"a"
+        await until_async(lambda: source.is_watched, "the body is sent")
+        source.leave.set()
+        await until_async(lambda: not upstream._senders, "it is noticed")
+        breaks_off.set()
+        await until_async(lambda: reply._connection.transport is None, "the provider is gone")
+        with pytest.raises(ClientDisconnected):
+            await reply.read_chunk()
+        async with asyncio.timeout(5):
+            with pytest.raises(UpstreamUnreachable):
+                await reply.read_chunk()
+        reply.close()
+
+
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "forgotten"])
 async def test_reply_whose_sender_has_left_is_left_too(upstream: Upstream, *, closes: bool) -> None:
     """Whoever wants no more of it closes it, as ever; of whoever does not read nothing is waited for."""
