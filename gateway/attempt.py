@@ -30,7 +30,6 @@ from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
-from gateway.endpoints.spoken_usage import find_spoken
 from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import (
     BodyTimeout,
@@ -284,10 +283,6 @@ async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> N
             )
     finally:
         reply.close()
-        if attempt.usage is None and responder.client.has_started:
-            spoken = find_spoken(attempt.sent or call)
-            if spoken is not None:
-                attempt.used(spoken)
 
 
 def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits) -> Outcome:
@@ -595,6 +590,11 @@ async def _pump(
     content = responder.trace.content
     events, is_open = held, True
     while True:
+        is_last = not is_open or reader.has_ended
+        if is_last and reader.is_complete and not reader.failure:
+            # Whoever reads that this is the end waits for no other.
+            attempt.answered(reader.facts())
+            responder.settle()
         if reader.failure:
             events = without_credentials(events, attempt)
         if events:
@@ -604,7 +604,7 @@ async def _pump(
                 parts = state_made_by(events, is_kept=_is_kept(call, attempt.target))
                 responder.made_parts(parts, attempt.target)
             await responder.write(events)
-        if not is_open or reader.has_ended:
+        if is_last:
             return
         data = await reply.read_chunk()
         is_open = bool(data)

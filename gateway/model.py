@@ -1265,6 +1265,10 @@ class Permit(Protocol):
         """Thresholds of budgets that it has reached, once it is settled."""
 
     @property
+    def is_near(self) -> bool:
+        """So much of a limit was taken that another call may be refused for what this one gives back."""
+
+    @property
     def refusal(self) -> Exception | None:
         """Why the caller, or a target, was not admitted; of several the one that resets first."""
 

@@ -52,6 +52,7 @@ from gateway.model import (
     HeaderPairs,
     Passage,
     Plan,
+    Price,
     Target,
 )
 from gateway.passed_body import (
@@ -530,28 +531,29 @@ class _Attempts:
         """Make one attempt."""
 
         async def exchange(attempt: AttemptTrace) -> Answer | None:
+            if not target.model_id:
+                attempt.find_price = self._price_of
             try:
                 return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
             finally:
-                self._price(attempt)
+                # It leads back to the attempt: in a circle, which would stay until somebody looks for those.
+                attempt.find_price = None
 
         failover = self._owner.failover
         # What is asked of an account says nothing of a model.
         observer = failover.health if self._asked.calls_model else UNOBSERVED
         return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
 
-    def _price(self, attempt: AttemptTrace) -> None:
-        """Price what was asked of an account by the model that answered, else by the one that was asked.
+    def _price_of(self, attempt: AttemptTrace) -> Price | None:
+        """Of what was asked of an account that of the model that answered, else of the one that was asked.
 
         Also where the former has no price: a reply may name an alias, or a model newer than the prices.
         """
         target = attempt.target
-        if not target.model_id and attempt.usage is not None:
-            told = (attempt.response_model,) if attempt.response_model else ()
-            models = chain(told, self._models_named(target))
-            prices = (self._accounts.price_of(target.account, model) for model in models)
-            price = next((price for price in prices if price is not None), None)
-            attempt.cost_usd = None if price is None else price.cost_usd(attempt.usage)
+        told = (attempt.response_model,) if attempt.response_model else ()
+        models = chain(told, self._models_named(target))
+        prices = (self._accounts.price_of(target.account, model) for model in models)
+        return next((price for price in prices if price is not None), None)
 
     def _models_named(self, target: Target) -> Iterator[str]:
         """What in the call may be the provider's name of a model, which not all replies tell."""

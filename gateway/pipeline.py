@@ -12,7 +12,7 @@
         exchange       upstream                  one, cancellable
         classify, hold translate                 good, or an error that may be tried again, here or elsewhere
     deliver            translate                 upstream bytes > client bytes, usage on the way
-    settle             leaving `_Settlement`     once, on every way out
+    settle             settlement                once, before the end of the answer, or on any other way out
 
 What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
 attempt; where both are the same it is a relay. Limits on a target are asked before its first
@@ -42,7 +42,6 @@ from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
 from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
@@ -60,7 +59,6 @@ from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
-from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.permit import CallPermit
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
@@ -73,7 +71,6 @@ from gateway.model import (
     Dialect,
     Endpoint,
     Plan,
-    Spent,
     Target,
 )
 from gateway.overload.gate import Gate, gate_without_bounds
@@ -84,6 +81,7 @@ from gateway.routing.accounts import Accounts
 from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
+from gateway.settlement import settle
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import NO_NOTES, read_notes
 from gateway.telemetry.call_trace import CallTrace, begin_trace
@@ -92,9 +90,6 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _MODEL: Final = "x-tfy-model-name"
 _ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
-_MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
-"""A shorter body has few tokens, whatever is in it."""
-
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
 """Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
@@ -569,60 +564,6 @@ def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> P
     return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
 
 
-def spent_by(trace: CallTrace) -> list[Spent]:
-    """What a call that has ended used, of each target that was asked."""
-    if trace.endpoint is not None and trace.endpoint.operation == "count_tokens":
-        # What it counts is told, and nobody uses it.
-        return []
-    spent = []
-    for attempt in trace.exchanges:
-        name, usage, cost_usd = attempt.target.name, attempt.usage, attempt.cost_usd
-        if usage is None:
-            spent.append(Spent(name, 0, None, cost_usd))
-        else:
-            answered = usage.output_tokens
-            tokens = (usage.input_tokens or 0) + (answered or 0)
-            # Of one that was broken off, or that judges, nobody learns how long replies are.
-            is_whole = usage.source != "partial" and attempt.number
-            if usage.source != "provider" and trace.permit is not None and _goes_on(trace):
-                # Nobody tells this call what it will have used.
-                may_tokens, may_usd = trace.permit.may_use(attempt.target)
-                tokens, is_whole = max(tokens, may_tokens), False
-                cost_usd = None if cost_usd is None else max(cost_usd, may_usd)
-            spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
-    return spent
-
-
-def _guess_again(trace: CallTrace) -> None:
-    """Take the input that no provider has told for what limits take it: a picture in a body is no text.
-
-    By its bytes one of three megabytes would be a million tokens, which whoever leaves would pay for.
-    """
-    for attempt in trace.attempts:
-        usage, asked = attempt.usage, attempt.sent or trace.call
-        if usage is None or usage.source == "provider" or asked is None or usage.input_tokens is None:
-            continue
-        if usage.input_tokens != asked.body_bytes // BYTES_PER_TOKEN:
-            # That is the provider's, of a reply that did not end.
-            continue
-        if trace.permit is not None:
-            read = trace.permit.may_read(attempt.target)
-        elif asked.body_bytes < LONG_BYTES:
-            read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
-        else:
-            read = None
-        if read is not None and read < usage.input_tokens:
-            attempt.used(msgspec.structs.replace(usage, input_tokens=read))
-
-
-def _goes_on(trace: CallTrace) -> bool:
-    """Whether a response is written on in the background when its call has ended."""
-    call = trace.call
-    if call is None or call.endpoint.name != RESPONSE.name:
-        return False
-    return bytes(call.fields.get("background", b"")) == b"true"
-
-
 class _Settlement:
     """The one exit of every request: whatever ended it, its trace is closed and recorded once."""
 
@@ -653,9 +594,6 @@ class _Settlement:
         if not trace.end_ns:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
-        if trace.call is not None and trace.call.body_bytes >= _MAY_HAVE_MEDIA_BYTES:
-            _guess_again(trace)
-        if trace.permit is not None:
-            trace.permit.settle(spent_by(trace))
+        settle(trace)
         self._pipeline.left(self._task, trace)
         return has_left

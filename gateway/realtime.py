@@ -41,11 +41,12 @@ from gateway.errors import (
 )
 from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
-from gateway.pipeline import Pipeline, spent_by
+from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP, names_an_account
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import note_failure, without_credentials
 from gateway.responder import Answer, Responder
+from gateway.settlement import spent_by
 from gateway.snapshot import Snapshot
 from gateway.tasks import end, spawn
 from gateway.telemetry.call_notes import read_notes

@@ -32,6 +32,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
 from gateway.endpoints.passing_usage import read_passed
+from gateway.endpoints.spoken_usage import find_spoken
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
@@ -240,6 +241,7 @@ async def _relay_json(
         _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
+    _note_spoken(responder, attempt)
     attempt.ended()
     if reply.status < _FIRST_ERROR and attempt.target.dialect == "anthropic":
         body = own_links(body)
@@ -255,13 +257,15 @@ async def _relay_long(
         return
     looked_at = _LookedAt(reply, PassingObject(attempt.target.dialect))
     try:
-        await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
+        is_whole = await _pass_pieces(responder, attempt, looked_at, headers, endpoint)
     except (asyncio.CancelledError, ClientDisconnected):
         # Whoever leaves at its last bytes has had most of what is to be paid.
         await looked_at.hear()
         raise
     finally:
         _note_looked_at(responder, attempt, endpoint, looked_at)
+    if is_whole:
+        await _end(responder, attempt)
 
 
 def _with_counts_beside(facts: ReplyFacts | ObjectFacts, headers: HeaderPairs) -> ReplyFacts | ObjectFacts:
@@ -354,6 +358,7 @@ async def _relay_events(
     reader = ToldReader(endpoint, asked_bytes=0)
     await _open_subscription(responder, reply, headers)
     is_noted = has_events = False
+    failure: GatewayError | None = None
     try:
         is_open = True
         while is_open:
@@ -367,18 +372,18 @@ async def _relay_events(
                 has_events = True
                 await responder.client.write(events)
     except GatewayError as error:
-        if has_events:
-            _break_off(responder, attempt, error)
-        else:
-            await _fail_without_events(responder, attempt, error)
-        return
+        failure = error
     finally:
         facts = reader.facts()
         if not _spends(responder, endpoint, facts.response_id):
             facts = msgspec.structs.replace(facts, usage=None)
         attempt.answered(facts)
-    attempt.ended()
-    await responder.end_stream()
+    if failure is None:
+        await _end(responder, attempt)
+    elif has_events:
+        _break_off(responder, attempt, failure)
+    else:
+        await _fail_begun(responder, attempt, failure)
 
 
 async def _relay_answer(
@@ -390,33 +395,42 @@ async def _relay_answer(
 ) -> None:
     """Pass on what a model streams, once it has content; what fails later ends with an event that says so."""
     reader = EventReader(endpoint, asked_bytes=0)
+    failure: GatewayError | None = None
     try:
         events, is_open = await _first_content(attempt, reply, reader)
         await responder.start_passage(reply.status, headers)
         while True:
+            is_last = not is_open or reader.has_ended
+            if is_last and not reader.failure:
+                # Whoever reads that this is the end waits for no other.
+                attempt.answered(reader.facts())
+                _note_spoken(responder, attempt)
+                responder.settle()
             if events:
                 await responder.client.write(events)
-            if not is_open or reader.has_ended:
+            if is_last:
                 break
             events, is_open = await _next_events(attempt, reply, reader)
     except GatewayError as error:
-        _break_off(responder, attempt, error)
-        await responder.fail(error)
-        return
+        failure = error
     except (asyncio.CancelledError, ClientDisconnected):
         # A transcript has been told when its usage comes.
         await hear_usage(reply, reader)
         raise
     finally:
         attempt.answered(reader.facts())
+        if responder.client.has_started:
+            _note_spoken(responder, attempt)
+    if failure is not None:
+        await _fail_begun(responder, attempt, failure)
+        return
     if reader.failure:
         # The provider's own event has gone out already.
         told = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
         note_failure(attempt, told)
         await responder.end_after_error(told)
         return
-    attempt.ended()
-    await responder.end_stream()
+    await _end(responder, attempt)
     await reply.finish()
 
 
@@ -491,10 +505,12 @@ async def _relay_looked_at(
 ) -> None:
     """Pass a reply on as it comes, and note what it tells."""
     try:
-        await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        is_whole = await _pass_pieces(responder, attempt, reply, headers, endpoint)
     finally:
         # Of a caller that has left too: what its provider had sent until then.
         _note_looked_at(responder, attempt, endpoint, reply)
+    if is_whole:
+        await _end(responder, attempt)
 
 
 def _note_looked_at(
@@ -619,7 +635,22 @@ async def _relay_pieces(
     headers: HeaderPairs,
     endpoint: Endpoint,
 ) -> None:
-    """Pass bytes on as they come."""
+    """Pass bytes on as they come, of which nothing is read."""
+    if await _pass_pieces(responder, attempt, reply, headers, endpoint):
+        await _end(responder, attempt)
+
+
+async def _pass_pieces(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: _Pieces,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> bool:
+    """Pass bytes on as they come, but for their end; whether that has come.
+
+    Else what has begun is broken off, or has ended with an event that says so.
+    """
     length = _header(reply.headers, b"content-length")
     is_bodiless = reply.status in _BODILESS
     # With its length a reply that breaks off cannot be taken for a whole one.
@@ -630,19 +661,32 @@ async def _relay_pieces(
         if not data and _is_answer(reply, endpoint) and not _may_be_empty(reply, endpoint):
             raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     except GatewayError as error:
-        await _fail_without_events(responder, attempt, error)
-        return
+        await _fail_begun(responder, attempt, error)
+        return False
     if not responder.client.has_started:
         await responder.start_passage(reply.status, headers)
+    _note_spoken(responder, attempt)
     try:
         while data:
             await responder.client.write(data)
             data = await reply.read_chunk()
     except GatewayError as error:
         _break_off(responder, attempt, error)
-        return
+        return False
+    return True
+
+
+async def _end(responder: Responder, attempt: AttemptTrace) -> None:
+    """End a reply that is whole, when what it used has been noted."""
     attempt.ended()
     await responder.end_stream()
+
+
+def _note_spoken(responder: Responder, attempt: AttemptTrace) -> None:
+    """Note what is paid for of a text that is spoken, where the reply does not tell: see `find_spoken`."""
+    asked = attempt.sent or responder.trace.call
+    if attempt.usage is None and asked is not None and (spoken := find_spoken(asked)) is not None:
+        attempt.used(spoken)
 
 
 def _is_answer(reply: _Pieces, endpoint: Endpoint) -> bool:
@@ -667,8 +711,8 @@ def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError)
     responder.trace.cut(error.code, error.for_operator)
 
 
-async def _fail_without_events(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:
-    """Say in an event that a subscription failed of which the head alone has gone out, as none may once more.
+async def _fail_begun(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:
+    """Say in an event that a reply failed that has begun: one of events, or of which the head alone is out.
 
     Raises:
         GatewayError: *error*, while it can still be answered.

@@ -21,6 +21,7 @@ from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, Upstream
 from gateway.pings import Pings
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
+from gateway.settlement import settle
 from gateway.telemetry.applied_configurations import applied_configurations
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
@@ -164,6 +165,7 @@ class Responder:
             headers.append((b"x-tfy-error-source", b"upstream"))
             self.trace.failed(str(answer.status), f"the provider answered with status {answer.status}")
         self.trace.responded(answer.status)
+        self.settle()
         await self.client.respond(answer.status, headers, answer.body)
         self.trace.ended()
 
@@ -192,11 +194,13 @@ class Responder:
         headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
         if self._wording.kind is not None:
             headers.append((KIND_HEADER, self._wording.kind(error).encode()))
+        self.settle()
         await self.client.respond(error.status, headers, self._word(self._wording.body, error))
 
     async def pass_whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         """Send a reply of the provider as it is, its own content type included."""
         head = self._passage_head(status, headers)
+        self.settle()
         if body:
             await self.client.respond(status, head, body)
         else:
@@ -229,10 +233,23 @@ class Responder:
         await self.end_stream()
 
     async def end_stream(self) -> None:
-        """End the response; from here on the caller has everything, so its leaving is no abort."""
+        """End the response; from here on the caller has everything, so its leaving is no abort.
+
+        All that is to be known of what the call used has been noted.
+        """
         self.stop_pings()
+        self.settle()
         await self.client.end()
         self.trace.ended()
+
+    def settle(self) -> None:
+        """Count what the call used before its caller can come again, where that may matter.
+
+        As long as its limits are far away that waits until the answer has gone out, which is so much sooner.
+        """
+        permit = self.trace.permit
+        if permit is not None and permit.is_near:
+            settle(self.trace)
 
     def begin_waiting(self, media_type: bytes) -> None:
         """Keep the connection of a stream's caller alive while there is no content, if that is wanted."""

@@ -21,6 +21,9 @@ BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 
 _KEPT: Final = 1024
 
+_FAR: Final = 8
+"""A limit of which this part is not used up is far away."""
+
 
 class Need(Protocol):
     """What a call may use."""
@@ -73,6 +76,8 @@ class Held(HeldLimits):
 
     Attributes:
         amounts: Of each meter what its limit is.
+        far: Of each meter up to where its limit is far away, so that what one call gives back late is in
+            nobody's way. Of requests nothing is given back.
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
@@ -93,6 +98,7 @@ class Held(HeldLimits):
         "amounts",
         "changes_of",
         "corrected",
+        "far",
         "meters",
         "needs",
         "needs_at",
@@ -119,6 +125,9 @@ class Held(HeldLimits):
         )
         self.meters = tuple(meters)
         self.amounts = tuple(meter.limit.amount for meter in meters)
+        self.far = tuple(
+            inf if meter.limit.kind == "requests" else meter.limit.amount // _FAR for meter in meters
+        )
         self.targets = tuple(targets)
         needs: dict[tuple[LimitKind, str], int] = {}
         places = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
+from operator import gt
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -259,6 +260,11 @@ class CallPermit(msgspec.Struct, eq=False):
 
     # Without what is asked, and by whom.
     __repr__ = object.__repr__
+
+    @property
+    def is_near(self) -> bool:
+        """As `Permit` has it; of calls that asked more than once always."""
+        return self._only is None or any(map(gt, self.said[0].decision.used, self._only.far))
 
     @property
     def notes(self) -> list[LimitNote]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final, Literal
 
@@ -20,6 +20,7 @@ from gateway.model import (
     Headers,
     Permit,
     Plan,
+    Price,
     Skipped,
     SkipReason,
     Target,
@@ -82,7 +83,9 @@ class AttemptTrace(msgspec.Struct, eq=False):
         left_out: Fields of the call that the target cannot do, so did not get.
         tier: What such a model said, "" when it said nothing of use.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
-        cost_usd: What `usage` costs, None when it or the target's price is not known.
+        cost_usd: What `usage` costs, None when it or the price is not known.
+        find_price: Of what is asked of an account, whose price is that of the model that answers; None where
+            it is the target's.
     """
 
     target: Target
@@ -107,6 +110,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
     is_callers_to_refuse: bool = False
+    find_price: Callable[[AttemptTrace], Price | None] | None = None
 
     def __repr__(self) -> str:
         """Without the token, and what somebody said."""
@@ -120,16 +124,16 @@ class AttemptTrace(msgspec.Struct, eq=False):
 
     def answered(self, facts: ReplyFacts | ObjectFacts) -> None:
         """Note what the reply said of itself."""
-        if facts.usage is not None:
-            self.used(facts.usage)
         self.response_id = facts.response_id
         self.response_model = facts.response_model
         self.finish_reasons = facts.finish_reasons
+        if facts.usage is not None:
+            self.used(facts.usage)
 
     def used(self, usage: Usage) -> None:
         """Note what the attempt used, and with it what it cost."""
         self.usage = usage
-        price = self.target.price
+        price = self.target.price if self.find_price is None else self.find_price(self)
         if price is not None:
             self.cost_usd = price.cost_usd(usage)
 
@@ -171,6 +175,7 @@ class CallTrace(msgspec.Struct, eq=False):
         permit: By what limits it was admitted, None where none are configured.
         overload: Why it was turned away, None where it was not.
         held_bytes: Of its body, as part of the input that the worker holds.
+        is_settled: What it used has been counted.
         limit_ns: Spent asking limits.
         is_recorded: Whether anybody is to hear of it.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
@@ -206,6 +211,7 @@ class CallTrace(msgspec.Struct, eq=False):
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     permit: Permit | None = None
+    is_settled: bool = False
     overload: Overloaded | None = None
     held_bytes: int = 0
     limit_ns: int = 0
@@ -333,11 +339,19 @@ class CallTrace(msgspec.Struct, eq=False):
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
         for attempt in self.exchanges:
             attempt.ended()
+        self.give_up_losers()
+        if not self.end_ns:
+            self.end_ns = time.perf_counter_ns()
+
+    def give_up_losers(self) -> None:
+        """Note what attempts used that were too late: another had answered first, or the call went on."""
+        if self.judgement is None and len(self.attempts) == 1:
+            # As most calls have it: it raced against nobody.
+            return
+        for attempt in self.exchanges:
             is_late = not attempt.number and attempt.error_type == UpstreamTimeout.code
             if is_late or attempt.error_type == HEDGE_LOST:
                 self.given_up(attempt)
-        if not self.end_ns:
-            self.end_ns = time.perf_counter_ns()
 
     def given_up(self, attempt: AttemptTrace) -> None:
         """Note what an attempt has used that nobody waited for: its provider has read the call."""

@@ -134,6 +134,8 @@ class Instead:
 class FakePermit:
     """`gateway.model.Permit` of a call that these limits held for."""
 
+    is_near = False
+
     def __init__(self, *notes: LimitNote) -> None:
         self.said = (_said(notes),) if notes else ()
         self.refusal: Exception | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -479,6 +479,92 @@ async def test_parallel_calls() -> None:
     release.set()
     assert (await running).status == 200
     assert (await rig.call()).status == 200
+
+
+class Hasty(FakeClient):
+    """Looks what is counted the moment that it has the end of its answer, or reads that this is the end."""
+
+    look: Callable[[], dict[str, int]]
+    seen: dict[str, int] | None = None
+
+    async def write(self, data: bytes) -> None:
+        if b"[DONE]" in data and self.seen is None:
+            self.seen = self.look()
+        await super().write(data)
+
+    async def end(self) -> None:
+        if self.seen is None:
+            self.seen = self.look()
+        await super().end()
+
+
+SAID: Final = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+TOLD: Final = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+SPOKEN: Final = b'data: {"type":"speech.audio.delta","audio":"AA=="}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "members", "script"),
+    [
+        pytest.param(CHAT, {}, [answer()], id="whole"),
+        pytest.param(CHAT, {}, [refusal(400)], id="the provider's error"),
+        pytest.param(CHAT, {}, [UpstreamUnreachable("gone")], id="our error"),
+        pytest.param(
+            CHAT, {"stream": True}, [FakeReply(200, SSE, SAID, TOLD, b"data: [DONE]\n\n")], id="stream"
+        ),
+        pytest.param(
+            CHAT,
+            {"stream": True},
+            [FakeReply(200, SSE, SAID, TOLD + b"data: [DONE]\n\n")],
+            id="a stream's last piece",
+        ),
+        pytest.param(
+            CHAT,
+            {"stream": True},
+            [FakeReply(200, SSE, SAID, TOLD, UpstreamUnreachable("gone"))],
+            id="a stream that breaks off",
+        ),
+        pytest.param(
+            SPEECH,
+            {"input": "hello"},
+            [FakeReply(200, {"content-type": "audio/mpeg"}, b"ID3", b"more")],
+            id="sound",
+        ),
+        pytest.param(SPEECH, {"input": "hello"}, [FakeReply(200, SSE, SPOKEN)], id="a stream of sound"),
+    ],
+)
+async def test_who_has_the_end_may_come_again(
+    endpoint: Endpoint, members: dict[str, Any], script: list[Any]
+) -> None:
+    """What a call took and did not use is given back before: the next call is not in its own way."""
+    client = Hasty(BEARER, body=make_body("one/m", **members))
+    target = make_target("one/m", price=CharacterPrice(1.0) if endpoint is SPEECH else TokenPrice())
+    rules = [limit_of("tokens", 5000), limit_of("parallel", 1), budget_of(1)]
+    rig = Rig(*script, rules=rules, targets=(target,))
+    client.look = rig.used
+    await rig.call(client=client, endpoint=endpoint)
+    assert client.seen == rig.used()
+    assert client.seen["parallel-limit"] == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "seen"),
+    [
+        pytest.param({"tokens": 8 * 109}, {"tokens-limit": 109}, id="an eighth"),
+        pytest.param({"tokens": 8 * 109 - 1}, {"tokens-limit": 5}, id="more than that"),
+        pytest.param({"requests": 1}, {"requests-limit": 1}, id="nothing to give back"),
+        pytest.param(
+            {"tokens": 10**6, "parallel": 7}, {"tokens-limit": 5, "parallel-limit": 0}, id="one of two"
+        ),
+    ],
+)
+async def test_answers_do_not_wait_while_limits_are_far(limits: dict[Any, int], seen: dict[str, int]) -> None:
+    """What is given back then is in nobody's way, and is counted when the answer has gone out."""
+    client = Hasty(BEARER, body=make_body("one/m", max_tokens=100))
+    rig = Rig(answer(), rules=[limit_of(kind, amount) for kind, amount in limits.items()])
+    client.look = rig.used
+    await rig.call(client=client)
+    assert client.seen == seen
 
 
 async def test_a_full_target_is_passed_over() -> None:
