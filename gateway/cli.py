@@ -24,9 +24,11 @@ from gateway.settings import (
     SettingsError,
     environment,
     find_shown_secret,
+    parse_path,
     read_control_place,
     read_redis_url,
     read_settings,
+    read_variable,
     state_dir_in,
 )
 
@@ -42,6 +44,16 @@ _PLACE_FLAGS: Final = {
     "control-port": "PORT",
     "control-tls-cert": "FILE",
 }
+# Flags that other commands share with `serve`, and that mean the same there.
+_OF_SERVE: Final = ("config", "secrets_dir", "strict")
+_AS_SERVE: Final = (
+    "A flag that `serve` has too may be set in the environment, as it may there: GATEWAY_<FLAG>."
+)
+_FILES_HELP: Final = "file or folder of manifests (default: $GATEWAY_CONFIG)"
+_SECRETS_HELP: Final = "as of serve (default: $GATEWAY_SECRETS_DIR)"
+_STRICT_HELP: Final = (
+    "treat what is not in force, and secrets without a value here, as errors (default: $GATEWAY_STRICT)"
+)
 _DEMO_PORT: Final = 8789
 _SET_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _NO_FILES: Final = (
@@ -133,13 +145,14 @@ def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "check-config",
         help="check manifests and print everything that is wrong with them",
         description="Check manifests. Exit code 0: they can be run; 1: they cannot.",
+        epilog=_AS_SERVE,
+        allow_abbrev=False,
     )
-    check.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
-    check.add_argument(
-        "--strict",
-        action="store_true",
-        help="treat what is not in force, and secrets without a value, as errors",
-    )
+    which = check.add_mutually_exclusive_group()
+    which.add_argument("path", type=_path, nargs="?", metavar="PATH", help="as --config")
+    which.add_argument("--config", type=_path, metavar="PATH", help=_FILES_HELP)
+    check.add_argument("--secrets-dir", type=_path, metavar="DIR", help=_SECRETS_HELP)
+    check.add_argument("--strict", action=argparse.BooleanOptionalAction, help=_STRICT_HELP)
     check.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
     )
@@ -153,6 +166,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "push",
         help="check manifests and put them in force for all gateways with --config redis:",
         description="Check manifests, put them into Redis and print the name of the new set.",
+        epilog=f"{_AS_SERVE} Not so PATH: what goes to all gateways is named.",
         allow_abbrev=False,
     )
     push.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
@@ -172,12 +186,10 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="its number, as in the list, or its whole name, as push prints it",
     )
     for action in (push, rollback):
-        action.add_argument(
-            "--strict",
-            action="store_true",
-            help="treat what is not in force, and secrets without a value here, as errors",
-        )
+        action.add_argument("--secrets-dir", type=_path, metavar="DIR", help=_SECRETS_HELP)
+        action.add_argument("--strict", action=argparse.BooleanOptionalAction, help=_STRICT_HELP)
     for action in (push, listing, show, rollback):
+        action.epilog = action.epilog or _AS_SERVE
         action.add_argument("--redis-url", metavar="URL", help="as of serve (default: $GATEWAY_REDIS_URL)")
         if action is not show:
             action.add_argument(
@@ -189,6 +201,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _config(parsed: argparse.Namespace) -> int:
     try:
         redis_url = read_redis_url(parsed.redis_url, environment())
+        _fill_in(parsed)
     except SettingsError as error:
         sys.stderr.write(f"gateway config: {error}\n")
         return USAGE
@@ -196,7 +209,7 @@ def _config(parsed: argparse.Namespace) -> int:
         sys.stderr.write(f"gateway config: warning: {warning}\n")
     from gateway.app.config_command import run_config_command
 
-    return run_config_command(parsed, redis_url, _path_in_environment("GATEWAY_SECRETS_DIR"))
+    return run_config_command(parsed, redis_url, getattr(parsed, "secrets_dir", None))
 
 
 def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -206,14 +219,11 @@ def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "test",
         help="send one span to each destination and say what came of it",
         description="Send one span to each destination. Exit code 0: all took it; 1: not all.",
+        epilog=_AS_SERVE,
         allow_abbrev=False,
     )
-    test.add_argument(
-        "--config", type=_path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
-    )
-    test.add_argument(
-        "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
-    )
+    test.add_argument("--config", type=_path, metavar="PATH", help=_FILES_HELP)
+    test.add_argument("--secrets-dir", type=_path, metavar="DIR", help=_SECRETS_HELP)
     test.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
     )
@@ -242,6 +252,7 @@ def _add_admin(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listed = actions.add_parser("list", help="list users and tokens, without anything secret")
     runs = {link: _admin_link, password: _admin_password, token: _admin_token, revoke: _admin_revoke}
     for action, run in {**runs, listed: _admin_list}.items():
+        action.epilog = _AS_SERVE
         for flag, placeholder in _PLACE_FLAGS.items():
             action.add_argument(f"--{flag}", metavar=placeholder, help="as of serve")
         action.set_defaults(run=_with_place(run))
@@ -378,15 +389,9 @@ def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     revoke = actions.add_parser("revoke", help="take a token out, so that it signs nobody in")
     revoke.add_argument("id", metavar="ID", help="of the token")
     for action in (create, listing, rotate, revoke):
-        action.add_argument(
-            "--config",
-            type=_path,
-            metavar="PATH",
-            help="file or folder of manifests (default: $GATEWAY_CONFIG)",
-        )
-        action.add_argument(
-            "--secrets-dir", type=_path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
-        )
+        action.epilog = _AS_SERVE
+        action.add_argument("--config", type=_path, metavar="PATH", help=_FILES_HELP)
+        action.add_argument("--secrets-dir", type=_path, metavar="DIR", help=_SECRETS_HELP)
         action.add_argument(
             "--state-dir", type=_path, metavar="DIR", help="as of serve: where the key is that signs tokens"
         )
@@ -408,8 +413,7 @@ def _token(parsed: argparse.Namespace) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway token: {error}\n")
         return USAGE
-    secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
-    return run_token_command(parsed, config, secrets_dir, state_dir)
+    return run_token_command(parsed, config, parsed.secrets_dir, state_dir)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -428,14 +432,14 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _check_config(parsed: argparse.Namespace) -> int:
-    if str(parsed.path) == CONFIG_IN_REDIS:
-        sys.stderr.write(f"gateway check-config: {parsed.path} {_NO_FILES}\n")
+    parsed.config = parsed.path or parsed.config
+    config = _files_of(parsed, "gateway check-config")
+    if config is None:
         return USAGE
     from gateway.config import SecretSource, check, summary
 
-    secrets_dir = environment().get("GATEWAY_SECRETS_DIR")
-    secrets = SecretSource(environment(), Path(secrets_dir) if secrets_dir else None)
-    checked = check.check(parsed.path, strict=parsed.strict, secrets=secrets)
+    secrets = SecretSource(environment(), parsed.secrets_dir)
+    checked = check.check(config, strict=parsed.strict, secrets=secrets)
     if parsed.format == "json":
         text = json.dumps([problem.to_dict() for problem in checked.problems], indent=2)
     else:
@@ -450,13 +454,17 @@ def _otel_test(parsed: argparse.Namespace) -> int:
         return USAGE
     from gateway.app.otel_test import run_otel_test
 
-    secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
-    return run_otel_test(config, secrets_dir, as_json=parsed.format == "json")
+    return run_otel_test(config, parsed.secrets_dir, as_json=parsed.format == "json")
 
 
 def _files_of(parsed: argparse.Namespace, command: str) -> Path | None:
     """The manifests that a command works on; None where there are none, which it has said."""
-    config: Path | None = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    try:
+        _fill_in(parsed)
+    except SettingsError as error:
+        sys.stderr.write(f"{command}: {error}\n")
+        return None
+    config: Path | None = parsed.config
     if config is None:
         sys.stderr.write(
             f"{command}: --config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)\n"
@@ -467,9 +475,15 @@ def _files_of(parsed: argparse.Namespace, command: str) -> Path | None:
     return config
 
 
-def _path_in_environment(name: str) -> Path | None:
-    value = environment().get(name)
-    return Path(value) if value else None
+def _fill_in(parsed: argparse.Namespace) -> None:
+    """Take from the environment what `gateway serve` would, for flags of the command that are not given.
+
+    Raises:
+        SettingsError: A variable is not usable.
+    """
+    for setting in _OF_SERVE:
+        if getattr(parsed, setting, parsed) is None:
+            setattr(parsed, setting, read_variable(setting, environment()))
 
 
 def _schema(_parsed: argparse.Namespace) -> int:
@@ -511,11 +525,11 @@ def _days(text: str) -> int:
 
 
 def _path(text: str) -> Path:
-    # Of a variable that is not set, say: as a path it would be the folder we are in.
-    if not text:
-        msg = "expected a path"
-        raise argparse.ArgumentTypeError(msg)
-    return Path(text)
+    try:
+        return parse_path(text)
+    except ValueError as error:
+        msg = f"expected {error}"
+        raise argparse.ArgumentTypeError(msg) from error
 
 
 def _port(text: str) -> int:

@@ -362,6 +362,7 @@ class Quirks:
         roles: A role of OpenAI's, and the role that stands for it.
         added: Fields that the server wants, each with the JSON it gets where the caller sends none.
         is_nameless: The server has one model and wants no name of it.
+        repeats_index: Several tool calls of a stream may come with one index.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -370,6 +371,7 @@ class Quirks:
     roles: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     is_nameless: bool = False
+    repeats_index: bool = False
 
 
 EndpointQuirks = Mapping[str, Quirks]

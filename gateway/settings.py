@@ -238,6 +238,16 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
     return settings
 
 
+def read_variable(setting: str, environ: Mapping[str, str]) -> Any:
+    """What *setting* is without a flag, as `gateway serve` would have it.
+
+    Raises:
+        SettingsError: The value of its variable is not usable.
+    """
+    option = next(option for option in OPTIONS if option.setting == setting)
+    return _read_option(option, None, environ)
+
+
 def read_redis_url(flag: str | None, environ: Mapping[str, str]) -> str:
     """Where replicas meet, as `gateway serve` would have it.
 
@@ -444,7 +454,12 @@ def _host(text: str) -> str:
     return text
 
 
-def _path(text: str) -> Path:
+def parse_path(text: str) -> Path:
+    """A path from a flag or a variable.
+
+    Raises:
+        ValueError: It cannot be one; the message says what is expected.
+    """
     # Paths are told in JSON, which has no bytes that are no text.
     if not text or "\x00" in text or not is_utf8(text):
         msg = "a path in UTF-8"
@@ -463,7 +478,7 @@ def _path(text: str) -> Path:
 
 
 def _absolute_path(text: str) -> Path:
-    return _path(text).absolute()
+    return parse_path(text).absolute()
 
 
 def _redis_url(text: str) -> str:
@@ -499,7 +514,7 @@ def _trace_link(text: str) -> str:
 _port: Final = _whole_number(0, _MAX_PORT)
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option("config", "config", _path, None, "PATH", "file or folder of manifests, or redis: (required)"),
+    Option("config", "config", parse_path, None, "PATH", "file or folder of manifests, or redis: (required)"),
     Option("host", "host", _host, "127.0.0.1", "HOST", "address of the data plane"),
     Option("port", "port", _port, "8787", "PORT", "port of the data plane, 0 for any free one"),
     Option("control-host", "control_host", _host, "127.0.0.1", "HOST", "address of the control plane"),

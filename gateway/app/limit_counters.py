@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import FILE_NAME, ReadCounters, open_counters_to_read
-from gateway.telemetry.instruments import LIMIT_DROPS
+from gateway.telemetry.instruments import LIMIT_DROPS, LIMIT_MISSED_TURNS
 from gateway.wire.frames import MetricPoint
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ class HostFigures:
         """Workers do that."""
 
     def points(self) -> Iterator[MetricPoint]:
-        """What the workers' counters have lost; nothing where they cannot be used."""
+        """What the workers' counters have lost or put off; nothing where they cannot be used."""
         if self._counters is not None:
             for reason, count in self._counters.drops.items():
                 yield LIMIT_DROPS.point(count, reason)
+            yield LIMIT_MISSED_TURNS.point(self._counters.missed_turns)
 
 
 def open_figures(state_dir: Path) -> HostFigures:

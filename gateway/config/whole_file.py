@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,15 +64,34 @@ def replace_whole(file: Path, content: bytes, mode: int | None = None) -> None:
     _sync_folder(file.parent)
 
 
-def give_to_owner(descriptor: int, place: Path) -> None:
-    """Let the open file belong to whom *place* belongs to; only root can, and nobody else has to.
+def make_folder(folder: Path) -> None:
+    """Make *folder* where there is none; it belongs to whom the folder around it belongs to.
 
-    Not one that has another name as well: that may be a file that somebody else wants to be given.
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=_FOLDER_MODE, parents=True)
+    except FileExistsError:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        give_to_owner(descriptor, folder.parent)
+    finally:
+        os.close(descriptor)
+
+
+def give_to_owner(descriptor: int, place: Path) -> None:
+    """Let the open file or folder belong to whom *place* belongs to; only root can, and nobody else has to.
+
+    Not a file that has another name as well: that may be one that somebody else wants to be given.
     """
     if os.geteuid() != 0:
         return
     ours, theirs = os.fstat(descriptor), place.stat()
-    if ours.st_nlink == 1 and (ours.st_uid, ours.st_gid) != (theirs.st_uid, theirs.st_gid):
+    # A folder has no other name, though its links are more than one.
+    is_alone = ours.st_nlink == 1 or stat.S_ISDIR(ours.st_mode)
+    if is_alone and (ours.st_uid, ours.st_gid) != (theirs.st_uid, theirs.st_gid):
         # Root of a container may lack the right, or have no number for the owner.
         with contextlib.suppress(OSError):
             os.fchown(descriptor, theirs.st_uid, theirs.st_gid)

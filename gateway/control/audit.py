@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import pwd
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from gateway.store.audit_log import AuditLog
 from gateway.tracestore.timestamps import format_rfc3339
 
 ACCEPTED: Final = "config.accepted"
+OPERATOR: Final = "operator"
+"""The type of users and tokens of the dashboard."""
 MAX_CHANGES: Final = 1000
 """Of one change of the configuration: how many manifests are noted one by one."""
 
@@ -35,7 +38,6 @@ _MAX_PAGE: Final = 1000
 _FILTERS: Final = ("action", "type", "name")
 _WHO: Final = ("at", "action", "by", "paths")
 _LOOKED_AT: Final = 2000
-_OPERATOR: Final = "operator"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -136,6 +138,11 @@ class AuditTrail:
         }
         self._append([entry if version is None else {**entry, "version": version}])
 
+    def commanded(self, action: str, kind: str, name: str) -> None:
+        """Note what a command on this host has done: by the user of the host that it runs as."""
+        by = {"kind": "command", "user": _user_name(os.geteuid())}
+        self._append([{"at": self._now(), "action": action, "by": by, "type": kind, "name": name}])
+
     def refused(self, refusals: Sequence[Refusal]) -> None:
         """Note who was not let in."""
         at = self._now()
@@ -145,7 +152,7 @@ class AuditTrail:
                     "at": at,
                     "action": one.kind,
                     "by": {"kind": "control_api", "address": one.address},
-                    "type": _OPERATOR,
+                    "type": OPERATOR,
                     "name": one.user,
                     "count": one.count,
                 }
@@ -274,7 +281,12 @@ def _by_file(file: Path) -> dict[str, str]:
         owner = file.stat().st_uid
     except OSError:
         return found
+    return {**found, "owner": _user_name(owner)}
+
+
+def _user_name(number: int) -> str:
     try:
-        return {**found, "owner": pwd.getpwuid(owner).pw_name}
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return {**found, "owner": str(owner)}
+        # A user that the system has no name for, as in a container.
+        return str(number)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail, note_asked
+from gateway.control.audit import OPERATOR, AuditTrail, note_asked
 from gateway.control.auth import FIRST_PATH, Access, is_https, session_in, too_many_tries
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.operator import Role, address_in, operator_of
@@ -22,7 +22,6 @@ from gateway.control.sign_in.entrance import TooManyTries, WrongSecret
 from gateway.control.sign_in.sessions import LONGEST_S
 from gateway.tracestore.timestamps import format_rfc3339
 
-_KIND: Final = "operator"
 _DAY_S: Final = 86_400.0
 _MAX_DAYS: Final = 3650
 # An old browser that sees both a cookie of `/` and of a path sends both; one place is enough.
@@ -176,7 +175,7 @@ class OperatorRooms:
         return json_reply({"name": name, "link": f"{FIRST_PATH}#{secret}"}, status)
 
     async def _note(self, request: Request, action: str, name: str, *, by: str | None = None) -> None:
-        await note_asked(self._audit, request, action, _KIND, name, operator=by)
+        await note_asked(self._audit, request, action, OPERATOR, name, operator=by)
 
 
 def operator_routes(access: Access, audit: AuditTrail) -> list[Route]:

@@ -7,7 +7,10 @@ Shapes: https://openrouter.ai/docs/guides/routing/model-fallbacks ,
 https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback ,
 https://platform.openai.com/docs/guides/tools-image-generation ,
 https://docs.litellm.ai/docs/proxy/reliability ,
-https://openrouter.ai/docs/guides/routing/routers/fusion-router
+https://docs.litellm.ai/docs/proxy/clientside_auth ,
+https://openrouter.ai/docs/guides/routing/routers/fusion-router ,
+https://openrouter.ai/docs/guides/features/server-tools/advisor ,
+https://openrouter.ai/docs/guides/features/presets
 """
 
 from __future__ import annotations
@@ -25,23 +28,35 @@ _FALLBACKS: Final = (
     "fallbacks",
     # LiteLLM's, whose lists have a name of the model that was asked before those that answer in its place.
     *("context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict"),
+    "default_fallbacks",
 )
-_OVERRIDE: Final = "router_settings_override"
-"""LiteLLM's: has the same once more."""
+_DEPLOYMENTS: Final = "model_list"
+_ALIASES: Final = "model_group_alias"
+"""LiteLLM's: what answers to a name."""
+_ROUTERS: Final = ("router_settings_override", "user_config")
+"""LiteLLM's: each has all of these once more."""
+
+_PRESET: Final = "preset"
+_PRESET_MODEL: Final = "@preset/"
+"""OpenRouter's, which may answer with any model; this before its name makes it one."""
 
 _PLUGINS: Final = "plugins"
 _PANEL: Final = "analysis_models"
 """OpenRouter's: all of them answer, and the model judges."""
 
 _TOOLS: Final = "tools"
-NAMING: Final = frozenset({_INSTEAD, *_FALLBACKS, _OVERRIDE, _PLUGINS, _TOOLS})
+NAMING: Final = frozenset(
+    {_INSTEAD, *_FALLBACKS, _DEPLOYMENTS, _ALIASES, *_ROUTERS, _PRESET, _PLUGINS, _TOOLS}
+)
 """Members of a body in which they stand."""
 
-# Without one of these in it nothing of a tool is decoded. All letters of the name are escaped alike, and no
-# other letter that descriptions have escapes of: by any escape 54 kB of tools took 134 us, so 43.
-_MARKS: Final = (b'"model"', b"\\u006")
+# Without one of these in it nothing of a tool is decoded: a name, the end of the other, and their letters as
+# escapes, none of which descriptions have: by any escape 54 kB of tools took 134 us, so 45.
+_MARKS: Final = (b'"model"', b'models"', b"\\u006", b"\\u0073")
 # Where a tool names models: itself, and what it has for the author of a picture.
 _PARTS_OF_TOOLS: Final = ("svg",)
+_SETTINGS: Final = "parameters"
+"""Of a tool that OpenRouter runs; of a function it is a schema."""
 
 # Of a chat Claude gets tools that it runs itself as they came, too.
 _WITH_TOOLS: Final[Dialect] = "anthropic"
@@ -67,21 +82,40 @@ class FurtherModel(NamedTuple):
 def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
     """Those that the members of a body name; what is no list of such is the provider's to judge."""
     yield from _instead(fields)
+    preset = _decoded(fields[_PRESET]) if _PRESET in fields else None
+    if isinstance(preset, str):
+        yield FurtherModel(_PRESET_MODEL + preset.removeprefix(_PRESET_MODEL), _PRESET)
     for plugin in _items(fields.get(_PLUGINS)):
         if isinstance(plugin, dict):
-            yield from _named(plugin, _PLUGINS)
-            yield from _in_place(plugin.get(_PANEL), _PLUGINS)
+            yield from _panel(plugin, _PLUGINS)
+            yield from _of_tools(_list_of(plugin.get(_TOOLS)), _PLUGINS)
     tools = fields.get(_TOOLS)
-    if tools is None or not any(mark in bytes(tools) for mark in _MARKS):
+    if tools is None:
+        return
+    written = bytes(tools)
+    if not any(mark in written for mark in _MARKS):
         return
     yield from _of_tools(_items(tools), _TOOLS)
 
 
 def _of_tools(tools: list[Any], field: str) -> Iterator[FurtherModel]:
-    for tool in tools:
-        if isinstance(tool, dict):
-            for part in (tool, *[tool.get(name) for name in _PARTS_OF_TOOLS]):
-                yield from _named(part, field)
+    left = tools[::-1]
+    while left:
+        tool = left.pop()
+        if not isinstance(tool, dict):
+            continue
+        for part in (tool, *[tool.get(name) for name in _PARTS_OF_TOOLS]):
+            yield from _named(part, field)
+        settings = tool.get(_SETTINGS)
+        if isinstance(settings, dict) and tool.get("type") not in ("function", None):
+            yield from _panel(settings, field)
+            # What an adviser has of its own.
+            left += _list_of(settings.get(_TOOLS))[::-1]
+
+
+def _panel(settings: dict[str, Any], field: str) -> Iterator[FurtherModel]:
+    yield from _named(settings, field)
+    yield from _in_place(settings.get(_PANEL), field)
 
 
 def _instead(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
@@ -90,10 +124,32 @@ def _instead(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
     for field in _FALLBACKS:
         if field in fields:
             yield from _in_place(_decoded(fields[field]), field)
-    override = _decoded(fields[_OVERRIDE]) if _OVERRIDE in fields else None
-    if isinstance(override, dict):
-        for field in _FALLBACKS:
-            yield from _in_place(override.get(field), _OVERRIDE)
+    for field, find in _ROUTED.items():
+        if field in fields:
+            yield from find(_decoded(fields[field]), field)
+    for router in _ROUTERS:
+        settings = _decoded(fields[router]) if router in fields else None
+        if isinstance(settings, dict):
+            for field in _FALLBACKS:
+                yield from _in_place(settings.get(field), router)
+            for field, find in _ROUTED.items():
+                yield from find(settings.get(field), router)
+
+
+def _deployed(root: Any, field: str) -> Iterator[FurtherModel]:
+    for item in _list_of(root):
+        for part in (item, item.get("litellm_params") if isinstance(item, dict) else None):
+            # What has no model may have a key.
+            if isinstance(part, dict) and "model" in part:
+                yield from _in_place(part, field)
+
+
+def _aliased(root: Any, field: str) -> Iterator[FurtherModel]:
+    for alias in root.values() if isinstance(root, dict) else ():
+        yield from _named(alias if isinstance(alias, dict) else {"model": alias}, field)
+
+
+_ROUTED: Final = {_DEPLOYMENTS: _deployed, _ALIASES: _aliased}
 
 
 def _items(raw: msgspec.Raw | None) -> list[Any]:
@@ -134,8 +190,11 @@ def _in_place(root: Any, field: str) -> Iterator[FurtherModel]:
             is_call = "model" in part
             names = ("model", *_FALLBACKS) if is_call else part
             left += [part[name] for name in names if isinstance(part.get(name), str | list)]
-            tools = part.get(_TOOLS) if is_call else None
-            yield from _of_tools(tools if isinstance(tools, list) else [], field)
+            yield from _of_tools(_list_of(part.get(_TOOLS)) if is_call else [], field)
+
+
+def _list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _named(part: Any, field: str) -> Iterator[FurtherModel]:

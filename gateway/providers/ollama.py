@@ -20,7 +20,9 @@ from gateway.providers.addressing import (
 
 PROVIDER: Final = "ollama"
 # Ollama knows the older name only, and ignores what it does not know: the reply would have no bound.
-_QUIRKS: Final[EndpointQuirks] = {"chat": Quirks(renamed={"max_completion_tokens": "max_tokens"})}
+_QUIRKS: Final[EndpointQuirks] = {
+    "chat": Quirks(renamed={"max_completion_tokens": "max_tokens"}, repeats_index=True)
+}
 
 
 def ollama_targets(account: OllamaAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:

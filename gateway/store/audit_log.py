@@ -2,6 +2,9 @@
 
 Several processes add to it, one at a time. When the file is full it is renamed and a new one begun; the
 oldest is deleted, so the log has a bound. What is added is on the disk before `append` returns.
+
+Root may add to it by a command for a service that owns the folder: what is new belongs to the service, and
+links that were put there are not followed, as in `private_json`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
+from gateway.config.whole_file import FILE_MODE, give_to_owner, make_folder
 
 FOLDER: Final = "audit"
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -45,7 +50,7 @@ class AuditLog:
         """
         if not entries:
             return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         with self._locked():
             number = self._last_number()
             lines = [_line(entry, number + at) for at, entry in enumerate(entries, 1)]
@@ -95,9 +100,7 @@ class AuditLog:
             current.replace(self._older(1))
 
     def _write(self, data: bytes) -> None:
-        descriptor = os.open(
-            self._folder / _CURRENT, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        descriptor = self._open(_CURRENT, os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -111,12 +114,22 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._open(_LOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+    def _open(self, name: str, flag: int = 0) -> int:
+        how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flag
+        descriptor = os.open(self._folder / name, how, FILE_MODE)
+        try:
+            give_to_owner(descriptor, self._folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
 
 def _line(entry: Entry, number: int) -> bytes:

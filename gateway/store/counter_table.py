@@ -84,8 +84,12 @@ class ReadCounters(Protocol):
         """As `gateway.model.Counters.usage`; any threads may ask, also at once."""
 
     @property
+    def missed_turns(self) -> int:
+        """How often a worker did not wait for another to end its turn, since the file was begun."""
+
+    @property
     def drops(self) -> Mapping[str, int]:
-        """What was given up since the file was begun, by reason."""
+        """What was given up since then, by reason."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -179,7 +183,10 @@ class CounterTable:
 
     @property
     def missed_turns(self) -> int:
-        """How often, in all processes, a call went on with its worker's own share."""
+        """How often, in all processes, a call was judged by its worker's share, or its use noted for later.
+
+        Any thread may ask.
+        """
         return sum(self._words[_MISSED_WORD : _MISSED_WORD + LANES])
 
     @property

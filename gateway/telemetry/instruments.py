@@ -280,6 +280,12 @@ LIMIT_DROPS: Final = Instrument(
     "What limits had counted, or were to count, and have lost.",
     ("reason",),
 )
+LIMIT_MISSED_TURNS: Final = Instrument(
+    "gateway.limits.missed_turns",
+    _SUM,
+    "{turn}",
+    "Times that a worker counted limits by itself, as another process did not end its turn.",
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

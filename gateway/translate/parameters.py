@@ -47,6 +47,12 @@ Put = Callable[[Members, Parameters, Target], None]
 _SAME: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Two names of one limit: OpenAI refuses a call that has both."""
 
+_EFFORT: Final = "reasoning_effort"
+_REASONING: Final = "reasoning"
+"""OpenRouter's word for it in chat, an object, and that of Responses."""
+_EFFORTS: Final = frozenset({"effort", "max_tokens", "enabled"})
+"""What it has in place of an effort; the rest says what is shown of it."""
+
 _OLD_NAMES: Final = {"max_completion_tokens": "max_tokens"}
 _OF_CHAT_ALONE: Final = frozenset(
     {
@@ -92,9 +98,13 @@ def _take_namesakes(fields: Members, before: Mapping[str, msgspec.Raw], paramete
     """
     names = {name for name in fields.keys() | before.keys() if fields.get(name) is not before.get(name)}
     names |= parameters.keys() | {_SAME[name] for name in _SAME.keys() & parameters.keys()}
+    # Of Responses and OpenRouter; where they are taken away they may have stood there in upper case alone.
     if not _SAME.keys().isdisjoint(parameters):
-        # Of Responses; where it is taken away it may have stood there in upper case alone.
         names.add("max_output_tokens")
+    if _EFFORT in parameters:
+        names.add(_REASONING)
+    if _says_effort(parameters.get(_REASONING)):
+        names.add(_EFFORT)
     for name in [name for name in fields if name not in names and name.lower() in names]:
         del fields[name]
 
@@ -108,10 +118,31 @@ def _put_in_chat(fields: Members, parameters: Parameters, target: Target) -> Non
     for name in parameters:
         if name in _SAME and _SAME[name] not in parameters:
             fields.pop(_SAME[name], None)
-        if name == "reasoning_effort":
+        if name == _EFFORT:
             # Anthropic's own word for it, which callers of chat may send too and which would win.
             fields.pop("thinking", None)
+            _take_effort(fields)
+    if _EFFORT not in parameters and _says_effort(parameters.get(_REASONING)):
+        fields.pop(_EFFORT, None)
     _put_on_top(fields, parameters, target)
+
+
+def _take_effort(fields: Members) -> None:
+    """Take away how much is to be thought by OpenRouter's word for it; what is no object is nothing else."""
+    asked = object_in(fields, _REASONING)
+    kept = {name: value for name, value in asked.items() if name.lower() not in _EFFORTS}
+    if not kept:
+        fields.pop(_REASONING, None)
+    elif len(kept) < len(asked):
+        put_object(fields, _REASONING, kept)
+
+
+def _says_effort(reasoning: bytes | None) -> bool:
+    """Whether a route's `reasoning` stands in the place of an effort; null takes that away as well."""
+    if reasoning is None:
+        return False
+    said = msgspec.json.decode(reasoning)
+    return not isinstance(said, dict) or not _EFFORTS.isdisjoint(said)
 
 
 def _put_in_completion(fields: Members, parameters: Parameters, _target: Target) -> None:
@@ -125,7 +156,8 @@ def _put_in_responses(fields: Members, parameters: Parameters, _target: Target) 
             case "max_tokens" | "max_completion_tokens":
                 put(fields, "max_output_tokens", value)
             case "reasoning_effort":
-                _put_within(fields, "reasoning", "effort", value)
+                _take_effort(fields)
+                _put_within(fields, _REASONING, "effort", value)
             case "verbosity":
                 _put_within(fields, "text", "verbosity", value)
             case "response_format":

@@ -25,6 +25,7 @@ from gateway.translate import (
     messages_to_converse,
     messages_to_gemini,
     object_relay,
+    ollama_relay,
     openai_relay,
     rerank_relay,
     rerank_to_bedrock,
@@ -96,6 +97,9 @@ def find_pair(endpoint: Endpoint, target: Target) -> Pair | None:
         return _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
     if endpoint is RERANK and target.rerank_api:
         return _RERANKS[target.rerank_api]
+    quirks = target.quirks.get(endpoint.name)
+    if quirks is not None and quirks.repeats_index:
+        return ollama_relay
     return PAIRS.get((endpoint.name, target.dialect))
 
 
@@ -107,7 +111,7 @@ def pair_of(endpoint: Endpoint, target: Target) -> Pair:
     """
     # Of most calls it is the last look-up of `find_pair`, without the call of that.
     pair = PAIRS.get((endpoint.name, target.dialect))
-    if pair is None or endpoint.reply == "object":
+    if pair is None or endpoint.reply == "object" or target.quirks:
         pair = find_pair(endpoint, target)
     if pair is None:
         message = f"{target.name} does not answer {endpoint.route}. Ask another model for that."

@@ -377,6 +377,17 @@ async def test_how_long_ago_goes_on(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_what_a_command_has_done(plane: Plane, page: Page) -> None:
+    """The user of the host is told, and that it was a command."""
+    plane.rooms.audit.commanded("admin_token.created", "operator", "ci")
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/audit?action=admin_token.created")
+    await page.wait("document.querySelectorAll('#rows tr').length === 1")
+    assert "(command)" in await page.text("#rows")
+    assert "undefined" not in await page.text("#rows")
+    assert page.complaints == []
+
+
 async def test_going_back(plane: Plane, page: Page) -> None:
     """What differs, and one click."""
     file = add(plane.folder, "limits.yaml", LIMITS)

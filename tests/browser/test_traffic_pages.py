@@ -271,6 +271,22 @@ async def test_calls_without_a_price_cost_nothing_that_is_known(traffic: Traffic
     assert "Cost\n$0.00\nof calls whose price is known" in await page.text("#tiles")
 
 
+async def test_which_first_token_it_is(traffic: Traffic, page: Page) -> None:
+    """Monitor counts from the start of the call to the first piece, Target health by attempt and content."""
+    traffic.store(make_call(row_of(1, model="vm/0", first_chunk_ms=5.0)))
+    await page.look(width=1440, height=900)
+    await page.open(f"{traffic.origin}/monitor?split_by=model")
+    await page.wait("document.querySelectorAll('#groups-table tbody tr').length === 1")
+    said = "From the start of the call, tries before included, to the first that the answering model sent"
+    for place in ("#tiles .stat:nth-child(5)", "#groups-table th:nth-child(9)"):
+        assert "irst token" in await page.text(place)
+        assert said in await page.run(f"document.querySelector('{place}').title")
+    await page.open(f"{traffic.origin}/models/targets")
+    heads = "[...document.querySelectorAll('#table th')]"
+    title = await page.run(f"{heads}.find((one) => one.textContent === 'First token').title")
+    assert "from the start of the attempt to its first content" in title
+
+
 async def test_monitor_says_what_does_not_go_together(traffic: Traffic, page: Page) -> None:
     """Metadata stands alone; the search that combines it is a click away, and one filter less mends it."""
     traffic.store(make_call(row_of(1, metadata={"env": "prod"}, model="vm/chat")), make_call(row_of(2)))

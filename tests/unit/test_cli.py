@@ -53,7 +53,8 @@ def test_as_a_module() -> None:
     [
         [],
         ["sreve"],
-        ["check-config"],
+        ["check-config", "x", "--config", "y"],
+        ["check-config", "x", "--stric"],
         ["check-config", "x", "--format", "xml"],
         ["serve", "--prot", "1"],
         ["serve", "--con", "x"],
@@ -114,7 +115,9 @@ def test_a_disk_that_is_full() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["check-config", "redis:"], ["otel", "test"], ["token", "list"]], ids=lambda words: words[0]
+    "command",
+    [["check-config", "redis:"], ["check-config"], ["otel", "test"], ["token", "list"]],
+    ids=" ".join,
 )
 def test_manifests_that_are_in_redis(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -181,6 +184,35 @@ def test_check_strict(manifests: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main(["check-config", str(manifests), "--strict"]) == cli.INVALID
 
 
+@pytest.mark.parametrize("given", [[], ["--no-strict"], ["--strict"]], ids=["environment", "no", "yes"])
+def test_check_reads_what_serve_reads(
+    given: list[str], manifests: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that it judges what a start with the same environment would; a flag wins."""
+    (manifests / "policy.yaml").write_text("type: policy\nname: ml\n")
+    monkeypatch.setenv("HOME", str(manifests.parent))
+    monkeypatch.setenv("GATEWAY_CONFIG", "~/manifests")
+    assert cli.main(["check-config", *given]) == (cli.INVALID if given == ["--strict"] else cli.OK)
+    assert str(manifests) in capsys.readouterr().out
+    monkeypatch.setenv("GATEWAY_STRICT", "true")
+    assert cli.main(["check-config", *given]) == (cli.OK if given == ["--no-strict"] else cli.INVALID)
+    monkeypatch.setenv("GATEWAY_CONFIG", "/nowhere")
+    assert cli.main(["check-config", "--config", "~/manifests", "--no-strict"]) == cli.OK
+    assert cli.main(["check-config", "~/manifests", "--no-strict"]) == cli.OK
+
+
+@pytest.mark.parametrize("command", ["check-config", "otel test", "token list"])
+def test_a_variable_that_cannot_be_used(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is told as `serve` tells it."""
+    monkeypatch.setenv("GATEWAY_CONFIG", "~nobody-of-this-name/manifests")
+    assert cli.main(command.split()) == cli.USAGE
+    assert f"gateway {command.removesuffix(' list')}: GATEWAY_CONFIG: expected a path" in (
+        capsys.readouterr().err
+    )
+
+
 def test_check_as_json(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A list of findings with six members each, an empty one when there is none."""
     assert cli.main(["check-config", str(manifests), "--format", "json"]) == cli.OK
@@ -213,14 +245,38 @@ def test_check_resolves_secrets(manifests: Path, monkeypatch: pytest.MonkeyPatch
     secret.write_text("k")
     monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(manifests.parent / "secrets"))
     assert cli.main(["check-config", str(manifests), "--strict"]) == cli.OK
+    monkeypatch.delenv("GATEWAY_SECRETS_DIR")
+    given = ["--secrets-dir", str(manifests.parent / "secrets")]
+    assert cli.main(["check-config", str(manifests), "--strict", *given]) == cli.OK
 
 
-def test_otel_test_needs_manifests(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check-config",
+        "config push",
+        "config list",
+        "config show",
+        "config rollback",
+        "otel test",
+        "admin link",
+        "admin list",
+        "token create",
+        "token list",
+    ],
+)
+def test_help_tells_of_the_environment(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What has a flag of `serve` says where else it is read from."""
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "may be set in the environment" in text
+
+
+def test_manifests_are_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """From the flag, or from the environment as `serve`."""
     monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
-    for command in (["otel", "test"], ["token", "list"]):
+    for command in (["check-config"], ["otel", "test"], ["token", "list"]):
         assert cli.main(command) == cli.USAGE
         assert "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)" in (
             capsys.readouterr().err

@@ -1,6 +1,7 @@
 """`gateway admin ...`: the accounts of the dashboard, by whoever has an account on the gateway's host.
 
-Works on the state folder, beside a running gateway or without one; what it changes is in force at once.
+Works on the state folder, beside a running gateway or without one; what it changes is in force at once, and
+in the audit log, without anything secret.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from gateway.control.audit import OPERATOR, AuditTrail
 from gateway.control.sign_in.accounts import LINK_S, AccountRefused, Accounts, Token
 from gateway.control.sign_in.roles import Role
+from gateway.store.audit_log import FOLDER, AuditLog
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -33,17 +36,18 @@ def find_accounts(state_dir: Path) -> Accounts:
     return Accounts(state_dir)
 
 
-def first_link(accounts: Accounts, name: str, origin: str) -> str:
-    """A link by which *name* sets a password, once."""
-    return f"{origin}/first#{accounts.make_link(name)}"
+def link_of(secret: str, origin: str) -> str:
+    """The page that *secret* opens, to set a password once."""
+    return f"{origin}/first#{secret}"
 
 
 def print_link(state_dir: Path, name: str, origin: str) -> int:
     """Print a one-time link."""
     try:
-        link = first_link(find_accounts(state_dir), name, origin)
+        link = link_of(_make_link(state_dir, name), origin)
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
+    _note(state_dir, "operator.link_made", name)
     return _say(f"{link}\nIt works once, for {LINK_S / 3600:.0f} hours.")
 
 
@@ -53,9 +57,10 @@ def set_password(state_dir: Path, name: str) -> int:
         accounts = find_accounts(state_dir)
         password = _ask(name) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
         # Makes the first user where there is none, and ends links made before.
-        accounts.use_link(accounts.make_link(name), password)
+        accounts.use_link(_make_link(state_dir, name), password)
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
+    _note(state_dir, "operator.password_set", name)
     return _say(f"The password of {name} is set; sessions from before have ended.")
 
 
@@ -66,6 +71,7 @@ def add_token(state_dir: Path, name: str, role: Role, days: int | None) -> int:
         _, secret = find_accounts(state_dir).make_token(name, role, valid_s)
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
+    _note(state_dir, "admin_token.created", name)
     return _say(secret)
 
 
@@ -75,6 +81,7 @@ def revoke_token(state_dir: Path, token_id: str) -> int:
         token = find_accounts(state_dir).revoke_token(token_id)
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
+    _note(state_dir, "admin_token.revoked", token.name)
     return _say(f"{token.name} is revoked.")
 
 
@@ -98,6 +105,19 @@ def _until(token: Token) -> str:
     if token.expires_at_s is None:
         return ""
     return time.strftime(" (until %Y-%m-%dT%H:%M:%SZ)", time.gmtime(token.expires_at_s))
+
+
+def _make_link(state_dir: Path, name: str) -> str:
+    accounts = find_accounts(state_dir)
+    is_first = accounts.find_user(name) is None
+    secret = accounts.make_link(name)
+    if is_first:
+        _note(state_dir, "operator.created", name)
+    return secret
+
+
+def _note(state_dir: Path, action: str, name: str) -> None:
+    AuditTrail(AuditLog(state_dir / FOLDER)).commanded(action, OPERATOR, name)
 
 
 def _ask(name: str) -> str:

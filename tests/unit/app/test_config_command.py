@@ -164,6 +164,26 @@ def test_what_is_refused(
     assert [one["severity"] for one in problems if one["path"] == "auth_data.api_key"] == ["error"]
 
 
+def test_it_is_checked_as_a_start_would(
+    store: ConfigStore,
+    folder: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """`GATEWAY_STRICT` stands in for the flag, and secrets are looked up where it is said."""
+    pushed = folder(key="tfy-secret://o:g:k")
+    monkeypatch.setenv("GATEWAY_STRICT", "true")
+    assert main(["config", "push", pushed]) == 1
+    assert "tfy-secret://o:g:k" in capsys.readouterr().err
+    assert store.head() == ""
+    secret = tmp_path / "secrets" / "o" / "g" / "k"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("x")
+    assert main(["config", "push", pushed, "--secrets-dir", str(tmp_path / "secrets")]) == 0
+    assert main(["config", "push", folder(key="env:NO_SUCH_KEY"), "--no-strict"]) == 0
+
+
 class Editing(dict[str, str]):
     """An environment in which somebody edits a file whenever a variable is read."""
 

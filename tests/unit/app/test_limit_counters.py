@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.app.limit_counters import HostFigures, open_figures
-from gateway.model import Charge
-from gateway.store.counter_table import FILE_NAME, counters_in_memory
+from gateway.model import Charge, Correction
+from gateway.store.counter_table import FILE_NAME, counters_in_memory, open_counters
 from gateway.telemetry.prometheus import to_text
 
 DROPS = "gateway_limits_drops_total"
+
+
+MISSED = "gateway_limits_missed_turns_total"
+HOLDS = """
+import sys
+from fcntl import LOCK_EX, lockf
+with open(sys.argv[1], "r+b") as file:
+    lockf(file, LOCK_EX, 1, 0)
+    print("holds", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def other_has_the_turn(path: Path) -> Iterator[None]:
+    """Another process, since a process does not lock itself out."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holds\n"
+        yield
+        holder.communicate("\n")
 
 
 def lines(figures: HostFigures) -> list[str]:
@@ -25,7 +52,22 @@ def test_what_limits_have_lost() -> None:
     assert lines(HostFigures(counters)) == [
         f'{DROPS}{{reason="counters_full"}} 2',
         f'{DROPS}{{reason="notes_full"}} 0',
+        f"{MISSED} 0",
     ]
+
+
+def test_turns_that_were_missed(tmp_path: Path) -> None:
+    """A worker that another keeps waiting may refuse what has room: told, by control, which has no turns."""
+    counters = open_counters(tmp_path / FILE_NAME)
+    figures = open_figures(tmp_path)
+    one = Charge(b"k" * 16, 1, 5, 0)
+    with other_has_the_turn(tmp_path / FILE_NAME):
+        counters.reserve([one])
+        counters.settle([Correction(one, 2, counters.usage([one]))])
+    assert lines(figures)[-1] == f"{MISSED} 2"
+    counters.reserve([one])
+    assert lines(figures)[-1] == f"{MISSED} 2"
+    counters.close()
 
 
 def test_without_the_file(tmp_path: Path) -> None:

@@ -65,6 +65,24 @@ def test_a_change(tmp_path: Path) -> None:
     assert "literal-token" not in (tmp_path / "audit" / "audit.jsonl").read_text()
 
 
+def test_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user of the host that it runs as, by number where the host has no name for them."""
+    trail = make_trail(tmp_path)
+    for number in (os.geteuid(), 54_321):
+        monkeypatch.setattr(os, "geteuid", lambda number=number: number)
+        trail.commanded("admin_token.created", "operator", "ci")
+    unnamed, named = entries(trail, type="operator")
+    assert named["by"] == {"kind": "command", "user": pwd.getpwuid(os.getuid()).pw_name}
+    assert unnamed == {
+        "id": 2,
+        "at": "2023-11-14T22:13:20.000000Z",
+        "action": "admin_token.created",
+        "by": {"kind": "command", "user": "54321"},
+        "type": "operator",
+        "name": "ci",
+    }
+
+
 def test_many_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound on what is noted one by one; all are counted."""
     monkeypatch.setattr(audit, "MAX_CHANGES", 2)

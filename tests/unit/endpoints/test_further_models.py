@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.endpoints.further_models import further_models, reach
+from gateway.endpoints.further_models import NAMING, further_models, reach
 from gateway.endpoints.openai_call import split_body
 
 FUNCTION = {
@@ -59,6 +61,70 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
             {"plugins": [{"id": "web"}, {"id": "fusion", "model": "b", "analysis_models": ["c"]}, "x"]},
             [("b", "plugins"), ("c", "plugins")],
         ),
+        ({"preset": "cheap"}, [("@preset/cheap", "preset")]),
+        ({"preset": "@preset/cheap"}, [("@preset/cheap", "preset")]),
+        ({"preset": {"slug": "cheap"}}, []),
+        ({"default_fallbacks": ["b"]}, [("b", "default_fallbacks")]),
+        (
+            {"model_list": [{"model_name": "a", "litellm_params": {"model": "b", "fallbacks": ["c"]}}]},
+            [("c", "model_list"), ("b", "model_list")],
+        ),
+        (
+            {"model_list": [{"model": "b"}, "x", {"litellm_params": {"api_key": "sk-no-model"}}]},
+            [("b", "model_list")],
+        ),
+        (
+            {"model_group_alias": {"a": "b", "model": {"model": "c", "hidden": True}}},
+            [("b", "model_group_alias"), ("c", "model_group_alias")],
+        ),
+        ({"model_group_alias": "b", "model_list": {"a": "b"}, "user_config": "b"}, []),
+        (
+            {
+                "user_config": {
+                    "model_list": [{"model_name": "a", "litellm_params": {"model": "b", "api_key": "k"}}],
+                    "model_group_alias": {"x": "c"},
+                    "fallbacks": [{"a": ["d"]}],
+                    "default_fallbacks": ["e"],
+                    "num_retries": 2,
+                }
+            },
+            [(name, "user_config") for name in "debc"],
+        ),
+        (
+            {"router_settings_override": {"model_group_alias": {"a": "b"}}},
+            [("b", "router_settings_override")],
+        ),
+        (
+            {
+                "tools": [
+                    {"type": "openrouter:fusion", "parameters": {"model": "b", "analysis_models": ["c"]}}
+                ]
+            },
+            [("b", "tools"), ("c", "tools")],
+        ),
+        (
+            {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["c"]}}]},
+            [("c", "tools")],
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "openrouter:advisor",
+                        "parameters": {
+                            "tools": [{"type": "openrouter:subagent", "parameters": {"model": "b"}}]
+                        },
+                    },
+                    {"type": "image_generation", "model": "c"},
+                ]
+            },
+            [("b", "tools"), ("c", "tools")],
+        ),
+        (
+            {"plugins": [{"id": "fusion", "tools": [{"type": "x", "parameters": {"model": "b"}}]}]},
+            [("b", "plugins")],
+        ),
+        ({"tools": [{"name": "f", "parameters": {"model": "no", "analysis_models": ["no"]}}]}, []),
         ({"models": "b", "tools": "model"}, [("b", "models")]),
         ({"models": [1, None, ["b"], {"model": 2}], "tools": {"model": "b"}}, []),
         ({"tools": [FUNCTION, "x", None]}, []),
@@ -84,6 +150,9 @@ def test_named(body: dict[str, Any], expected: list[tuple[str, str]]) -> None:
         rb'{"tools":[{"mo\u0064el":"b"}]}',
         rb'{"tools":[{"mode\u006C":"b"}]}',
         rb'{"mod\u0065ls":["b"]}',
+        rb'{"tools":[{"type":"x","parameters":{"\u0061nal\u0079sis\u005fmodels":["b"]}}]}',
+        rb'{"tools":[{"type":"x","parameters":{"analysis_model\u0073":["b"]}}]}',
+        rb'{"tools":[{"type":"x","parameters":{"analysis_\u006dodels":["b"]}}]}',
     ],
 )
 def test_escaped_names(body: bytes) -> None:
@@ -96,6 +165,14 @@ def test_unreadable() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     fields = {"models": msgspec.Raw(deep), "fallbacks": msgspec.Raw(deep)}
     assert list(further_models(fields | {"tools": msgspec.Raw(b'[{"model"')})) == []
+
+
+def test_documented() -> None:
+    """Every member that is looked at is in the table of docs/paths.md."""
+    page = (Path(__file__).parents[3] / "docs" / "paths.md").read_text(encoding="utf-8")
+    table = page.partition("| member of the body |")[2].partition("\n\n")[0]
+    rows = "".join(row.split("|")[1] for row in table.splitlines() if row.startswith("| `"))
+    assert set(re.findall("`([^`]+)`", rows)) == NAMING
 
 
 def test_reach() -> None:

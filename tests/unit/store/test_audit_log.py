@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gateway.store import audit_log
 from gateway.store.audit_log import KEPT_FILES, AuditLog
+from tests.rig.requires import requires
 
 
 def names(log: AuditLog) -> list[tuple[int, str]]:
@@ -64,6 +67,31 @@ def test_large_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = AuditLog(tmp_path)
     log.append([{"name": "a", "before": None, "after": {"x": "y" * 100}}])
     assert list(log.newest()) == [{"id": 1, "name": "a", "before": None, "after": None, "is_cut": True}]
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Who may write into the folder has root write to no other file."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "audit"
+    elsewhere.write_text("precious")
+    for name in ("audit.jsonl", "audit.lock"):
+        folder.mkdir()
+        (folder / name).symlink_to(elsewhere)
+        with pytest.raises(OSError, match="symbolic"):
+            AuditLog(folder).append([{"name": "a"}])
+        shutil.rmtree(folder)
+    assert elsewhere.read_text() == "precious"
+
+
+@requires("root")
+def test_what_root_adds_is_the_services(tmp_path: Path) -> None:
+    """A command of root that is the first to write locks the gateway out of no log, nor does a rotation."""
+    os.chown(tmp_path, 12345, 12346)
+    log = AuditLog(tmp_path / "audit", max_file_bytes=1)
+    log.append([{"name": "a"}])
+    log.append([{"name": "b"}])
+    places = [tmp_path / "audit", *(tmp_path / "audit").iterdir()]
+    assert {place.name for place in places} == {"audit", "audit.lock", "audit.jsonl", "audit.1.jsonl"}
+    assert {(place.stat().st_uid, place.stat().st_gid) for place in places} == {(12345, 12346)}
 
 
 def _append(folder: Path, word: str) -> None:

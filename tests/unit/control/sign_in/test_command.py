@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from gateway.cli import main
 from gateway.control.sign_in.accounts import Accounts
 from gateway.control.sign_in.roles import Role
+from gateway.store.audit_log import AuditLog
 from tests.rig.requires import requires
 
 PASSWORD = "correct horse battery"
@@ -42,9 +45,11 @@ def test_root_makes_a_link_for_a_service(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
     assert run(tmp_path, "link") == 0
     assert {file.name: file.stat().st_uid for file in tmp_path.iterdir()} == {
+        "audit": 12345,
         "operators.json": 12345,
         "operators.json.lock": 12345,
     }
+    assert {file.stat().st_uid for file in (tmp_path / "audit").iterdir()} == {12345}
 
 
 def test_a_password_is_taken_from_a_pipe(
@@ -82,6 +87,51 @@ def test_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "revoke", token.id) == 0
     assert Accounts(tmp_path).check_token(secret) is None
     assert run(tmp_path, "revoke", token.id) == 1
+
+
+def test_what_was_done_is_in_the_audit_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by the API, with the user of the host who did it and without any secret."""
+    assert run(tmp_path, "link") == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(PASSWORD + "\n"))
+    assert run(tmp_path, "password") == 0
+    assert run(tmp_path, "token", "ci") == 0
+    link, token = re.findall(r"first#(\S+)|(gwa_\S+)", capsys.readouterr().out)
+    assert run(tmp_path, "revoke", Accounts(tmp_path).tokens()[0].id) == 0
+    log = AuditLog(tmp_path / "audit")
+    by = {"kind": "command", "user": pwd.getpwuid(os.geteuid()).pw_name}
+    assert [(entry["action"], entry["type"], entry["name"], entry["by"]) for entry in log.newest()] == [
+        ("admin_token.revoked", "operator", "ci", by),
+        ("admin_token.created", "operator", "ci", by),
+        ("operator.password_set", "operator", "admin", by),
+        ("operator.link_made", "operator", "admin", by),
+        ("operator.created", "operator", "admin", by),
+    ]
+    noted = (tmp_path / "audit" / "audit.jsonl").read_text()
+    assert not [secret for secret in (link[0], token[1], PASSWORD) if secret in noted]
+
+
+def test_what_was_not_done_is_not_in_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what only looks."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    Accounts(tmp_path).make_link("admin")
+    assert run(tmp_path, "password") == 1
+    assert run(tmp_path, "link", "--user", "nobody") == 1
+    assert run(tmp_path, "token", "..") == 1
+    assert run(tmp_path, "revoke", "x") == 1
+    assert run(tmp_path, "list") == 0
+    assert not list(AuditLog(tmp_path / "audit").newest())
+
+
+def test_what_cannot_be_noted_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk keeps no admin out, who is told."""
+    (tmp_path / "audit").touch()
+    assert run(tmp_path, "token", "ci") == 0
+    assert Accounts(tmp_path).check_token(capsys.readouterr().out.strip()) is not None
+    assert "not in the audit log" in caplog.text
 
 
 def test_who_has_no_password_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

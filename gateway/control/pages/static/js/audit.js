@@ -16,6 +16,7 @@ function chosen() {
 
 function by(who) {
   if (!who) return "–";
+  if (who.kind === "command") return `${who.user} (command)`;
   return who.operator || (who.kind === "file" ? `${who.owner || "unknown"} (file)` : who.address);
 }
 

@@ -36,8 +36,11 @@ function tracesOf(answer, more = {}, label = null) {
 const errorsOnly = { status: "error" };
 const slowerThan = (ms) => (ms === null ? {} : { min_duration_ms: String(Math.floor(ms)) });
 
-function tile(answer, label, value, words, more = {}) {
-  return make("a", { className: "card stat", href: tracesOf(answer, more) },
+// Target health and routes by latency go by another: from the start of an attempt to its first content.
+const FIRST_IS = "From the start of the call, tries before included, to the first that the answering model sent, text or none";
+
+function tile(answer, label, value, words, more = {}, title = null) {
+  return make("a", { className: "card stat", href: tracesOf(answer, more), title },
     make("span", { className: "stat-label", textContent: label }), make("div", { className: "stat-value", textContent: value }),
     make("div", { className: "stat-note", textContent: words }));
 }
@@ -56,7 +59,7 @@ function showTiles(answer) {
     tile(answer, "Error rate", percent(total.error_ratio, 2), `${number(total.errors)} failed`, "status" in answer.filters ? {} : errorsOnly),
     tile(answer, "Latency, median", duration(latency.p50), `p75 ${duration(latency.p75)}, p90 ${duration(latency.p90)}`, slowerThan(latency.p50)),
     tile(answer, "Latency, p99", duration(latency.p99), `longest ${duration(latency.max)}`, slowerThan(latency.p99)),
-    tile(answer, "Time to first token", duration(first.p50), `p90 ${duration(first.p90)}, p99 ${duration(first.p99)}`),
+    tile(answer, "Time to first token", duration(first.p50), `p90 ${duration(first.p90)}, p99 ${duration(first.p99)}`, {}, FIRST_IS),
     tile(answer, "Time per output token", duration(gap.p50), `p90 ${duration(gap.p90)}, p99 ${duration(gap.p99)}`),
     tile(answer, "Tokens", compact(total.input_tokens + total.output_tokens), `${compact(total.input_tokens)} in (${compact(total.cached_input_tokens)} cached), ${compact(total.output_tokens)} out`),
     tile(answer, "Cost", usd(total.cost_usd), costWords(total), total.cost_usd ? { min_cost_usd: "0.000001" } : {}));
@@ -120,7 +123,7 @@ function showGroups(answer) {
       cell(`${compact(total.input_tokens)} / ${compact(total.output_tokens)}`, all), cell(usd(total.cost_usd), all));
   });
   renew(at("groups-table"),
-    make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: capital(nameOf(answer.split_by)) }), HEADS.map((head) => make("th", { scope: "col", className: "number", textContent: head })))),
+    make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: capital(nameOf(answer.split_by)) }), HEADS.map((head) => make("th", { scope: "col", className: "number", title: head === "First token" ? FIRST_IS : null, textContent: head })))),
     make("tbody", {}, rows.length ? rows : make("tr", {}, make("td", { colSpan: HEADS.length + 1, className: "soft", textContent: "No call in this time says so." }))));
 }
 
