@@ -690,9 +690,12 @@ async def test_times_of_a_good_stream() -> None:
 async def test_keep_alive_before_content() -> None:
     """Where it is wanted, a silent model's caller gets the head and pings; a failure is then an event."""
     settings = KeepAlive(0.005, is_before_content=True)
-    slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05), retry=RetryPolicy())
-    rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=settings)
-    client = await rig.call(stream=True)
+    pinged = asyncio.Event()
+    once = dataclasses.replace(ONE, retry=RetryPolicy())
+    rig = Rig(pinged, UpstreamTimeout("silent"), targets=(once,), keep_alive=settings)
+    client = FakeClient(BEARER, body=make_body("vm/chat", stream=True))
+    client.on_write = pinged.set
+    await rig.pipeline.call_model(client, CHAT)
     assert client.status == 200
     assert client.header("x-tfy-resolved-model") is None
     assert client.received.startswith(b": keep-alive\n\n")

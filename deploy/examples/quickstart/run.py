@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
-from gateway.control.sign_in.command import first_link
+from gateway.control.sign_in.command import link_of
 from gateway.process import die_with_parent
 from gateway.settings import SettingsError, read_settings
 
@@ -155,7 +155,7 @@ def _dashboard(accounts: Accounts, control: str) -> str:
     """Where the dashboard is, and while nobody has a password, how to set one."""
     if accounts.has_admin():
         return f"The dashboard: {control}\nCtrl-C stops everything.\n"
-    link = first_link(accounts, FIRST_USER, control)
+    link = link_of(accounts.make_link(FIRST_USER), control)
     return f"The dashboard; this link sets its password, once: {link}\nCtrl-C stops everything.\n"
 
 
