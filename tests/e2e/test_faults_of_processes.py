@@ -13,7 +13,7 @@ from tests.rig.gateway_process import Document, GatewayProcess, StartGateway, is
 from tests.rig.load import Load
 from tests.rig.managed_otlp import ManagedOtlp
 from tests.rig.manifests import standard_documents
-from tests.rig.otlp_sink import Answer
+from tests.rig.otlp_sink import HANG, Answer
 from tests.rig.span_audit import SPANS_PER_CALL, SpanAudit
 from tests.rig.until import until
 
@@ -42,9 +42,9 @@ def test_control_is_killed_in_the_middle_of_batches(
     audit = SpanAudit(gateway, {NAME: endpoint})
     with audit.calls() as load:
         for _ in range(kills):
-            endpoint.usual = Answer(delay_s=0.5)
+            endpoint.usual = HANG
             seen = len(endpoint.requests())
-            endpoint.wait_for_requests(seen + 1, timeout_s=RECOVERY_S)
+            until(lambda seen=seen: hangs(endpoint, seen), "a batch to be in flight", timeout_s=RECOVERY_S)  # type: ignore[misc]
             kill_control(gateway)
             endpoint.usual = Answer()
             load.go_on()
@@ -53,6 +53,11 @@ def test_control_is_killed_in_the_middle_of_batches(
     assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made
     assert audit.arrived(NAME).repeats > 0
     gateway.stop()
+
+
+def hangs(endpoint: ManagedOtlp, seen: int) -> bool:
+    """Whether one that came after so many requests is not answered."""
+    return any(received.status == 0 for received in endpoint.requests()[seen:])
 
 
 def kill_control(gateway: GatewayProcess) -> None:

@@ -108,6 +108,22 @@ def denied(server: ValkeyServer) -> list[Any]:
         return list(redis.acl_log())
 
 
+def is_used_up(gateway: GatewayProcess) -> bool:
+    """Call once more, and look whether that was refused and three are counted by the server."""
+    status = chat(gateway, "fake/m", max_tokens=5).status
+    usage = gateway.get("/api/limits/usage?rule=r&unit=requests_per_day")
+    return (status, usage["usage"][0]["used"], usage["counted_by"]) == (429, 3, "replicas")
+
+
+def has_asked_others(gateway: GatewayProcess) -> bool:
+    """Ask for an object that nobody has made, and look whether the server ever said so in time."""
+    with gateway.connect() as connection:
+        connection.exchange("GET", "/v1/responses/resp_of_nobody", [bearer(APP_TOKEN)])
+    text = gateway.control("GET", "/metrics")[1]
+    unknown = r'^gateway_shared_state_lookups_total{outcome="unknown"} [1-9]'
+    return re.search(unknown, text, re.MULTILINE) is not None
+
+
 def test_no_more_rights_than_documented(
     start_gateway: StartGateway, server: ValkeyServer, upstream: FakeUpstream
 ) -> None:
@@ -116,22 +132,14 @@ def test_no_more_rights_than_documented(
         documents(upstream), workers=1, environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)}
     )
     until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
-    assert [chat(gateway, "fake/m", max_tokens=5).status for _ in range(4)] == [200] * 3 + [429]
+    # An answer that is late, as on a busy machine, is counted here as well until it has come.
+    until(lambda: is_used_up(gateway), what="three calls, and no more, to be counted")
     assert chat(gateway, "paid/m", max_tokens=USD_OF_A_CALL).status == 200
     upstream.play("first", *[provider_error(500)] * 30)
     for _ in range(5):
         chat(gateway, "vm/both")
-    usage = gateway.get("/api/limits/usage?rule=r&unit=requests_per_day")
-    assert (usage["usage"][0]["used"], usage["counted_by"]) == (3, "replicas")
     assert chat(gateway, "fake/free", store=True).status == 200, "it is noted for others"
-    with gateway.connect() as connection:
-        connection.exchange("GET", "/v1/responses/resp_of_nobody", [bearer(APP_TOKEN)])
-    until(
-        lambda: (
-            'gateway_shared_state_lookups_total{outcome="unknown"} 1' in gateway.control("GET", "/metrics")[1]
-        ),
-        what="others to have been asked",
-    )
+    until(lambda: has_asked_others(gateway), what="others to have been asked")
     assert len(gateway.get("/api/replicas")["replicas"]) == 1
     store = ConfigStore(url_of(server), timeout_s=10.0)
     store.put(b"set", Note(0, "ab12", "v", 0, "me", "0", 1))
@@ -152,7 +160,8 @@ def test_rights_that_lack(tmp_path: Path, start_gateway: StartGateway, upstream:
         environment = {**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(poor)}
         gateway = start_gateway(documents(upstream), workers=1, environment=environment)
         until(lambda: "limits are this host's own" in gateway.log, timeout_s=20, what="the log to say so")
-        assert words(gateway) == {"away"}
+        # Of control and of the worker, whichever wrote that.
+        until(lambda: words(gateway) == {"away"}, timeout_s=20, what="both to say so")
         assert denied(poor)
 
 
@@ -166,7 +175,8 @@ def test_refused_while_it_is_away(
         environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)},
     )
     until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
-    assert chat(gateway, "fake/m", max_tokens=5).status == 200
+    # Refused as well where the server's answer is late, as on a busy machine.
+    until(lambda: chat(gateway, "fake/m", max_tokens=5).status == 200, what="a call to be admitted")
     server.kill()
     until(lambda: words(gateway) == {"away"}, timeout_s=20, what="it to be missed")
     refused = chat(gateway, "fake/m", max_tokens=5)

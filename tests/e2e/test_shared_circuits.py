@@ -147,19 +147,28 @@ def open_circuit(gateway: GatewayProcess, provider: Provider) -> None:
     provider.status = 503
     for _ in range(FAILURES):
         assert call(gateway).header("x-tfy-resolved-model") == "two/small"
-    assert shown(gateway)["circuit"] == "open"
+    # On a busy machine a short cool-down may be over by now.
+    assert shown(gateway)["circuit"] in ("open", "half_open")
 
 
 def test_circuit_is_shared(tmp_path: Path, provider: Provider, valkey: ValkeyServer) -> None:
-    """What failed at one replica is not asked by the other, which has made no call; good is shared too."""
-    with replicas(tmp_path, provider, valkey, cool_down_ms=1500) as (first, second):
+    """What failed at one replica is not asked by the other, which has made no call."""
+    with replicas(tmp_path, provider, valkey) as (first, second):
         open_circuit(first, provider)
         until(lambda: shown(second)["circuit"] == "open", what="the other replica to know")
         assert provider.asked("one") == FAILURES
         assert call(second).header("x-tfy-resolved-model") == "two/small"
+        assert provider.asked("one") == FAILURES
         assert shown(second)["openings"] == 0
+
+
+def test_recovery_is_shared(tmp_path: Path, provider: Provider, valkey: ValkeyServer) -> None:
+    """After the cool-down one replica finds out that the target does again, and both ask it."""
+    with replicas(tmp_path, provider, valkey, cool_down_ms=300) as (first, second):
+        open_circuit(first, provider)
+        # Which it stays until a call goes well, however long this test looks elsewhere.
+        until(lambda: shown(second)["circuit"] != "closed", what="the other replica to know")
         provider.status = 200
-        until(lambda: shown(first)["circuit"] == "half_open", what="the cool-down to end")
         until(
             lambda: call(first).header("x-tfy-resolved-model") == "one/small",
             what="a probe to be let through",

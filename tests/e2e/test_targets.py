@@ -62,7 +62,8 @@ def open_first(gateway: GatewayProcess, upstream: FakeUpstream) -> None:
     for _ in range(FAILURES):
         reply = chat(gateway, ROUTE)
         assert (reply.status, reply.header("x-tfy-resolved-model")) == (200, SECOND)
-    assert entry(gateway, FIRST)["circuit"] == "open"
+    # On a busy machine a short cool-down may be over by now.
+    assert entry(gateway, FIRST)["circuit"] in ("open", "half_open")
 
 
 def answered_by(gateway: GatewayProcess) -> str | None:

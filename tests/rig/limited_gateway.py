@@ -12,6 +12,7 @@ from tests.rig.behaviours import COMPLETION_TOKENS, PROMPT_TOKENS
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import bearer, openai_account
 from tests.rig.raw_http import Reply
+from tests.rig.until import until
 
 CHAT: Final = "/v1/chat/completions"
 TOKENS_OF_A_CALL: Final = PROMPT_TOKENS + COMPLETION_TOKENS
@@ -72,4 +73,35 @@ def calls_at_once(gateway: GatewayProcess, body: bytes, counts: Sequence[int]) -
         return [reply for replies in pool.map(call, counts) for reply in replies]
 
 
+def alone_so_far(gateways: Iterable[GatewayProcess]) -> int:
+    """How many calls have been decided without the server that replicas share.
+
+    A call waits 50 ms for it; where it stands still for longer, as on a busy machine, the host decides.
+    """
+    return sum(_counted(gateway, "gateway_limits_decided_here_total") for gateway in gateways)
+
+
+def decided_alone(gateways: Sequence[GatewayProcess], rule: str, calls: int) -> int:
+    """The same, once all *calls* for which *rule* held have been told of."""
+
+    def told() -> int:
+        label = f'ruleId="{rule}"'
+        return sum(_counted(gateway, name, label) for gateway in gateways for name in _HELD_FOR)
+
+    # Together, once a second.
+    until(lambda: told() == calls, what=f"all {calls} calls to be counted", timeout_s=30)
+    return alone_so_far(gateways)
+
+
+def _counted(gateway: GatewayProcess, metric: str, label: str = "") -> int:
+    """The sum of a counter, of the points with this *label*."""
+    lines = gateway.control("GET", "/metrics")[1].splitlines()
+    return sum(
+        int(float(line.rpartition(" ")[2]))
+        for line in lines
+        if line.startswith((f"{metric}{{", f"{metric} ")) and label in line
+    )
+
+
+_HELD_FOR: Final = ("ai_gateway_rate_limit_nominated_total", "ai_gateway_budget_nominated_total")
 _JSON: Final = [("content-type", "application/json")]
