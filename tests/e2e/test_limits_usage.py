@@ -354,6 +354,44 @@ def test_streams_of_converse(limited: GatewayProcess, upstream: FakeUpstream) ->
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 
 
+_LONG: Final = "ab cd " * 40
+_SAID_TOKENS: Final = len(_LONG) // 4
+_SAYING: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "messages": (
+        {"type": "message_start", "message": {"id": "m", "model": "m", "usage": {"input_tokens": 9}}},
+        {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": _LONG}},
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "s" * 2000}},
+    ),
+    "chat": ({"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": _LONG}}]},),
+    "response": (
+        {"type": "response.created", "response": {"id": "r", "model": "m", "usage": None}},
+        {"type": "response.output_text.delta", "delta": _LONG},
+        {"type": "response.output_text.done", "text": _LONG},
+    ),
+}
+
+
+@pytest.mark.parametrize("api", _SAYING)
+def test_text_of_a_stream_that_is_left(limited: GatewayProcess, upstream: FakeUpstream, api: str) -> None:
+    """Of a caller that leaves before the usage came its text counts, not only how many events had come."""
+    events = [b"data: " + json.dumps(told).encode() + b"\n\n" for told in _SAYING[api]]
+    path, body = "/proxy/passed/events", b'{"model":"m","messages":[]}'
+    before = passed(limited)
+    upstream.play("m", stream_of_kind("text/event-stream", *events, ends=False))
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", path, headers, body))
+        head = connection.read_head()
+        come = b""
+        while len(come) < len(b"".join(events)):
+            come += connection.read_piece()
+        connection.reset()
+    read = 9 if api == "messages" else len(body) // 4
+    expected = more_than(before, read + _SAID_TOKENS, _SAID_TOKENS)
+    until(lambda: passed(limited) == expected, what="what had come of it to count")
+    assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
 @pytest.mark.long
 def test_a_reply_that_is_cut_at_the_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """What had come of it is counted, and the rest of what it had taken is free after the restart."""
