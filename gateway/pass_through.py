@@ -26,8 +26,10 @@ from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import full_name, model_named, unread_call
+from gateway.endpoints.openai_call import full_name, model_named, split_body, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
+from gateway.endpoints.passing_calls import costs_tokens
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
     MODEL_PARAMETER,
@@ -41,8 +43,17 @@ from gateway.endpoints.provider_path import (
     with_query,
     words_in,
 )
-from gateway.errors import AccountRequired, BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
+from gateway.errors import (
+    AccountRequired,
+    BodyTooLarge,
+    GatewayError,
+    InvalidBody,
+    InvalidJson,
+    UnsupportedParameter,
+)
 from gateway.failover import UNOBSERVED
+from gateway.limits.estimate import Estimate
+from gateway.limits.output_sizes import OutputSizes
 from gateway.model import (
     Caller,
     CallFacts,
@@ -64,7 +75,7 @@ from gateway.passed_body import (
     StreamedBody,
     too_large,
 )
-from gateway.pipeline import Pipeline, check_further, refuse_encoding
+from gateway.pipeline import MAY_HAVE_MEDIA_BYTES, Pipeline, check_further, refuse_encoding
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -226,6 +237,7 @@ class PassThrough:
             attempt.status_code = reply.status
             attempt.token = reply.token
             _note_length(responder.trace, passage)
+            _note_heard(responder, asked)
             return await relay_reply(
                 responder,
                 attempt,
@@ -448,6 +460,8 @@ class _Crossing:
             if trace.call is not None:
                 # Nobody may have declared it.
                 trace.asked(structs.replace(trace.call, body_bytes=body.length))
+        if body.held is not None:
+            _note_heard(responder, asked)
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():
@@ -530,15 +544,38 @@ class _Attempts:
         """Make one attempt."""
 
         async def exchange(attempt: AttemptTrace) -> Answer | None:
-            try:
-                return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
-            finally:
-                self._price(attempt)
+            return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
 
         failover = self._owner.failover
         # What is asked of an account says nothing of a model.
         observer = failover.health if self._asked.calls_model else UNOBSERVED
-        return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
+        try:
+            return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
+        finally:
+            attempt = self._responder.trace.attempts[-1]
+            self._guess_again(attempt)
+            self._price(attempt)
+
+    def _guess_again(self, attempt: AttemptTrace) -> None:
+        """Take an input that no provider has told for what limits would take it: a picture in it is no text.
+
+        As the pipeline does for calls that it has read; this one is read only now.
+        """
+        usage, call, held = attempt.usage, self._responder.trace.call, self._body.held
+        if usage is None or usage.source == "provider" or call is None:
+            return
+        guess = call.body_bytes // BYTES_PER_TOKEN
+        # Another number is the provider's, of a reply that did not end.
+        if usage.input_tokens != guess or held is None or len(held) < MAY_HAVE_MEDIA_BYTES:
+            return
+        try:
+            fields = split_body(held)
+        except (InvalidJson, InvalidBody):
+            return
+        asked = structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True), fields=fields)
+        read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
+        if read is not None and read < guess:
+            attempt.used(structs.replace(usage, input_tokens=read))
 
     def _price(self, attempt: AttemptTrace) -> None:
         """Price what was asked of an account by the model that answered, else by the one that was asked.
@@ -599,6 +636,18 @@ def _note_length(trace: CallTrace, passage: Passage) -> None:
     body = passage.body
     if isinstance(body, StreamedBody) and body.length is None and trace.call is not None:
         trace.asked(structs.replace(trace.call, body_bytes=body.taken_bytes))
+
+
+def _note_heard(responder: Responder, asked: Asked) -> None:
+    """Note that a provider has, or is to have, all of a call: one of a model costs tokens from then on.
+
+    So what it has read counts as well when its caller leaves before the reply has told what was used.
+    """
+    call = responder.trace.call
+    if call is None or call.endpoint.counts_tokens or asked.dialect is not None:
+        return
+    if responder.client.method == "POST" and costs_tokens(asked.path):
+        responder.trace.asked(structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True)))
 
 
 def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:

@@ -92,7 +92,7 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _MODEL: Final = "x-tfy-model-name"
 _ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
-_MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
+MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
 """A shorter body has few tokens, whatever is in it."""
 
 _CUT_S: Final = 1.0
@@ -653,7 +653,7 @@ class _Settlement:
         if not trace.end_ns:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
-        if trace.call is not None and trace.call.body_bytes >= _MAY_HAVE_MEDIA_BYTES:
+        if trace.call is not None and trace.call.body_bytes >= MAY_HAVE_MEDIA_BYTES:
             _guess_again(trace)
         if trace.permit is not None:
             trace.permit.settle(spent_by(trace))

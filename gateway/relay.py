@@ -31,7 +31,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
-from gateway.endpoints.passing_usage import read_passed
+from gateway.endpoints.passing_usage import guess_passed, read_passed
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
@@ -239,6 +239,7 @@ async def _relay_json(
     if facts is not None:
         _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
     if reply.status < _FIRST_ERROR:
+        _guess_untold(responder, attempt, body)
         _note_objects(responder, attempt, body)
     attempt.ended()
     if reply.status < _FIRST_ERROR and attempt.target.dialect == "anthropic":
@@ -277,6 +278,15 @@ def _learn(
     if not _spends(responder, endpoint, facts.response_id) or endpoint.path.startswith(_SESSIONS):
         facts = msgspec.structs.replace(facts, usage=None)
     attempt.answered(facts)
+
+
+def _guess_untold(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
+    """Note an estimate where a model's whole reply does not tell what it used, as on known paths."""
+    call = responder.trace.call
+    if attempt.usage is None and call is not None and call.endpoint.counts_tokens:
+        usage = guess_passed(body, asked_bytes=_asked_bytes(responder))
+        if usage is not None:
+            attempt.used(usage)
 
 
 def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:

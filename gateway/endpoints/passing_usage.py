@@ -19,8 +19,16 @@ from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.gemini_stream import GeneratedFacts
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
-from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, read_usage, text_of
+from gateway.endpoints.openai_reply import (
+    UNREADABLE,
+    count_of,
+    estimate_usage,
+    read_seconds,
+    read_usage,
+    text_of,
+)
 from gateway.endpoints.rerank_reply import read_cohere_meta
+from gateway.endpoints.said_text import said_bytes, said_in_choices
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -88,6 +96,19 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             usage=read_generated_usage(found.get("usageMetadata")),
         )
     return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
+
+
+def guess_passed(body: bytes, *, asked_bytes: int) -> Usage | None:
+    """An estimate of what a whole reply used that does not tell it, None of an error.
+
+    Args:
+        body: The whole body, of a call of a model.
+        asked_bytes: Size of the call.
+    """
+    told = find_object(body) or {}
+    if told.get("error") is not None:
+        return None
+    return estimate_usage(asked_bytes, said_in_choices(told.get("choices")) + said_bytes(told))
 
 
 def _read_array(body: bytes) -> ObjectFacts | None:

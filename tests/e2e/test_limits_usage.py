@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 
@@ -390,6 +391,42 @@ def test_text_of_a_stream_that_is_left(limited: GatewayProcess, upstream: FakeUp
     expected = more_than(before, read + _SAID_TOKENS, _SAID_TOKENS)
     until(lambda: passed(limited) == expected, what="what had come of it to count")
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"), [("/v1/messages", True), ("/model/m/converse", True), ("/v1/files", False)]
+)
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_whole_reply_that_is_left(
+    limited: GatewayProcess, upstream: FakeUpstream, path: str, *, counts: bool, has_begun: bool
+) -> None:
+    """Before it is complete: as of a known call counts what its provider has read, if it calls a model."""
+
+    async def behave(exchange: Exchange) -> None:
+        if has_begun:
+            await start_stream(exchange, "application/json")
+            await send_piece(exchange, b'{"id":"m",')
+        await forever(exchange)
+
+    before = passed(limited)
+    upstream.play("m", behave)
+    body = b'{"model":"m","messages":[]}'
+    trace_id = uuid4().hex
+    with limited.connect() as connection:
+        headers = [
+            bearer(),
+            ("content-type", "application/json"),
+            ("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01"),
+        ]
+        connection.send(request_bytes("POST", "/proxy/passed" + path, headers, body))
+        until(lambda: len(upstream.exchanges) == 1, what="the provider to have the call")
+        connection.reset()
+    row = limited.row(trace_id)
+    assert row["status_code"] == 499
+    used = (len(body) // 4, 0, "partial") if counts else (None, None, None)
+    assert tuple(row["usage"].values()) == used
+    expected = more_than(before, len(body) // 4 if counts else 0, 0)
+    until(lambda: passed(limited) == expected, what="what its provider had read to count")
 
 
 @pytest.mark.long
