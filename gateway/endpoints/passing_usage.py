@@ -126,6 +126,11 @@ def _read_array(body: bytes) -> ObjectFacts | None:
             # Another's array, which may be half a million numbers, or the error that ends this one.
             break
         facts.learn(find_object(element), element)
+    return array_facts(facts)
+
+
+def array_facts(facts: GeneratedFacts) -> ObjectFacts | None:
+    """What the pieces in an array say: the usage is as the last of them has it; None where there are none."""
     usage = read_generated_usage(facts.usage)
     return ObjectFacts(facts.id, facts.model, (), usage) if facts.pieces else None
 

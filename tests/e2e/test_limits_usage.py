@@ -393,6 +393,46 @@ def test_text_of_a_stream_that_is_left(limited: GatewayProcess, upstream: FakeUp
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 
 
+@pytest.mark.parametrize("is_left", [True, False])
+def test_long_arrays(limited: GatewayProcess, upstream: FakeUpstream, *, is_left: bool) -> None:
+    """What Google streams in place of events counts however long it is, and as far as it came if left."""
+    pieces = [
+        {
+            "candidates": [{"content": {"parts": [{"inlineData": {"data": "A" * 600_000}}]}, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": said},
+        }
+        for said in (1, 3, 5)
+    ]
+    first, second, third = (json.dumps(piece).encode() for piece in pieces)
+    begun = b"[" + first + b",\r\n" + second + b",\r\n"
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange, "application/json")
+        await send_piece(exchange, begun)
+        if is_left:
+            await forever(exchange)
+        await send_piece(exchange, third + b"\n]\n")
+        await end_stream(exchange)
+
+    before = passed(limited)
+    upstream.play("m", behave)
+    path = "/proxy/passed/models/m:streamGenerateContent"
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", path, headers, b'{"model":"m","contents":[]}'))
+        head = connection.read_head()
+        come = 0
+        for piece in connection.read_pieces():
+            come += len(piece)
+            if is_left and come == len(begun):
+                break
+        connection.reset()
+    said = 3 if is_left else 5
+    until(lambda: passed(limited) == more_than(before, 7 + said, said), what="what it told to count")
+    source = "partial" if is_left else "provider"
+    assert limited.row(trace_id_of(head))["usage"]["source"] == source
+
+
 @pytest.mark.parametrize(
     ("path", "counts"), [("/v1/messages", True), ("/model/m/converse", True), ("/v1/files", False)]
 )
