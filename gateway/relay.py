@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -38,6 +38,7 @@ from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
+from gateway.wire.key_mask import KeyMask
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
@@ -110,6 +111,8 @@ async def relay_reply(
     if reply.status >= _FIRST_ERROR:
         await _relay_error(responder, attempt, reply, headers)
         return None
+    if dialect is None and (keys := _keys_of(attempt)):
+        reply = _Masked(reply, keys)
     await _relay_good(responder, attempt, reply, headers, endpoint, dialect)
     return None
 
@@ -152,7 +155,7 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     """A good whole reply as it came, but for our key: a server that mirrors its requests would give it away.
 
     The same for a header of what is passed on. A search in C for each key: 0.2 us in a reply of a kilobyte.
-    Streams are not searched: it would cost that for every piece, and a key may lie across two.
+    Streams of known paths are not searched: whoever has those does not mirror.
     """
     for key in attempt.target.lines.keys:
         if key in body:
@@ -160,6 +163,12 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     if attempt.token and (token := attempt.token.encode()) in body:
         body = body.replace(token, _MASK)
     return body
+
+
+def _keys_of(attempt: AttemptTrace) -> Sequence[bytes]:
+    """The same keys, for what is searched in pieces."""
+    keys = attempt.target.lines.keys
+    return (*keys, attempt.token.encode()) if attempt.token else keys
 
 
 def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
@@ -550,6 +559,30 @@ class _Reads(Protocol):
 
     def finish(self) -> bytes:
         """Take the end."""
+
+
+class _Masked:
+    """A reply of a path that is not known, whose server may mirror what it was asked: without our keys.
+
+    It takes 0.4 us for a piece as events come in, 10 us for one of 64 KiB.
+    """
+
+    def __init__(self, reply: UpstreamReply, keys: Sequence[bytes]) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self.token = reply.token
+        self._reply = reply
+        self._mask = KeyMask(keys)
+        self.read = reply.read
+        self.finish = reply.finish
+        self.close = reply.close
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        while data := await self._reply.read_chunk():
+            if data := self._mask.feed(data):
+                return data
+        return self._mask.finish()
 
 
 class _Begun:
