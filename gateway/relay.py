@@ -131,7 +131,8 @@ async def _relay_good(
         raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
     if kind in PASSING and responder.client.method == "POST":
         responder.trace.streamed()
-    if kind == b"application/json" or kind.endswith(b"+json"):
+    # Of lines of JSON each goes out when it comes.
+    if kind == b"application/json" or (kind.endswith(b"+json") and kind not in PASSING):
         await _relay_json(responder, attempt, reply, headers, endpoint)
     elif kind == _EVENTS and dialect is not None:
         await _relay_known(responder, attempt, reply, headers, endpoint)

@@ -31,7 +31,7 @@ from gateway.endpoints.openai_reply import (
     text_of,
 )
 from gateway.endpoints.passing_lines import PassingLines
-from gateway.endpoints.passing_usage import NULL_BYTES, PassedReply, find_usage
+from gateway.endpoints.passing_usage import NULL_BYTES, PassedReply, find_usage, read_end
 from gateway.endpoints.said_text import said_bytes, said_in_choices
 from gateway.errors import UpstreamBadReply
 from gateway.model import Dialect, Usage
@@ -58,6 +58,7 @@ class _Event(PassedReply):
 
     choices: Any = None
     content: Any = None
+    text: Any = None
     metadata: Any = None
 
     @property
@@ -194,11 +195,11 @@ class PassingEvents:
             model=self._told.model or text_of(told.model),
             status=text_of(told.status) or self._told.status,
         )
-        for usage in _usages(event, told):
-            if (found := find_usage(self._dialect, usage)) is not None:
-                self._usage = found
-                self._pieces = self._text_bytes = self._cutter.skipped_bytes = 0
-                return
+        readings = (find_usage(self._dialect, usage) for usage in _usages(event, told))
+        found = next(filter(None, readings), None) or read_end(bytes(event.response))
+        if found is not None:
+            self._usage = found
+            self._pieces = self._text_bytes = self._cutter.skipped_bytes = 0
 
 
 class PassingMessages:
@@ -284,6 +285,8 @@ PASSING: Final[dict[bytes, BeginPassing]] = {
     b"application/vnd.amazon.eventstream": PassingMessages,
     b"application/x-ndjson": PassingLines,
     b"application/ndjson": PassingLines,
+    b"application/jsonl": PassingLines,
+    b"application/stream+json": PassingLines,
 }
 """How streams are looked at, by their media type."""
 
@@ -316,7 +319,9 @@ def _text_in(event: _Event) -> int:
     kind = text_of(event.type)
     if kind.endswith((_TOLD_AGAIN, _SOUND)):
         return 0
-    return said_bytes(event.content if event.delta is None else event.delta)
+    if event.delta is not None:
+        return said_bytes(event.delta)
+    return said_bytes(event.text if event.content is None else event.content)
 
 
 def _split(events: bytes) -> Iterator[bytes]:

@@ -150,6 +150,12 @@ def find_usage(dialect: Dialect, usage: object) -> Usage | None:
     return None
 
 
+def read_end(response: bytes) -> Usage | None:
+    """What the end of a stream of Cohere's older chat tells, whose `response` is all of it once more."""
+    told = find_passed(response) if response.startswith(b"{") else None
+    return None if told is None else _read_meta(told.meta)
+
+
 def _read_uncounted(told: PassedReply) -> Usage | None:
     """What is told by other names than `usage`: Mistral's pages, Cohere's and Ollama's counts, or seconds."""
     if isinstance(told.usage_info, dict):

@@ -321,6 +321,32 @@ def test_streams_of_lines(limited: GatewayProcess, upstream: FakeUpstream) -> No
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 
 
+def test_streams_of_lines_by_another_name(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Cohere's older chat: each line goes out when it comes, and the last one tells what was used."""
+    said = b'{"is_finished":false,"event_type":"text-generation","text":"t"}\n'
+    response = {"text": "t", "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}}
+    last = json.dumps({"is_finished": True, "response": response}).encode() + b"\n"
+    before = passed(limited)
+    gate = upstream.gate()
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange, "application/stream+json")
+        await send_piece(exchange, said)
+        await gate.passed()
+        await send_piece(exchange, last)
+        await end_stream(exchange)
+
+    upstream.play("m", behave)
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", "/proxy/passed/v1/chat", headers, b'{"model":"m"}'))
+        connection.read_head()
+        assert connection.read_piece() == said
+        gate.open()
+        assert b"".join(connection.read_pieces()) == last
+    until(lambda: passed(limited) == more_than(before, 12, 5), what="what it told to count")
+
+
 def test_streams_of_converse(limited: GatewayProcess, upstream: FakeUpstream) -> None:
     """What the last message tells counts, or of a stream that is left what had come of it."""
     path, headers = "/proxy/passed/model/m/converse-stream", [bearer(), ("content-type", "application/json")]

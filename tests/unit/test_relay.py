@@ -133,6 +133,15 @@ async def test_key_that_is_mirrored(kind: bytes, method: str) -> None:
         assert told is None or int(told) == len(rig.client.received) - (not place and not filling)
 
 
+async def test_lines_of_json_are_not_held() -> None:
+    """By its name it might be one object, as which it would be read whole."""
+    rig = Rig(method="POST")
+    line, kind = b'{"text":"a"}\n', {"content-type": "application/stream+json"}
+    sent: list[list[bytes]] = []
+    await rig.relay(FakeReply(200, kind, line, lambda: sent.append(list(rig.client.pieces)), line))
+    assert (sent, rig.client.pieces) == ([[line]], [line, line])
+
+
 async def test_events_are_not_held_back() -> None:
     """No end of one could be the beginning of a key."""
     rig = Rig(method="POST")

@@ -128,6 +128,16 @@ COHERE = (
         delta={"finish_reason": "COMPLETE", "usage": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
     ),
 )
+OLDER_COHERE = (
+    event({"event_type": "stream-start", "generation_id": "g"}),
+    *(event({"event_type": "text-generation", "text": "t"}) for _ in range(20)),
+    event(
+        {
+            "event_type": "stream-end",
+            "response": {"text": "t" * 20, "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
+        }
+    ),
+)
 CONVERSE = (
     message("messageStart", {"role": "assistant"}),
     *(message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "t"}}) for _ in range(3)),
@@ -151,6 +161,7 @@ STREAMS: dict[str, tuple[bytes, Dialect, tuple[bytes, ...]]] = {
     "generated": (SSE, "gemini", GENERATED),
     "interaction": (SSE, "gemini", INTERACTION),
     "cohere": (SSE, "cohere", COHERE),
+    "older chat of cohere": (SSE, "cohere", OLDER_COHERE),
     "converse": (AWS, "converse", CONVERSE),
     "invoked": (AWS, "converse", INVOKED),
 }
@@ -310,6 +321,9 @@ def block_delta(**told: str) -> bytes:
             ],
             1,
             id="sound",
+        ),
+        pytest.param(
+            SSE, [event({"event_type": "text-generation", "text": LONG})], 1, id="older chat of cohere"
         ),
         pytest.param(
             SSE, [named("content-delta", delta={"message": {"content": {"text": LONG}}})], 1, id="cohere"
