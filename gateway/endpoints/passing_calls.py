@@ -16,6 +16,7 @@ _CALLS: Final = re.compile(
     r"|(?:.*/)?(?:"
     r"completions|embeddings|responses|responses/compact|interactions"
     r"|model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)"
+    r"|endpoints/[^/]+/(?:invocations|invocations-response-stream)"
     r"|[^/]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents"
     r"|rawPredict|streamRawPredict)"
     r")/?"

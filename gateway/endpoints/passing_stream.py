@@ -41,6 +41,9 @@ from gateway.wire.sse import DATA_LINE, DONE, MAX_EVENT_BYTES, end_of_events
 _INVOKED: Final = "chunk"
 """What messages are called of what `InvokeModel` streams; those of Converse have names of their own."""
 
+_PART: Final = "PayloadPart"
+"""The same of what a container says behind SageMaker, which is a stream of another kind."""
+
 _NAMING_EVENTS: Final = 16
 """Events that are read for the model's name; whoever tells it does so in the first."""
 
@@ -203,13 +206,16 @@ class PassingEvents:
 
 
 class PassingMessages:
-    """Messages of AWS's event stream, as Bedrock sends them."""
+    """Messages of AWS's event stream, as Bedrock and SageMaker send them."""
 
-    def __init__(self, _: Dialect, asked_bytes: int) -> None:
+    def __init__(self, dialect: Dialect, asked_bytes: int) -> None:
         """Look at one stream; as `PassingEvents`."""
         self._parser: EventStreamParser | None = EventStreamParser()
+        self._dialect: Dialect = dialect
         self._asked_bytes = asked_bytes
         self._facts: ConverseFacts | InvokeFacts | None = None
+        self._inner: PassingStream | None = None
+        self._is_broken = False
 
     def see(self, data: bytes) -> None:
         """Look at a piece of it."""
@@ -222,16 +228,31 @@ class PassingMessages:
             self._parser = None
             return
         for message in messages:
+            self._is_broken = self._is_broken or message.is_failure
+            if message.kind == _PART:
+                self._see_part(message.payload)
+                continue
             if self._facts is None:
                 is_invoked = message.kind == _INVOKED
                 self._facts = (InvokeFacts if is_invoked else ConverseFacts)(self._asked_bytes)
             self._facts.learn(message)
 
+    def _see_part(self, data: bytes) -> None:
+        if self._inner is None:
+            # The container's own kind of stream is told in a header, and by its first byte.
+            is_lines = data.lstrip().startswith(b"{")
+            self._inner = (PassingLines if is_lines else PassingEvents)(self._dialect, self._asked_bytes)
+        self._inner.see(data)
+
     def end(self) -> None:
-        """The last message tells whether it is whole."""
+        """Of Bedrock's the last message tells whether it is whole."""
+        if self._inner is not None and not self._is_broken:
+            self._inner.end()
 
     def facts(self) -> ReplyFacts | ObjectFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
+        if self._inner is not None:
+            return self._inner.facts()
         return (self._facts or ConverseFacts(self._asked_bytes)).facts()
 
 

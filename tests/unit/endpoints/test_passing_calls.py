@@ -34,6 +34,7 @@ from gateway.endpoints.passing_calls import costs_tokens
         "/model/eu.anthropic.claude-v1%3A0/converse",
         "/model/a/converse-stream",
         "/model/a/invoke",
+        "/endpoints/a/invocations",
         "/model/a/invoke-with-response-stream",
         "/v1beta/models/gemini-x:generateContent",
         "/v1/projects/p/locations/l/publishers/anthropic/models/c:streamRawPredict",

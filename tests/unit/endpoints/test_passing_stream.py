@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.passing_stream import PASSING, PassingStream
 from gateway.model import Dialect, Usage
-from gateway.wire.aws_event_stream import write_message
+from gateway.wire.aws_event_stream import write_exception, write_message
 from gateway.wire.sse import MAX_EVENT_BYTES
 
 SSE = b"text/event-stream"
@@ -40,6 +40,11 @@ def message(kind: str, told: Any) -> bytes:
 
 def chunk(told: Any) -> bytes:
     return message("chunk", {"bytes": base64.b64encode(json.dumps(told).encode()).decode()})
+
+
+def part(data: bytes) -> bytes:
+    headers = {":event-type": "PayloadPart", ":content-type": "application/octet-stream"}
+    return write_message(headers | {":message-type": "event"}, data)
 
 
 def say(text: str, **more: Any) -> bytes:
@@ -149,6 +154,7 @@ INVOKED = (
     chunk({"generation": "b"}),
     chunk({"amazon-bedrock-invocationMetrics": {"inputTokenCount": 7, "outputTokenCount": 5}}),
 )
+CONTAINERS = tuple(part(each) for each in CHAT)
 STREAMS: dict[str, tuple[bytes, Dialect, tuple[bytes, ...]]] = {
     "chat": (SSE, "openai", CHAT),
     "chat of Anthropic's": (SSE, "anthropic", CHAT),
@@ -164,6 +170,7 @@ STREAMS: dict[str, tuple[bytes, Dialect, tuple[bytes, ...]]] = {
     "older chat of cohere": (SSE, "cohere", OLDER_COHERE),
     "converse": (AWS, "converse", CONVERSE),
     "invoked": (AWS, "converse", INVOKED),
+    "of a container": (AWS, "openai", CONTAINERS),
 }
 ALL = pytest.mark.parametrize(("kind", "dialect", "events"), STREAMS.values(), ids=STREAMS)
 
@@ -440,6 +447,25 @@ def test_other_shapes(data: bytes, pieces: int) -> None:
     passing.see(data)
     passing.end()
     assert used(passing) == Usage(GUESSED_INPUT, pieces, "estimated")
+
+
+def test_lines_of_a_container() -> None:
+    """SageMaker's containers may stream lines of JSON as well."""
+    passing = looking(AWS)
+    lines = (b'{"model":"m-1","text":"' + LONG.encode() + b'"}\n', b'{"usage":{"prompt_tokens":7,')
+    passing.see(part(lines[0]) + part(lines[1]))
+    assert used(passing) == Usage(GUESSED_INPUT, SAID_TOKENS, "partial")
+    passing.see(part(b'"completion_tokens":5}}\n'))
+    passing.end()
+    assert used(passing) == Usage(7, 5, "provider")
+
+
+def test_container_that_fails() -> None:
+    """What had come until then counts."""
+    passing = looking(AWS)
+    passing.see(part(say(LONG)) + write_exception("ModelStreamError", b'{"Message":"no"}'))
+    passing.end()
+    assert used(passing) == Usage(GUESSED_INPUT, SAID_TOKENS, "partial")
 
 
 def test_end_without_a_blank_line() -> None:
