@@ -340,7 +340,12 @@ class CallTrace(msgspec.Struct, eq=False):
             self.end_ns = time.perf_counter_ns()
 
     def given_up(self, attempt: AttemptTrace) -> None:
-        """Note what an attempt has used that nobody waited for: its provider has read the call."""
+        """Note what an attempt has used that nobody waited for: its provider has read the call.
+
+        An error of the provider's uses nothing.
+        """
+        if attempt.status_code >= _CLIENT_ERROR:
+            return
         asked = attempt.sent or self.call
         if attempt.usage is None and asked is not None and asked.endpoint.counts_tokens:
             estimated = estimate_usage(asked.body_bytes, 0)
