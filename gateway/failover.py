@@ -448,6 +448,8 @@ class Failover:
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
             observer.ended(target, abandoned(attempt))
+            # Here and not when the call ends, as it is priced before that.
+            responder.trace.given_up(attempt)
             raise
         attempt.ended()
         if is_out_of_callers_time(attempt, failure, limits):

@@ -26,8 +26,10 @@ from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import full_name, model_named, unread_call
+from gateway.endpoints.openai_call import full_name, model_named, split_body, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
+from gateway.endpoints.passing_calls import costs_tokens
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
     MODEL_PARAMETER,
@@ -41,8 +43,17 @@ from gateway.endpoints.provider_path import (
     with_query,
     words_in,
 )
-from gateway.errors import AccountRequired, BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
+from gateway.errors import (
+    AccountRequired,
+    BodyTooLarge,
+    GatewayError,
+    InvalidBody,
+    InvalidJson,
+    UnsupportedParameter,
+)
 from gateway.failover import UNOBSERVED
+from gateway.limits.estimate import Estimate
+from gateway.limits.output_sizes import OutputSizes
 from gateway.model import (
     Caller,
     CallFacts,
@@ -54,6 +65,7 @@ from gateway.model import (
     Plan,
     Price,
     Target,
+    Usage,
 )
 from gateway.passed_body import (
     MAX_HEAD_BYTES,
@@ -73,6 +85,7 @@ from gateway.responder import Answer, Responder
 from gateway.routing.accounts import HOW_TO_NAME
 from gateway.routing.route import Route
 from gateway.routing.stored import Origin
+from gateway.settlement import MAY_HAVE_MEDIA_BYTES
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -227,6 +240,7 @@ class PassThrough:
             attempt.status_code = reply.status
             attempt.token = reply.token
             _note_length(responder.trace, passage)
+            _note_heard(responder, asked)
             return await relay_reply(
                 responder,
                 attempt,
@@ -449,6 +463,8 @@ class _Crossing:
             if trace.call is not None:
                 # Nobody may have declared it.
                 trace.asked(structs.replace(trace.call, body_bytes=body.length))
+        if body.held is not None:
+            _note_heard(responder, asked)
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.
         with client.watch() if body.held is not None else nullcontext():
@@ -531,18 +547,43 @@ class _Attempts:
         """Make one attempt."""
 
         async def exchange(attempt: AttemptTrace) -> Answer | None:
-            if not target.model_id:
-                attempt.find_price = self._price_of
-            try:
-                return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
-            finally:
-                # It leads back to the attempt: in a circle, which would stay until somebody looks for those.
-                attempt.find_price = None
+            attempt.appraise = self._appraise
+            return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
 
         failover = self._owner.failover
         # What is asked of an account says nothing of a model.
         observer = failover.health if self._asked.calls_model else UNOBSERVED
-        return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
+        try:
+            return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
+        finally:
+            # It leads back to the attempt: in a circle, which would stay until somebody looks for those.
+            self._responder.trace.attempts[-1].appraise = None
+
+    def _appraise(self, attempt: AttemptTrace, usage: Usage) -> tuple[Usage, float | None]:
+        """What is known of *usage* by what the call says, and what it costs."""
+        usage = self._guess_again(attempt, usage)
+        price = attempt.target.price if attempt.target.model_id else self._price_of(attempt)
+        return usage, None if price is None else price.cost_usd(usage)
+
+    def _guess_again(self, attempt: AttemptTrace, usage: Usage) -> Usage:
+        """Take an input that no provider has told for what limits would take it: a picture in it is no text.
+
+        As is done at the settlement for calls that were read before; this one is read only now.
+        """
+        call, held = self._responder.trace.call, self._body.held
+        if usage.source == "provider" or call is None:
+            return usage
+        guess = call.body_bytes // BYTES_PER_TOKEN
+        # Another number is the provider's, of a reply that did not end.
+        if usage.input_tokens != guess or held is None or len(held) < MAY_HAVE_MEDIA_BYTES:
+            return usage
+        try:
+            fields = split_body(held)
+        except (InvalidJson, InvalidBody):
+            return usage
+        asked = structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True), fields=fields)
+        read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
+        return usage if read is None or read >= guess else structs.replace(usage, input_tokens=read)
 
     def _price_of(self, attempt: AttemptTrace) -> Price | None:
         """Of what was asked of an account that of the model that answered, else of the one that was asked.
@@ -601,6 +642,18 @@ def _note_length(trace: CallTrace, passage: Passage) -> None:
     body = passage.body
     if isinstance(body, StreamedBody) and body.length is None and trace.call is not None:
         trace.asked(structs.replace(trace.call, body_bytes=body.taken_bytes))
+
+
+def _note_heard(responder: Responder, asked: Asked) -> None:
+    """Note that a provider has, or is to have, all of a call: one of a model costs tokens from then on.
+
+    So what it has read counts as well when its caller leaves before the reply has told what was used.
+    """
+    call = responder.trace.call
+    if call is None or call.endpoint.counts_tokens or asked.dialect is not None:
+        return
+    if responder.client.method == "POST" and costs_tokens(asked.path):
+        responder.trace.asked(structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True)))
 
 
 def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -31,7 +31,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
-from gateway.endpoints.passing_usage import read_passed
+from gateway.endpoints.passing_usage import guess_passed, read_passed
 from gateway.endpoints.spoken_usage import find_spoken
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
@@ -39,6 +39,7 @@ from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
+from gateway.wire.key_mask import KeyMask
 from gateway.wire.retry_after import wish_in_headers
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
@@ -111,6 +112,8 @@ async def relay_reply(
     if reply.status >= _FIRST_ERROR:
         await _relay_error(responder, attempt, reply, headers)
         return None
+    if dialect is None and (keys := _keys_of(attempt)):
+        reply = _Masked(reply, keys)
     await _relay_good(responder, attempt, reply, headers, endpoint, dialect)
     return None
 
@@ -129,7 +132,8 @@ async def _relay_good(
         raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
     if kind in PASSING and responder.client.method == "POST":
         responder.trace.streamed()
-    if kind == b"application/json" or kind.endswith(b"+json"):
+    # Of lines of JSON each goes out when it comes.
+    if kind == b"application/json" or (kind.endswith(b"+json") and kind not in PASSING):
         await _relay_json(responder, attempt, reply, headers, endpoint)
     elif kind == _EVENTS and dialect is not None:
         await _relay_known(responder, attempt, reply, headers, endpoint)
@@ -153,7 +157,7 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     """A good whole reply as it came, but for our key: a server that mirrors its requests would give it away.
 
     The same for a header of what is passed on. A search in C for each key: 0.2 us in a reply of a kilobyte.
-    Streams are not searched: it would cost that for every piece, and a key may lie across two.
+    Streams of known paths are not searched: whoever has those does not mirror.
     """
     for key in attempt.target.lines.keys:
         if key in body:
@@ -161,6 +165,12 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     if attempt.token and (token := attempt.token.encode()) in body:
         body = body.replace(token, _MASK)
     return body
+
+
+def _keys_of(attempt: AttemptTrace) -> Sequence[bytes]:
+    """The same keys, for what is searched in pieces."""
+    keys = attempt.target.lines.keys
+    return (*keys, attempt.token.encode()) if attempt.token else keys
 
 
 def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
@@ -240,6 +250,7 @@ async def _relay_json(
     if facts is not None:
         _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
     if reply.status < _FIRST_ERROR:
+        _guess_untold(responder, attempt, body)
         _note_objects(responder, attempt, body)
     _note_spoken(responder, attempt)
     attempt.ended()
@@ -281,6 +292,15 @@ def _learn(
     if not _spends(responder, endpoint, facts.response_id) or endpoint.path.startswith(_SESSIONS):
         facts = msgspec.structs.replace(facts, usage=None)
     attempt.answered(facts)
+
+
+def _guess_untold(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
+    """Note an estimate where a model's whole reply does not tell what it used, as on known paths."""
+    call = responder.trace.call
+    if attempt.usage is None and call is not None and call.endpoint.counts_tokens:
+        usage = guess_passed(body, asked_bytes=_asked_bytes(responder))
+        if usage is not None:
+            attempt.used(usage)
 
 
 def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
@@ -556,6 +576,30 @@ class _Reads(Protocol):
 
     def finish(self) -> bytes:
         """Take the end."""
+
+
+class _Masked:
+    """A reply of a path that is not known, whose server may mirror what it was asked: without our keys.
+
+    It takes 0.4 us for a piece as events come in, 10 us for one of 64 KiB.
+    """
+
+    def __init__(self, reply: UpstreamReply, keys: Sequence[bytes]) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self.token = reply.token
+        self._reply = reply
+        self._mask = KeyMask(keys)
+        self.read = reply.read
+        self.finish = reply.finish
+        self.close = reply.close
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        while data := await self._reply.read_chunk():
+            if data := self._mask.feed(data):
+                return data
+        return self._mask.finish()
 
 
 class _Begun:

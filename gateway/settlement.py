@@ -18,7 +18,7 @@ from gateway.long_work import LONG_BYTES
 from gateway.model import Spent
 from gateway.telemetry.call_trace import CallTrace
 
-_MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
+MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
 """A shorter body has few tokens, whatever is in it."""
 
 
@@ -32,7 +32,7 @@ def settle(trace: CallTrace) -> None:
         return
     trace.is_settled = True
     trace.give_up_losers()
-    if trace.call is not None and trace.call.body_bytes >= _MAY_HAVE_MEDIA_BYTES:
+    if trace.call is not None and trace.call.body_bytes >= MAY_HAVE_MEDIA_BYTES:
         _guess_again(trace)
     if trace.permit is not None:
         trace.permit.settle(spent_by(trace))

@@ -37,7 +37,8 @@ class MessageFacts:
             start of an empty block is none, nor is an end without anything before it.
         is_done: `message_stop` was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
-        pieces: Events so far, about one token each.
+        pieces: Events so far, of a token at least.
+        said_bytes: Text of the answer so far, of those that have been looked at for it.
     """
 
     def __init__(self, asked_bytes: int) -> None:
@@ -50,6 +51,7 @@ class MessageFacts:
         self.is_done = False
         self.failure = b""
         self.pieces = 0
+        self.said_bytes = 0
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -88,12 +90,11 @@ class MessageFacts:
 
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
-        usage = read_message_usage(self._usage) or estimate_usage(
-            self._asked_bytes, self.pieces * BYTES_PER_TOKEN
-        )
+        said = max(self.pieces, self.said_bytes // BYTES_PER_TOKEN)
+        usage = read_message_usage(self._usage) or estimate_usage(self._asked_bytes, said * BYTES_PER_TOKEN)
         if not self.is_done or self.failure:
             # What was begun says a token or so of output; what came tells more.
-            said = max(usage.output_tokens or 0, self.pieces)
+            said = max(usage.output_tokens or 0, said)
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
             response_id=self.id,

@@ -16,6 +16,7 @@ import msgspec
 from gateway.endpoints.converse_reply import read_converse_usage, routed_model
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, ReplyFacts, estimate_usage, text_of
+from gateway.endpoints.said_text import said_bytes
 from gateway.endpoints.stream_reading import StreamReading
 from gateway.wire.aws_event_stream import EventMessage, EventStreamParser
 
@@ -30,7 +31,7 @@ class ConverseFacts:
         usage: Bedrock's own counts, None before they came.
         is_done: `metadata` was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
-        pieces: Pieces of the answer so far, about one token each.
+        pieces: Pieces of the answer so far, of a token at least.
     """
 
     def __init__(self, asked_bytes: int) -> None:
@@ -42,6 +43,7 @@ class ConverseFacts:
         self.is_done = False
         self.failure = b""
         self.pieces = 0
+        self._said_bytes = 0
 
     def learn(self, message: EventMessage) -> dict[str, Any]:
         """Take one message.
@@ -59,6 +61,7 @@ class ConverseFacts:
                 self.has_content = self.has_content or bool(event.get("start"))
             case "contentBlockDelta":
                 self.pieces += 1
+                self._said_bytes += said_bytes(event.get("delta"))
                 self.has_content = self.has_content or _says_something(event.get("delta"))
             case "messageStop":
                 self.stop_reason = text_of(event.get("stopReason"))
@@ -71,9 +74,8 @@ class ConverseFacts:
 
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
-        usage = read_converse_usage(self.usage) or estimate_usage(
-            self._asked_bytes, self.pieces * BYTES_PER_TOKEN
-        )
+        said = max(self._said_bytes, self.pieces * BYTES_PER_TOKEN)
+        usage = read_converse_usage(self.usage) or estimate_usage(self._asked_bytes, said)
         if not self.is_done or self.failure:
             usage = msgspec.structs.replace(usage, source="partial")
         return ReplyFacts(

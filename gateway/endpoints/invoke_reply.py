@@ -29,6 +29,7 @@ from gateway.endpoints.openai_reply import (
     excerpt,
     text_of,
 )
+from gateway.endpoints.said_text import said_bytes, said_in_choices
 from gateway.errors import UpstreamBadReply
 from gateway.model import HeaderPairs, Usage
 from gateway.wire.aws_event_stream import EventMessage
@@ -49,6 +50,8 @@ _ANNOUNCING: Final = frozenset({"message_start", "ping", "content_block_start"})
 _NOTHING: Final = msgspec.Raw(b"null")
 _MANY: Final = (b"[", b"{")
 _NOVAS_ANNOUNCING: Final = "messageStart"
+# Where each maker's pieces have what they say; some end with all of it once more, beside `response`.
+_TEXTS: Final = ("delta", "text", "completion", "outputText", "generation", "outputs")
 
 
 class InvokeReply(msgspec.Struct):
@@ -136,7 +139,7 @@ class InvokeFacts:
         has_content: More than an announcement has come.
         is_done: The last piece was seen: it has Bedrock's counts.
         failure: Body of an error that came inside the stream, b"" while there is none.
-        pieces: So far, about one token each.
+        pieces: So far, of a token at least.
     """
 
     def __init__(self, asked_bytes: int) -> None:
@@ -150,6 +153,7 @@ class InvokeFacts:
         self.is_done = False
         self.failure = b""
         self.pieces = 0
+        self._said_bytes = 0
 
     def learn(self, message: EventMessage) -> None:
         """Take one message."""
@@ -161,6 +165,7 @@ class InvokeFacts:
         if piece is None:
             return
         self.pieces += 1
+        self._said_bytes += _said_bytes(piece)
         kind = piece.get("type")
         if kind not in _ANNOUNCING and _NOVAS_ANNOUNCING not in piece:
             self.has_content = True
@@ -184,14 +189,15 @@ class InvokeFacts:
 
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
+        said = max(self.pieces, self._said_bytes // BYTES_PER_TOKEN)
         usage = (
             read_message_usage(self._claudes)
             or read_converse_usage(self._counts)
-            or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
+            or estimate_usage(self._asked_bytes, said * BYTES_PER_TOKEN)
         )
         if not self.is_done or self.failure:
             # What was begun says a token or so of output; what came tells more.
-            said = max(usage.output_tokens or 0, self.pieces)
+            said = max(usage.output_tokens or 0, said)
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
             response_id=self._id,
@@ -208,6 +214,16 @@ def piece_of(message: EventMessage) -> dict[str, Any] | None:
     except (*UNREADABLE, binascii.Error):
         return None
     return find_object(held)
+
+
+def _said_bytes(piece: dict[str, Any]) -> int:
+    """How much text a piece adds to the answer."""
+    if "choices" in piece:
+        return said_in_choices(piece["choices"])
+    novas = piece.get("contentBlockDelta")
+    if isinstance(novas, dict):
+        return said_bytes(novas.get("delta"))
+    return said_bytes([piece.get(name) for name in _TEXTS])
 
 
 def _told(piece: dict[str, Any]) -> Iterator[dict[str, Any]]:

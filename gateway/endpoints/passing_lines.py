@@ -1,4 +1,4 @@
-"""What a stream of JSON lines used that passes as it comes, as Ollama's own API has them.
+"""What a stream of JSON lines used that passes as it comes: those of Ollama's own API and Cohere's older one.
 
 Each line is an object: a piece of the answer, and in the last one what was counted. Of a stream that breaks
 off, or tells no count, an estimate counts: the text that came / 4, and a token at least for each line.
@@ -6,7 +6,7 @@ off, or tells no count, an estimate counts: the text that came / 4, and a token 
 Pure. Whatever comes, nothing is raised: the caller gets the bytes, and judges them. Of a line that is not
 whole no more than `MAX_EVENT_BYTES` is held.
 
-Shapes: https://github.com/ollama/ollama/blob/main/docs/api.md
+Shapes: https://github.com/ollama/ollama/blob/main/docs/api.md, https://docs.cohere.com/v1/reference/chat-stream
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
-from gateway.endpoints.passing_usage import PassedReply, find_usage, read_eval_counts
+from gateway.endpoints.passing_usage import PassedReply, find_usage, read_end, read_eval_counts
+from gateway.endpoints.said_text import said_bytes
 from gateway.model import Dialect, Usage
 from gateway.wire.sse import MAX_EVENT_BYTES
 
@@ -32,7 +33,9 @@ class _Line(PassedReply):
     """What is read of a line; all of it may be missing or of another type."""
 
     message: Any = None
+    text: Any = None
     done: Any = None
+    is_finished: Any = None
 
 
 _lines: Final = msgspec.json.Decoder(_Line)
@@ -107,7 +110,7 @@ class PassingLines:
         except UNREADABLE:
             self._pieces += 1
             return
-        if line.done is True:
+        if line.done is True or line.is_finished is True:
             self._is_over = True
         else:
             # The last line has counts, and says nothing.
@@ -119,13 +122,14 @@ class PassingLines:
         self._told = TypedReply(
             id=self._told.id or text_of(line.id), model=self._told.model or text_of(line.model)
         )
-        self._usage = find_usage(self._dialect, line.usage) or read_eval_counts(line) or self._usage
+        usage = find_usage(self._dialect, line.usage) or read_eval_counts(line)
+        self._usage = usage or read_end(bytes(line.response)) or self._usage
 
 
 def _said_bytes(line: _Line) -> int:
-    """How much text a line has: in its `message` where it is of a chat, else in its `response`."""
+    """How much text a line has: in its `message` where it is of a chat, else in its `response` or `text`."""
     response = bytes(line.response)
     said = len(response) - 2 if response.startswith(b'"') else 0
     if isinstance(line.message, dict):
         said += sum(len(text_of(line.message.get(name)).encode()) for name in ("content", "thinking"))
-    return said
+    return said + said_bytes(line.text)

@@ -19,11 +19,20 @@ from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.gemini_stream import GeneratedFacts
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
-from gateway.endpoints.openai_reply import UNREADABLE, count_of, read_seconds, read_usage, text_of
+from gateway.endpoints.openai_reply import (
+    UNREADABLE,
+    count_of,
+    estimate_usage,
+    read_seconds,
+    read_usage,
+    text_of,
+)
 from gateway.endpoints.rerank_reply import read_cohere_meta
+from gateway.endpoints.said_text import said_bytes, said_in_choices
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
+NULL_BYTES: Final = len(_NULL)
 
 _OF_SOUND: Final = ("transcribe", "translate")
 """What a transcription with its details says that it is; it also tells how long the sound is."""
@@ -49,6 +58,9 @@ class PassedReply(TypedReply):
     @property
     def is_generated(self) -> bool:
         """It is of `generateContent`, or of its stream."""
+        # Most events have neither, and each copy takes 0.1 us.
+        if len(self.candidates) == NULL_BYTES == len(self.usageMetadata):
+            return False
         return bytes(self.candidates).startswith(b"[") or bytes(self.usageMetadata).startswith(b"{")
 
 
@@ -86,6 +98,19 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
     return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
 
 
+def guess_passed(body: bytes, *, asked_bytes: int) -> Usage | None:
+    """An estimate of what a whole reply used that does not tell it, None of an error.
+
+    Args:
+        body: The whole body, of a call of a model.
+        asked_bytes: Size of the call.
+    """
+    told = find_object(body) or {}
+    if told.get("error") is not None:
+        return None
+    return estimate_usage(asked_bytes, said_in_choices(told.get("choices")) + said_bytes(told))
+
+
 def _read_array(body: bytes) -> ObjectFacts | None:
     """What `streamGenerateContent` says of itself where it is asked for no events: an array of pieces."""
     if _OF_PIECES not in body:
@@ -101,6 +126,11 @@ def _read_array(body: bytes) -> ObjectFacts | None:
             # Another's array, which may be half a million numbers, or the error that ends this one.
             break
         facts.learn(find_object(element), element)
+    return array_facts(facts)
+
+
+def array_facts(facts: GeneratedFacts) -> ObjectFacts | None:
+    """What the pieces in an array say: the usage is as the last of them has it; None where there are none."""
     usage = read_generated_usage(facts.usage)
     return ObjectFacts(facts.id, facts.model, (), usage) if facts.pieces else None
 
@@ -118,6 +148,12 @@ def find_usage(dialect: Dialect, usage: object) -> Usage | None:
         if (found := read(usage)) is not None:
             return found
     return None
+
+
+def read_end(response: bytes) -> Usage | None:
+    """What the end of a stream of Cohere's older chat tells, whose `response` is all of it once more."""
+    told = find_passed(response) if response.startswith(b"{") else None
+    return None if told is None else _read_meta(told.meta)
 
 
 def _read_uncounted(told: PassedReply) -> Usage | None:

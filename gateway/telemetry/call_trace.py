@@ -20,7 +20,6 @@ from gateway.model import (
     Headers,
     Permit,
     Plan,
-    Price,
     Skipped,
     SkipReason,
     Target,
@@ -84,8 +83,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
         tier: What such a model said, "" when it said nothing of use.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the price is not known.
-        find_price: Of what is asked of an account, whose price is that of the model that answers; None where
-            it is the target's.
+        appraise: What a usage is, and costs, where the target alone does not say it; None where it does.
     """
 
     target: Target
@@ -110,7 +108,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
     is_callers_to_refuse: bool = False
-    find_price: Callable[[AttemptTrace], Price | None] | None = None
+    appraise: Callable[[AttemptTrace, Usage], tuple[Usage, float | None]] | None = None
 
     def __repr__(self) -> str:
         """Without the token, and what somebody said."""
@@ -132,8 +130,11 @@ class AttemptTrace(msgspec.Struct, eq=False):
 
     def used(self, usage: Usage) -> None:
         """Note what the attempt used, and with it what it cost."""
+        if self.appraise is not None:
+            self.usage, self.cost_usd = self.appraise(self, usage)
+            return
         self.usage = usage
-        price = self.target.price if self.find_price is None else self.find_price(self)
+        price = self.target.price
         if price is not None:
             self.cost_usd = price.cost_usd(usage)
 
@@ -354,7 +355,12 @@ class CallTrace(msgspec.Struct, eq=False):
                 self.given_up(attempt)
 
     def given_up(self, attempt: AttemptTrace) -> None:
-        """Note what an attempt has used that nobody waited for: its provider has read the call."""
+        """Note what an attempt has used that nobody waited for: its provider has read the call.
+
+        An error of the provider's uses nothing.
+        """
+        if attempt.status_code >= _CLIENT_ERROR:
+            return
         asked = attempt.sent or self.call
         if attempt.usage is None and asked is not None and asked.endpoint.counts_tokens:
             estimated = estimate_usage(asked.body_bytes, 0)

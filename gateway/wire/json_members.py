@@ -23,7 +23,7 @@ _IN_TEXT: Final = re.compile(_REST_OF_TEXT)
 # A comma matters between members alone: a list of numbers has one every few bytes.
 _AT_TOP: Final = re.compile(rb'[^"{}\[\],]*(?:"' + _REST_OF_TEXT + rb'[^"{}\[\],]*){0,256}')
 _BELOW: Final = re.compile(rb'[^"{}\[\]]*(?:"' + _REST_OF_TEXT + rb'[^"{}\[\]]*){0,256}')
-_BLANKS: Final = b" \t\r\n"
+_BLANKS: Final = re.compile(rb"[ \t\r\n]*")
 _QUOTE: Final = ord('"')
 _COMMA: Final = ord(",")
 _OPENING: Final = b"{["
@@ -39,6 +39,7 @@ class MembersOfObject:
     Attributes:
         found: The wanted members that are whole, as they were written.
         too_long: Names of the wanted ones that are not held for their length.
+        is_over: The object has ended, or there is none.
     """
 
     def __init__(self, wanted: Collection[str], *, max_bytes: int) -> None:
@@ -57,15 +58,20 @@ class MembersOfObject:
         self._depth = 0
         self._is_in_text = False
         self._half = b""
-        self._is_over = False
+        self.is_over = False
 
-    def feed(self, data: bytes) -> None:
-        """Take the next piece; what is no object is not looked at any more."""
-        if self._half:
-            data, self._half = self._half + data, b""
-        begin = self._begin(data) if not self._depth else 0
+    def feed(self, data: bytes, start: int = 0) -> int:
+        """Take the next piece, from *start* on; what is no object is not looked at any more.
+
+        Returns:
+            Where in *data* the object has ended, or else their length.
+        """
+        held_back, self._half = self._half, b""
+        if held_back:
+            data, start = held_back + data[start:], 0
+        begin = start if self._depth or self.is_over else self._begin(data, start)
         at = begin
-        while not self._is_over:
+        while not self.is_over:
             after = self._after_mark(data, at)
             if not after:
                 break
@@ -74,20 +80,22 @@ class MembersOfObject:
                 self._hold(data, begin, at - 1)
                 self._take_member()
                 begin = at
-        if self._is_over:
-            return
+        if self.is_over:
+            return at - len(held_back)
         end = len(data)
         if self._is_in_text and data.endswith(b"\\") and _ends_half(data[at:]):
             # What it escapes comes with the next piece.
             end -= 1
             self._half = b"\\"
         self._hold(data, begin, end)
+        return len(data) - len(held_back)
 
-    def _begin(self, data: bytes) -> int:
+    def _begin(self, data: bytes, start: int) -> int:
         """Where the members begin in the first piece that is more than blanks."""
-        begin = len(data) - len(data.lstrip(_BLANKS))
+        blanks = _BLANKS.match(data, start)
+        begin = start if blanks is None else blanks.end()
         if begin < len(data):
-            self._is_over = self._is_over or not data.startswith(b"{", begin)
+            self.is_over = self.is_over or not data.startswith(b"{", begin)
             self._depth = 1
             begin += 1
         return begin
@@ -109,8 +117,8 @@ class MembersOfObject:
             return True
         else:
             self._depth += 1 if mark in _OPENING else -1
-            self._is_over = not self._depth
-        return self._is_over
+            self.is_over = not self._depth
+        return self.is_over
 
     def _hold(self, data: bytes, begin: int, end: int) -> None:
         """Hold a part of a member, unless that gets too long."""
@@ -132,7 +140,7 @@ class MembersOfObject:
             try:
                 told = _members.decode(b"{" + self._held + b"}")
             except _UNREADABLE:
-                self._is_over = True
+                self.is_over = True
                 told = {}
             # Copied, as each keeps all of the text that it was found in.
             self.found.update({name: raw.copy() for name, raw in told.items() if name in self._wanted})

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 
@@ -320,6 +321,32 @@ def test_streams_of_lines(limited: GatewayProcess, upstream: FakeUpstream) -> No
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 
 
+def test_streams_of_lines_by_another_name(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Cohere's older chat: each line goes out when it comes, and the last one tells what was used."""
+    said = b'{"is_finished":false,"event_type":"text-generation","text":"t"}\n'
+    response = {"text": "t", "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}}
+    last = json.dumps({"is_finished": True, "response": response}).encode() + b"\n"
+    before = passed(limited)
+    gate = upstream.gate()
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange, "application/stream+json")
+        await send_piece(exchange, said)
+        await gate.passed()
+        await send_piece(exchange, last)
+        await end_stream(exchange)
+
+    upstream.play("m", behave)
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", "/proxy/passed/v1/chat", headers, b'{"model":"m"}'))
+        connection.read_head()
+        assert connection.read_piece() == said
+        gate.open()
+        assert b"".join(connection.read_pieces()) == last
+    until(lambda: passed(limited) == more_than(before, 12, 5), what="what it told to count")
+
+
 def test_streams_of_converse(limited: GatewayProcess, upstream: FakeUpstream) -> None:
     """What the last message tells counts, or of a stream that is left what had come of it."""
     path, headers = "/proxy/passed/model/m/converse-stream", [bearer(), ("content-type", "application/json")]
@@ -352,6 +379,120 @@ def test_streams_of_converse(limited: GatewayProcess, upstream: FakeUpstream) ->
     expected = more_than(whole, len(body) // 4 + 1, 1)
     until(lambda: passed(limited) == expected, what="what had come of it to count")
     assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
+_LONG: Final = "ab cd " * 40
+_SAID_TOKENS: Final = len(_LONG) // 4
+_SAYING: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "messages": (
+        {"type": "message_start", "message": {"id": "m", "model": "m", "usage": {"input_tokens": 9}}},
+        {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": _LONG}},
+        {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "s" * 2000}},
+    ),
+    "chat": ({"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": _LONG}}]},),
+    "response": (
+        {"type": "response.created", "response": {"id": "r", "model": "m", "usage": None}},
+        {"type": "response.output_text.delta", "delta": _LONG},
+        {"type": "response.output_text.done", "text": _LONG},
+    ),
+}
+
+
+@pytest.mark.parametrize("api", _SAYING)
+def test_text_of_a_stream_that_is_left(limited: GatewayProcess, upstream: FakeUpstream, api: str) -> None:
+    """Of a caller that leaves before the usage came its text counts, not only how many events had come."""
+    events = [b"data: " + json.dumps(told).encode() + b"\n\n" for told in _SAYING[api]]
+    path, body = "/proxy/passed/events", b'{"model":"m","messages":[]}'
+    before = passed(limited)
+    upstream.play("m", stream_of_kind("text/event-stream", *events, ends=False))
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", path, headers, body))
+        head = connection.read_head()
+        come = b""
+        while len(come) < len(b"".join(events)):
+            come += connection.read_piece()
+        connection.reset()
+    read = 9 if api == "messages" else len(body) // 4
+    expected = more_than(before, read + _SAID_TOKENS, _SAID_TOKENS)
+    until(lambda: passed(limited) == expected, what="what had come of it to count")
+    assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_long_arrays(limited: GatewayProcess, upstream: FakeUpstream, *, is_left: bool) -> None:
+    """What Google streams in place of events counts however long it is, and as far as it came if left."""
+    pieces = [
+        {
+            "candidates": [{"content": {"parts": [{"inlineData": {"data": "A" * 600_000}}]}, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": said},
+        }
+        for said in (1, 3, 5)
+    ]
+    first, second, third = (json.dumps(piece).encode() for piece in pieces)
+    begun = b"[" + first + b",\r\n" + second + b",\r\n"
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange, "application/json")
+        await send_piece(exchange, begun)
+        if is_left:
+            await forever(exchange)
+        await send_piece(exchange, third + b"\n]\n")
+        await end_stream(exchange)
+
+    before = passed(limited)
+    upstream.play("m", behave)
+    path = "/proxy/passed/models/m:streamGenerateContent"
+    with limited.connect() as connection:
+        headers = [bearer(), ("content-type", "application/json")]
+        connection.send(request_bytes("POST", path, headers, b'{"model":"m","contents":[]}'))
+        head = connection.read_head()
+        come = 0
+        for piece in connection.read_pieces():
+            come += len(piece)
+            if is_left and come == len(begun):
+                break
+        connection.reset()
+    said = 3 if is_left else 5
+    until(lambda: passed(limited) == more_than(before, 7 + said, said), what="what it told to count")
+    source = "partial" if is_left else "provider"
+    assert limited.row(trace_id_of(head))["usage"]["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"), [("/v1/messages", True), ("/model/m/converse", True), ("/v1/files", False)]
+)
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_whole_reply_that_is_left(
+    limited: GatewayProcess, upstream: FakeUpstream, path: str, *, counts: bool, has_begun: bool
+) -> None:
+    """Before it is complete: as of a known call counts what its provider has read, if it calls a model."""
+
+    async def behave(exchange: Exchange) -> None:
+        if has_begun:
+            await start_stream(exchange, "application/json")
+            await send_piece(exchange, b'{"id":"m",')
+        await forever(exchange)
+
+    before = passed(limited)
+    upstream.play("m", behave)
+    body = b'{"model":"m","messages":[]}'
+    trace_id = uuid4().hex
+    with limited.connect() as connection:
+        headers = [
+            bearer(),
+            ("content-type", "application/json"),
+            ("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01"),
+        ]
+        connection.send(request_bytes("POST", "/proxy/passed" + path, headers, body))
+        until(lambda: len(upstream.exchanges) == 1, what="the provider to have the call")
+        connection.reset()
+    row = limited.row(trace_id)
+    assert row["status_code"] == 499
+    used = (len(body) // 4, 0, "partial") if counts else (None, None, None)
+    assert tuple(row["usage"].values()) == used
+    expected = more_than(before, len(body) // 4 if counts else 0, 0)
+    until(lambda: passed(limited) == expected, what="what its provider had read to count")
 
 
 @pytest.mark.long

@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl
 import openai
 import pytest
 
-from tests.rig.behaviours import DONE, TEXT, chunk, json_reply, stream_of, usage_chunk
+from tests.rig.behaviours import DONE, TEXT, chunk, json_reply, plain_reply, stream_of, usage_chunk
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
 from tests.rig.llama_server import MODEL_ALIAS, SENTENCE, LlamaServer
-from tests.rig.manifests import PROVIDER_KEY, chat, trace_id_of, virtual_account
+from tests.rig.manifests import PROVIDER_KEY, bearer, chat, trace_id_of, virtual_account
 from tests.rig.raw_http import Reply, events
 from tests.rig.requires import requires
 
@@ -243,3 +243,11 @@ def test_a_server_that_mirrors_its_requests(start_gateway: StartGateway, upstrea
     reply = chat(gateway, "acct/m")
     assert reply.status == 200
     assert reply.json["choices"][0]["message"]["content"] == "You sent Bearer ***."
+    # Whatever it mirrors it in, below a path that is not known.
+    headers = [bearer(), ("content-type", "application/json")]
+    said = f"data: Bearer {PROVIDER_KEY}\n\n".encode()
+    for kind in ("text/plain", "text/event-stream"):
+        upstream.play("m-1", plain_reply(200, kind, said * 2000))
+        with gateway.connect() as connection:
+            mirrored = connection.exchange("POST", "/proxy/acct/mirror", headers, b'{"model":"m-1"}')
+        assert mirrored.body == said.replace(PROVIDER_KEY.encode(), b"*" * len(PROVIDER_KEY)) * 2000

@@ -11,6 +11,7 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any, Final
 
 import pytest
 
@@ -19,6 +20,7 @@ from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
+    ClientDisconnected,
     GatewayError,
     InvalidBody,
     InvalidFraming,
@@ -91,7 +93,9 @@ ROUTES = make_routes(SOUND, make_route("vm/own", BY_NAME["loud/whisper"]), sound
 class Unreachable(FakeUpstream):
     """One whose first providers cannot be reached: of what they were to get nothing is read."""
 
-    def __init__(self, *script: FakeReply | GatewayError | Exception, unreachable: int) -> None:
+    def __init__(
+        self, *script: FakeReply | GatewayError | Exception | asyncio.Event, unreachable: int
+    ) -> None:
         super().__init__(*script)
         self._unreachable = unreachable
 
@@ -108,7 +112,7 @@ class Rig:
 
     def __init__(
         self,
-        *script: FakeReply | GatewayError | Exception,
+        *script: FakeReply | GatewayError | Exception | asyncio.Event,
         unreachable: int = 0,
         rules: Rules | None = None,
         health: AttemptObserver | None = None,
@@ -588,6 +592,94 @@ async def test_caller_that_leaves() -> None:
     client.on_write = client.leave
     trace = await rig.call(client)
     assert (trace.error_type, trace.attempts[0].usage) == ("client_disconnected", None)
+
+
+NAMING: Final = b'{"model":"whisper-9","a":1}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "pieces", "usage"),
+    [
+        pytest.param("POST", "/v1/messages", (), Usage(6, 0, "partial"), id="nothing had come"),
+        pytest.param("POST", "/v2/chat", (b'{"id":"c"',), Usage(6, 0, "partial"), id="a part had come"),
+        pytest.param("POST", "/v1/files", (b"{",), None, id="no call of a model"),
+        pytest.param("GET", "/v1/messages", (b"{",), None, id="what only reads"),
+    ],
+)
+async def test_caller_that_leaves_before_a_whole_reply(
+    method: str, path: str, pieces: tuple[bytes, ...], usage: Usage | None
+) -> None:
+    """As of a known call, what its provider has read counts, at the price of the model that was asked."""
+    client = FakeClient(BEARER, JSON_BODY, body=NAMING, method=method, path=path)
+    rig = Rig(FakeReply(200, JSON, *pieces, client.leave, asyncio.Event()))
+    trace = await rig.call_unknown(client, account="loud")
+    assert (trace.error_type, trace.attempts[0].usage) == ("client_disconnected", usage)
+    assert trace.total_cost_usd == (None if usage is None else TokenPrice().cost_usd(usage))
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+async def test_caller_that_leaves_with_a_picture(*, is_stream: bool) -> None:
+    """By its bytes a picture would be far more than any model reads; it counts as where limits read it."""
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 90_000}}
+    said = {"type": "text", "text": "x" * 400}
+    body = json.dumps({"model": "whisper-9", "messages": [{"role": "user", "content": [picture, said]}]})
+    client = FakeClient(BEARER, JSON_BODY, body=body.encode(), path="/v1/messages")
+    kind, pieces = (EVENTS, [b"data: {}\n\n"]) if is_stream else (JSON, [])
+    rig = Rig(FakeReply(200, kind, *pieces, client.leave, asyncio.Event()))
+    trace = await rig.call_unknown(client, account="loud")
+    usage = trace.attempts[0].usage
+    assert usage is not None
+    assert (usage.source, usage.output_tokens) == ("partial", len(pieces))
+    # One picture, the text and what stands around a message.
+    assert 1500 < (usage.input_tokens or 0) < 1600
+    assert trace.total_cost_usd == TokenPrice().cost_usd(usage)
+
+
+async def test_caller_that_leaves_before_any_reply() -> None:
+    """Likewise, if its provider has the call."""
+    client = FakeClient(BEARER, JSON_BODY, body=NAMING, path="/v1/messages")
+    rig = Rig(asyncio.Event())
+    asked = rig.upstream.pass_on
+
+    async def ask(passage: Passage) -> UpstreamReply:
+        client.leave()
+        return await asked(passage)
+
+    rig.upstream.pass_on = ask  # type: ignore[method-assign]
+    trace = await rig.call_unknown(client, account="loud")
+    assert (trace.status_code, trace.attempts[0].usage) == (499, Usage(6, 0, "partial"))
+
+
+async def test_caller_that_leaves_within_its_call() -> None:
+    """Its provider cannot have read it."""
+
+    class Leaving(FakeClient):
+        async def read_piece(self) -> bytes:
+            if not self._body_pieces:
+                raise ClientDisconnected
+            return await super().read_piece()
+
+    client = Leaving(BEARER, JSON_BODY, pieces=[NAMING], declared_bytes=MAX_HEAD_BYTES + 1, path="/v2/chat")
+    trace = await Rig().call_unknown(client, account="loud")
+    assert (trace.error_type, trace.attempts[0].usage) == ("client_disconnected", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "usage"),
+    [
+        ("/chat/completions", {"choices": [{"message": {"content": "x" * 40}}]}, Usage(6, 10, "estimated")),
+        ("/v1/messages", {"content": [{"type": "text", "text": "x" * 40}]}, Usage(6, 10, "estimated")),
+        ("/models/e:embedContent", {"embedding": {"values": [0.5] * 99}}, Usage(6, 0, "estimated")),
+        ("/embed", [[0.5] * 99], Usage(6, 0, "estimated")),
+        ("/chat/completions", {"error": {"message": "no"}}, None),
+        ("/vector_stores", {"id": "vs_1"}, None),
+    ],
+)
+async def test_whole_reply_that_tells_no_usage(path: str, reply: Any, usage: Usage | None) -> None:
+    """As of a known call it is estimated; of what is no call of a model nothing is."""
+    client = FakeClient(BEARER, JSON_BODY, body=NAMING, path=path)
+    trace = await Rig(FakeReply(200, JSON, json.dumps(reply).encode())).call_unknown(client, account="loud")
+    assert trace.attempts[0].usage == usage
 
 
 async def test_timeout_is_passed_on() -> None:

@@ -45,9 +45,23 @@ GENERATED = (
 )
 
 
-@pytest.mark.parametrize("kind", [b"application/x-ndjson", b"application/ndjson"])
+COHERE = (
+    line(is_finished=False, event_type="stream-start", generation_id="g"),
+    *(line(is_finished=False, event_type="text-generation", text="abcd" * 5) for _ in range(3)),
+    line(
+        is_finished=True,
+        event_type="stream-end",
+        response={"text": "abcd" * 15, "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/stream+json"],
+)
 def test_is_known_by_its_media_type(kind: bytes) -> None:
-    """Both names of it are looked at so."""
+    """All names of it are looked at so."""
     assert PASSING[kind] is PassingLines
 
 
@@ -60,6 +74,15 @@ def test_whole(lines: tuple[bytes, ...]) -> None:
     passing.end()
     facts = passing.facts()
     assert (facts.response_model, facts.usage) == ("m-1", Usage(7, 5, "provider"))
+
+
+def test_older_chat_of_cohere() -> None:
+    """Its last line tells the whole answer once more, and what was counted."""
+    passing = looking()
+    passing.see(b"".join(COHERE[:-1]))
+    assert passing.facts().usage == Usage(GUESSED_INPUT, 15, "partial")
+    passing.see(COHERE[-1])
+    assert passing.facts().usage == Usage(7, 5, "provider")
 
 
 @given(data=st.data())

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.endpoints import passing_array
+from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.passing_object import MAX_MEMBER_BYTES, PassingObject
 from gateway.endpoints.passing_usage import read_passed
 from gateway.model import Dialect, Usage
@@ -78,6 +80,85 @@ def test_as_of_a_short_reply(dialect: Dialect, reply: dict[str, Any]) -> None:
     facts = passed(dialect, reply).facts()
     assert facts == read_passed(dialect, json.dumps(reply).encode())
     assert facts.usage is not None
+
+
+def piece(text: str, said: int, **more: Any) -> dict[str, Any]:
+    return {
+        "candidates": [{"content": {"parts": [{"text": text}]}, "index": 0}],
+        "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": said, "thoughtsTokenCount": 3},
+        "modelVersion": "gemini-x",
+        "responseId": f"g{said}",
+        **more,
+    }
+
+
+DRAWN = piece("", 1290)
+DRAWN["candidates"][0]["content"]["parts"] = [{"inlineData": {"mimeType": "image/png", "data": PICTURE}}]
+ARRAYS = {
+    "many pieces": [piece('x"]},{' * 200, said) for said in range(1, 400)],
+    "pictures": [piece("a", 1), DRAWN, DRAWN, piece("", 1291, blank="b" * 70_000)],
+    "an error at its end": [piece("a" * 70_000, 5), {"error": {"code": 500}}],
+    "an error behind pictures": [DRAWN, {"error": {"code": 500, "message": "m" * 70_000}}, piece("b", 7)],
+}
+
+
+@pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_array_as_one_that_is_short(array: list[Any], indent: int | None) -> None:
+    """What Google streams in place of events tells the same as one that is read whole, however it is cut."""
+    body = json.dumps(array, indent=indent).encode() + b"\n"
+    expected = read_passed("gemini", body)
+    assert expected is not None
+    assert expected.usage is not None
+    for step in (997, PIECE, len(body)):
+        passing = PassingObject("gemini")
+        for at in range(0, len(body), step):
+            passing.see(body[at : at + step])
+        passing.end()
+        assert passing.facts() == expected
+
+
+def test_array_byte_by_byte() -> None:
+    """Wherever it is cut, also behind a backslash and between its elements."""
+    body = b" \r\n[ %s\r\n,\n%s\t] " % tuple(json.dumps(piece('a\\"}', said)).encode() for said in (1, 2))
+    passing = PassingObject("gemini")
+    for at in range(len(body)):
+        passing.see(body[at : at + 1])
+    assert passing.facts() == read_passed("gemini", body)
+
+
+def test_array_that_is_left() -> None:
+    """It counts what was told until then, of output the text if that is more."""
+    passing = PassingObject("gemini")
+    body = json.dumps([piece("x" * 4000, 2), piece("y", 3)]).encode()
+    passing.see(body[:-20])
+    usage = passing.facts().usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.source) == (7, 1000, "partial")
+
+
+def test_array_is_not_held() -> None:
+    """However long its elements are."""
+    passing = PassingObject("gemini")
+    passing.see(b'[{"candidates":[{"content":"')
+    for _ in range(100):
+        passing.see(b"A" * PIECE)
+        assert passing._array is not None
+        assert passing._array._element is not None
+        # What is to be bounded has no other sign.
+        assert len(passing._array._element._held) <= MAX_MEMBER_BYTES
+
+
+@pytest.mark.parametrize("element", [b"1,", b"{},", b'{"id":1},', b"[0.5],", b'"candidates",'])
+def test_arrays_of_others_are_not_taken_apart(element: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their first element tells that nothing is to be learned."""
+    looked_at: list[bytes] = []
+    monkeypatch.setattr(passing_array, "find_passed", looked_at.append)
+    passing = PassingObject("gemini")
+    for _ in range(3):
+        passing.see(b"[" + element * 1000)
+    assert len(looked_at) <= 1
+    assert passing.facts() == ObjectFacts("", "", (), None)
 
 
 @pytest.mark.parametrize("reply", [[PICTURE], PICTURE, {}, {"usage": {"x": "y" * MAX_MEMBER_BYTES}}])

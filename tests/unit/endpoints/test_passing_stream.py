@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.passing_stream import PASSING, PassingStream
 from gateway.model import Dialect, Usage
-from gateway.wire.aws_event_stream import write_message
+from gateway.wire.aws_event_stream import write_exception, write_message
 from gateway.wire.sse import MAX_EVENT_BYTES
 
 SSE = b"text/event-stream"
@@ -40,6 +40,11 @@ def message(kind: str, told: Any) -> bytes:
 
 def chunk(told: Any) -> bytes:
     return message("chunk", {"bytes": base64.b64encode(json.dumps(told).encode()).decode()})
+
+
+def part(data: bytes) -> bytes:
+    headers = {":event-type": "PayloadPart", ":content-type": "application/octet-stream"}
+    return write_message(headers | {":message-type": "event"}, data)
 
 
 def say(text: str, **more: Any) -> bytes:
@@ -128,6 +133,16 @@ COHERE = (
         delta={"finish_reason": "COMPLETE", "usage": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
     ),
 )
+OLDER_COHERE = (
+    event({"event_type": "stream-start", "generation_id": "g"}),
+    *(event({"event_type": "text-generation", "text": "t"}) for _ in range(20)),
+    event(
+        {
+            "event_type": "stream-end",
+            "response": {"text": "t" * 20, "meta": {"tokens": {"input_tokens": 7, "output_tokens": 5}}},
+        }
+    ),
+)
 CONVERSE = (
     message("messageStart", {"role": "assistant"}),
     *(message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "t"}}) for _ in range(3)),
@@ -139,6 +154,7 @@ INVOKED = (
     chunk({"generation": "b"}),
     chunk({"amazon-bedrock-invocationMetrics": {"inputTokenCount": 7, "outputTokenCount": 5}}),
 )
+CONTAINERS = tuple(part(each) for each in CHAT)
 STREAMS: dict[str, tuple[bytes, Dialect, tuple[bytes, ...]]] = {
     "chat": (SSE, "openai", CHAT),
     "chat of Anthropic's": (SSE, "anthropic", CHAT),
@@ -151,8 +167,10 @@ STREAMS: dict[str, tuple[bytes, Dialect, tuple[bytes, ...]]] = {
     "generated": (SSE, "gemini", GENERATED),
     "interaction": (SSE, "gemini", INTERACTION),
     "cohere": (SSE, "cohere", COHERE),
+    "older chat of cohere": (SSE, "cohere", OLDER_COHERE),
     "converse": (AWS, "converse", CONVERSE),
     "invoked": (AWS, "converse", INVOKED),
+    "of a container": (AWS, "openai", CONTAINERS),
 }
 ALL = pytest.mark.parametrize(("kind", "dialect", "events"), STREAMS.values(), ids=STREAMS)
 
@@ -246,6 +264,146 @@ def test_broken_off(kind: bytes, events: tuple[bytes, ...], input_tokens: int, o
     )  # fmt: skip
 
 
+LONG = "ab cd " * 20
+SAID_TOKENS = len(LONG) // 4
+BEGUN = (
+    named("message_start", message={"id": "m", "usage": {"input_tokens": 7, "output_tokens": 1}}),
+    named("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""}),
+)
+
+
+def block_delta(**told: str) -> bytes:
+    return named("content_block_delta", index=0, delta=told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "events", "said"),
+    [
+        pytest.param(SSE, [say(LONG)], 1, id="chat"),
+        pytest.param(SSE, [say("x"), say(LONG) + say(LONG), say(LONG)], 3, id="chat, several at once"),
+        pytest.param(SSE, [event({"choices": [{"delta": {"reasoning_content": LONG}}]})], 1, id="reasoning"),
+        pytest.param(SSE, [event({"choices": [{"text": LONG, "index": 0}]})], 1, id="completion"),
+        pytest.param(SSE, [*BEGUN, block_delta(type="text_delta", text=LONG)], 1, id="messages"),
+        pytest.param(SSE, [*BEGUN, block_delta(type="thinking_delta", thinking=LONG)], 1, id="thinking"),
+        pytest.param(
+            SSE, [*BEGUN, block_delta(type="input_json_delta", partial_json=LONG)], 1, id="tool of messages"
+        ),
+        pytest.param(
+            SSE,
+            [
+                *BEGUN,
+                block_delta(type="thinking_delta", thinking=LONG),
+                block_delta(type="signature_delta", signature="s" * 5000),
+            ],
+            1,
+            id="signature",
+        ),
+        pytest.param(
+            SSE,
+            [
+                *RESPONSE[:1],
+                named("response.output_text.delta", delta=LONG),
+                named("response.output_text.done", text=LONG),
+                named("response.content_part.done", part={"type": "output_text", "text": LONG}),
+                named("response.output_item.done", item={"content": [{"text": LONG}]}),
+            ],
+            1,
+            id="response",
+        ),
+        pytest.param(
+            SSE,
+            [
+                named("response.function_call_arguments.delta", delta=LONG),
+                named("response.function_call_arguments.done", arguments=LONG),
+                named("response.output_item.done", item={"encrypted_content": LONG}),
+            ],
+            1,
+            id="tool of a response",
+        ),
+        pytest.param(
+            SSE,
+            [
+                named("response.output_text.delta", delta=LONG),
+                named("response.audio.delta", delta="a" * 5000),
+            ],
+            1,
+            id="sound",
+        ),
+        pytest.param(
+            SSE, [event({"event_type": "text-generation", "text": LONG})], 1, id="older chat of cohere"
+        ),
+        pytest.param(
+            SSE, [named("content-delta", delta={"message": {"content": {"text": LONG}}})], 1, id="cohere"
+        ),
+        pytest.param(
+            SSE, [event({"type": "message.output.delta", "content": LONG})], 1, id="mistral's agent"
+        ),
+        pytest.param(
+            SSE,
+            [event({"event_type": "step.delta", "delta": {"type": "text", "text": LONG}})],
+            1,
+            id="interaction",
+        ),
+        pytest.param(SSE, [b"id: 1\r\ndata: " + say(LONG)[6:-2] + b"\r\n\r\n"], 1, id="other line ends"),
+        pytest.param(SSE, [say(LONG)[:-2] + b"\nid: 1\n\n"], 1, id="fields behind the data"),
+        pytest.param(AWS, [message("contentBlockDelta", {"delta": {"text": LONG}})], 1, id="converse"),
+        pytest.param(
+            AWS,
+            [
+                message("contentBlockDelta", {"delta": {"reasoningContent": {"text": LONG}}}),
+                message("contentBlockDelta", {"delta": {"reasoningContent": {"signature": "s" * 5000}}}),
+                message("contentBlockDelta", {"delta": {"toolUse": {"input": LONG}}}),
+            ],
+            2,
+            id="thoughts and a tool of converse",
+        ),
+        pytest.param(
+            AWS, [chunk({"type": "content_block_delta", "delta": {"text": LONG}})], 1, id="claude, invoked"
+        ),
+        pytest.param(AWS, [chunk({"contentBlockDelta": {"delta": {"text": LONG}}})], 1, id="nova, invoked"),
+        pytest.param(AWS, [chunk({"outputText": LONG})], 1, id="titan, invoked"),
+        pytest.param(AWS, [chunk({"generation": LONG})], 1, id="llama, invoked"),
+        pytest.param(AWS, [chunk({"outputs": [{"text": LONG}]})], 1, id="mistral, invoked"),
+        pytest.param(AWS, [chunk({"choices": [{"delta": {"content": LONG}}]})], 1, id="chat, invoked"),
+    ],
+)
+def test_text_of_what_breaks_off(kind: bytes, events: list[bytes], said: int) -> None:
+    """Most tokens come several at a time: the text tells how many, of which each part counts once."""
+    passing = looking(kind)
+    for each in events:
+        passing.see(each)
+    usage = used(passing)
+    assert usage.source == "partial"
+    assert usage.output_tokens == pytest.approx(said * SAID_TOKENS, abs=1)
+
+
+def test_text_by_its_bytes() -> None:
+    """However its characters are written."""
+    text = "\u00e4\u4f60" * 40
+    for each in (say(text), say("x")[:-2].replace(b"x", text.encode()) + b"\n\n"):
+        passing = looking()
+        passing.see(each)
+        assert used(passing).output_tokens == 5 * 40 // 4
+
+
+def test_text_behind_a_count() -> None:
+    """Of a stream that counts on the way and is left, what came since the last count is added to it."""
+    passing = looking()
+    passing.see(say(LONG, usage={"prompt_tokens": 7, "completion_tokens": 40}) + say(LONG))
+    assert used(passing) == Usage(7, 40 + SAID_TOKENS, "partial")
+    passing.end()
+    assert used(passing) == Usage(7, 40, "provider")
+
+
+def test_running_usage_of_an_interaction() -> None:
+    """Google tells beside its pieces what was used so far, thoughts too."""
+    counts = {"total_input_tokens": 7, "total_output_tokens": 2, "total_thought_tokens": 30}
+    step = {"event_type": "step.delta", "delta": {"type": "text", "text": "x"}}
+    passing = looking(dialect="gemini")
+    passing.see(b"".join(INTERACTION[:2]) * 10 + event({**step, "metadata": {"usage": counts}}))
+    assert used(passing) == Usage(7, 32, "partial", reasoning_output_tokens=30)
+
+
 def test_running_usage() -> None:
     """Where each event counts what was used so far, the last that came stands."""
     passing = looking()
@@ -289,6 +447,25 @@ def test_other_shapes(data: bytes, pieces: int) -> None:
     passing.see(data)
     passing.end()
     assert used(passing) == Usage(GUESSED_INPUT, pieces, "estimated")
+
+
+def test_lines_of_a_container() -> None:
+    """SageMaker's containers may stream lines of JSON as well."""
+    passing = looking(AWS)
+    lines = (b'{"model":"m-1","text":"' + LONG.encode() + b'"}\n', b'{"usage":{"prompt_tokens":7,')
+    passing.see(part(lines[0]) + part(lines[1]))
+    assert used(passing) == Usage(GUESSED_INPUT, SAID_TOKENS, "partial")
+    passing.see(part(b'"completion_tokens":5}}\n'))
+    passing.end()
+    assert used(passing) == Usage(7, 5, "provider")
+
+
+def test_container_that_fails() -> None:
+    """What had come until then counts."""
+    passing = looking(AWS)
+    passing.see(part(say(LONG)) + write_exception("ModelStreamError", b'{"Message":"no"}'))
+    passing.end()
+    assert used(passing) == Usage(GUESSED_INPUT, SAID_TOKENS, "partial")
 
 
 def test_end_without_a_blank_line() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.endpoints import passing_usage
 from gateway.endpoints.openai_events import ObjectFacts
-from gateway.endpoints.passing_usage import find_usage, read_passed
+from gateway.endpoints.passing_usage import find_usage, guess_passed, read_passed
 from gateway.model import Dialect, Usage
 
 CHAT: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
@@ -107,6 +107,27 @@ def test_no_usage(usage: object) -> None:
 def test_whole_reply(told: dict[str, Any], facts: ObjectFacts) -> None:
     """Its id, its model and what it used, of whatever API it is."""
     assert read_passed("openai", json.dumps(told).encode()) == facts
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"choices":[{"message":{"role":"assistant","content":"abcdefgh"}}]}', 2),
+        (b'{"content":[{"type":"text","text":"abcdefgh"}]}', 2),
+        (b'{"message":{"content":[{"type":"text","text":"abcdefgh"}]}}', 2),
+        (b'{"embedding":{"values":[0.5,0.5,0.5]}}', 0),
+        (b"[[0.5,0.5,0.5]]", 0),
+        (b"no JSON", 0),
+    ],
+)
+def test_guess(body: bytes, said: int) -> None:
+    """What was asked, and the text of the answer, for what tells no usage."""
+    assert guess_passed(body, asked_bytes=400) == Usage(100, said, "estimated")
+
+
+def test_no_guess_of_an_error() -> None:
+    """It used nothing."""
+    assert guess_passed(b'{"error":{"message":"no"}}', asked_bytes=400) is None
 
 
 def test_generated_in_an_array() -> None:

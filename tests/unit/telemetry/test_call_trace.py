@@ -324,6 +324,18 @@ def test_caller_that_leaves_pays_for_its_input() -> None:
     assert trace.total_cost_usd == (trace.call.body_bytes // 4) / 1_000_000
 
 
+def test_caller_that_leaves_an_error_has_used_nothing() -> None:
+    """Whether it had come or was still coming."""
+    for is_whole in (True, False):
+        trace = make_planned_trace()
+        attempt = trace.attempt(TARGET)
+        attempt.status_code = 529
+        if is_whole:
+            attempt.ended()
+        trace.disconnected()
+        assert attempt.usage is None
+
+
 def test_caller_that_leaves_when_all_is_done() -> None:
     """Who leaves after the end changes nothing."""
     trace = make_answered_trace()

@@ -52,6 +52,22 @@ def test_many_cuts() -> None:
         assert found_in(*pieces) == (EXPECTED, {"picture"})
 
 
+@pytest.mark.parametrize("place", range(len(TEXT) + 1))
+def test_where_it_ends(place: int) -> None:
+    """What follows an object is left to whoever reads it, wherever the text is cut."""
+    members = MembersOfObject(WANTED, max_bytes=200)
+    text = b"x" + TEXT.rstrip() + b",{}"
+    first, second = text[: place + 1], text[place + 1 :]
+    end = members.feed(first, 1)
+    if members.is_over:
+        assert first[end:] + second == b",{}"
+    else:
+        assert end == len(first)
+        assert second[members.feed(second) :] == b",{}"
+    assert members.is_over
+    assert members.feed(b"{}") == 0
+
+
 def test_whole() -> None:
     """What is short enough is there, in one line or in many."""
     for text in (TEXT, json.dumps(OBJECT).encode()):

@@ -1,0 +1,61 @@
+"""How much text a piece of a stream adds to an answer, for the estimate where nobody counts it.
+
+Pure. Most providers send several tokens with each piece, some one; so the text tells more than the number of
+pieces. What is no text that the model wrote does not count: signatures, what is encrypted, pictures and
+sound in base64, what it cites, and what tells again what came before.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SAYING: Final = frozenset(
+    {
+        # OpenRouter has its reasoning once more in `reasoning_details`.
+        *("text", "content", "refusal", "thinking", "reasoning", "reasoning_content", "reasoningContent"),
+        # What a tool gets, and what stands around that.
+        *("arguments", "partial_json", "input", "function", "tool_calls", "toolUse", "tool_plan"),
+        # What Cohere wraps a piece in, and OpenAI's agents a text.
+        *("message", "value"),
+    }
+)
+"""Members of a piece that are its text, or have it in them."""
+
+_MAX_DEPTH: Final = 8
+"""No API has a text deeper in a piece."""
+
+
+def said_bytes(piece: object, depth: int = _MAX_DEPTH) -> int:
+    """How many bytes of text are in *piece*: it is one itself, or has some in members of known names."""
+    if isinstance(piece, str):
+        return len(piece) if piece.isascii() else len(piece.encode(errors="replace"))
+    if not depth:
+        return 0
+    if isinstance(piece, dict):
+        return sum([said_bytes(piece[name], depth - 1) for name in piece if name in _SAYING])
+    if isinstance(piece, list):
+        return sum([said_bytes(one, depth - 1) for one in piece])
+    return 0
+
+
+def said_in_choices(choices: object) -> int:
+    """The same of a chunk of a chat or text completion.
+
+    Beside its `delta` a choice may have the whole message so far (Perplexity). Without one its text is in
+    another place, as in those of completions and of some models of Bedrock.
+    """
+    said = 0
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            content = delta.get("content")
+            if content and isinstance(content, str) and content.isascii():
+                # Nearly all have this and nothing else.
+                said += len(content)
+            else:
+                said += said_bytes(delta)
+        else:
+            said += said_bytes(choice.get("text")) + said_bytes(choice.get("message"))
+    return said
