@@ -56,8 +56,8 @@ class LoadedOnce:
         is_settled = self._now_ns() - newest_ns > _SETTLED_NS
         # The marks are older than what is read: what changes between has other marks the next time.
         loaded = loader.load(self._path)
-        # What could not be read may be readable the next time, and no mark says so: too many files were open.
-        self._kept = _Kept(marks, loaded) if is_settled and not loaded.problems else None
+        # It may be readable the next time, and no mark says so: too many files were open.
+        self._kept = _Kept(marks, loaded) if is_settled and not loaded.is_denied else None
         return loaded
 
     def let_go_unused(self) -> None:

@@ -78,6 +78,29 @@ def test_what_could_not_be_read_is_tried_again(file: Path, monkeypatch: pytest.M
     assert names(files) == ["a"]
 
 
+@pytest.mark.parametrize("text", ["type: [\n", "- type: t\n", "type: t\nname: a\n"])
+def test_what_is_wrong_is_not_read_again(file: Path, text: str) -> None:
+    """Pages that are open ask until somebody has mended it, and then it has other marks."""
+    file.with_name("n.yaml").write_text(text)
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    wrong = files.load()
+    assert len(wrong.problems) == 1
+    assert files.load() is wrong
+    file.with_name("n.yaml").write_text("type: t\nname: bb\n")
+    assert names(files) == ["a", "bb"]
+
+
+def test_what_has_other_marks_when_it_can_be_read_is_not_read_again(file: Path) -> None:
+    """A link to nothing, and a file of another user."""
+    link = file.with_name("n.yaml")
+    link.symlink_to("gone.txt")
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    assert len(files.load().problems) == 1
+    assert files.load() is files.load()
+    link.with_name("gone.txt").write_text("type: t\nname: bb\n")
+    assert names(files) == ["a", "bb"]
+
+
 def test_what_nobody_asks_for_is_let_go(file: Path) -> None:
     """Not as long as somebody asks now and then, also where it was kept all the time."""
     now_s = [0.0]
