@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import SupportsIndex
 
 import pytest
 
-from gateway.config.loaded_once import KEPT_S, LoadedOnce
+from gateway.config.document import Document
+from gateway.config.loaded_once import AT_ONCE, KEPT_S, LoadedOnce, let_go
 
 S = 1_000_000_000
 
@@ -114,6 +116,21 @@ def test_what_nobody_asks_for_is_let_go(file: Path) -> None:
     files.let_go_unused()
     assert files.load() is not kept
     assert names(files) == ["a"]
+
+
+def test_much_is_let_go_in_pieces() -> None:
+    """Other threads work between two of them."""
+    pieces = []
+
+    class Watched(list[Document]):
+        def __delitem__(self, key: SupportsIndex | slice) -> None:
+            before = len(self)
+            super().__delitem__(key)
+            pieces.append(before - len(self))
+
+    documents = Watched([Document("t", "n", {}, Path("m.yaml"), 1)] * (2 * AT_ONCE + 1))
+    let_go(documents)
+    assert (documents, pieces) == ([], [AT_ONCE, AT_ONCE, 1])
 
 
 def _no_more_files(_path: Path, _mode: str) -> None:
