@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.config import loader
+from gateway.config.document import Document
 from gateway.config.fingerprint import Fingerprint, of_manifests
 
 # What was changed so lately may be changed once more without a sign: clocks of file systems are coarse.
@@ -20,6 +21,9 @@ _SETTLED_NS: Final = 1_000_000_000
 
 KEPT_S: Final = 300.0
 """For so long nobody has asked before it is let go: pages that are open ask all the time."""
+
+AT_ONCE: Final = 1_000
+"""Documents that go together: some 2 ms, in which no other thread works."""
 
 
 class _Kept(NamedTuple):
@@ -56,14 +60,29 @@ class LoadedOnce:
         is_settled = self._now_ns() - newest_ns > _SETTLED_NS
         # The marks are older than what is read: what changes between has other marks the next time.
         loaded = loader.load(self._path)
-        # What could not be read may be readable the next time, and no mark says so: too many files were open.
-        self._kept = _Kept(marks, loaded) if is_settled and not loaded.problems else None
+        # It may be readable the next time, and no mark says so: too many files were open.
+        self._kept = _Kept(marks, loaded) if is_settled and not loaded.is_denied else None
         return loaded
 
     def let_go_unused(self) -> None:
-        """Let go of what is kept, if nobody has asked for it for `KEPT_S`.
+        """Let go of what is kept, if nobody has asked for it for `KEPT_S`; call it in a thread.
 
         Somebody who asks at this very moment has it still; who asks then has it read anew.
         """
-        if self._now_s() - self._asked_at_s > KEPT_S:
-            self._kept = None
+        kept = self._kept
+        if kept is None or self._now_s() - self._asked_at_s <= KEPT_S:
+            return
+        self._kept = None
+        documents = list(kept.loaded.documents)
+        del kept
+        let_go(documents)
+
+
+def let_go(documents: list[Document]) -> None:
+    """Empty the list piece by piece.
+
+    As long as one object goes, with all that it holds, Python lets no other thread work: with a million
+    manifests in it control would answer nothing for a second.
+    """
+    while documents:
+        del documents[-AT_ONCE:]

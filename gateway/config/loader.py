@@ -40,11 +40,28 @@ class Loaded:
         documents: In the order of the files; those of unreadable files are missing.
         problems: Why some are missing.
         files: Every manifest file that was found, readable or not.
+        is_denied: Something could not be read for a reason that may be over without a change of any file.
     """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
+    is_denied: bool = False
+
+
+class _Problems(list[Problem]):
+    """What is found on the way.
+
+    Attributes:
+        is_denied: As of `Loaded`.
+    """
+
+    is_denied = False
+
+    def denied(self, path: Path, what: str, error: OSError, fix: str) -> None:
+        """Add that the system does not let *path* be read."""
+        self.is_denied |= _leaves_no_mark(error)
+        self.append(_file_problem(path, f"{what}: {_reason(error)}", fix))
 
 
 def load(path: Path) -> Loaded:
@@ -52,21 +69,19 @@ def load(path: Path) -> Loaded:
 
     Never raises: what is not readable becomes a `Problem`, and the rest is read all the same.
     """
-    problems: list[Problem] = []
+    problems = _Problems()
     files = _find_files(path, problems)
     documents: list[Document] = []
     for file in files:
         documents += _read_file(file, problems)
-    return Loaded(_without_repeats(documents, problems), tuple(problems), tuple(files))
+    return Loaded(_without_repeats(documents, problems), tuple(problems), tuple(files), problems.is_denied)
 
 
-def _find_files(path: Path, problems: list[Problem]) -> list[Path]:
+def _find_files(path: Path, problems: _Problems) -> list[Path]:
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
-        problems.append(
-            _file_problem(path, f"cannot be opened: {_reason(error)}", "Name a folder or file that exists")
-        )
+        problems.denied(path, "cannot be opened", error, "Name a folder or file that exists")
         return []
     if not is_folder:
         return [path]
@@ -82,14 +97,12 @@ def _find_files(path: Path, problems: list[Problem]) -> list[Path]:
     return found
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[tuple[int, int]], problems: _Problems) -> Iterator[Path]:
     """Manifest files under *folder*, sorted by name in each folder; *seen*: device and inode of those met."""
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        problems.append(
-            _file_problem(folder, f"cannot be listed: {_reason(error)}", "Let the gateway's user read it")
-        )
+        problems.denied(folder, "cannot be listed", error, "Let the gateway's user read it")
         return
     for name in names:
         if name.startswith("."):
@@ -104,10 +117,8 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
             status = path.stat()
         except OSError as error:
             if path.suffix in _SUFFIXES:
-                message = f"cannot be opened: {_reason(error)}"
-                problems.append(
-                    _file_problem(path, message, "Mend or remove the link, or let the gateway's user read it")
-                )
+                fix = "Mend or remove the link, or let the gateway's user read it"
+                problems.denied(path, "cannot be opened", error, fix)
             continue
         identity = (status.st_dev, status.st_ino)
         is_folder = stat.S_ISDIR(status.st_mode)
@@ -120,7 +131,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
             yield path
 
 
-def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:
+def _read_file(file: Path, problems: _Problems) -> Iterator[Document]:
     try:
         text = _read_text(file)
         is_json = file.suffix == ".json"
@@ -130,6 +141,7 @@ def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:
             if document is not None:
                 yield document
     except UnreadableText as error:
+        problems.is_denied |= _leaves_no_mark(error.__cause__)
         path = dotted(error.path) or "(syntax)"
         problems.append(Problem(file, error.line, path, Severity.ERROR, str(error), error.fix))
 
@@ -207,6 +219,11 @@ def _without_repeats(documents: list[Document], problems: list[Problem]) -> tupl
 
 def _file_problem(file: Path, message: str, fix: str) -> Problem:
     return Problem(file, 1, "(file)", Severity.ERROR, message, fix)
+
+
+def _leaves_no_mark(error: BaseException | None) -> bool:
+    """Whether this passes unseen: a file that comes, or may be read, has another `fingerprint`."""
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError | PermissionError)
 
 
 def _reason(error: OSError) -> str:

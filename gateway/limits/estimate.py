@@ -89,7 +89,7 @@ _DATA_URL: Final = "data:"
 _IMAGE_URL: Final = "data:image/"
 _TEXT_URLS: Final = tuple([_DATA_URL + kind for kind in _TEXT_TYPES])
 _numbers: Final = msgspec.json.Decoder(float)
-_loose_numbers: Final = msgspec.json.Decoder(float, strict=False)
+_loose_numbers: Final = msgspec.json.Decoder(float | str)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -458,9 +458,12 @@ def _number(value: msgspec.Raw | bytes) -> int | None:
 
 
 def _loose_number(value: msgspec.Raw | bytes) -> int:
-    """The same also in quotes, in which some servers take it and others do not; 0 for what is none."""
+    """The same also in quotes, in which some servers take it and others do not; 0 for what is none.
+
+    As Python reads a number, and so its servers do (vLLM): with blanks around it, a sign, or "1_000".
+    """
     try:
-        number = _loose_numbers.decode(value)
-    except msgspec.DecodeError:
+        number = float(_loose_numbers.decode(value))
+    except (msgspec.DecodeError, ValueError):
         return 0
     return (int(number) if number < _MOST_AS_READ else _MOST) if number > 0 else 0

@@ -296,6 +296,24 @@ async def test_routing(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_a_permission_may_name_its_resource_alone(plane: Plane, page: Page) -> None:
+    """A role is told where one is written."""
+    text = """\
+type: virtual-account
+name: app2
+tokens: [env:APP2]
+permissions:
+  - resource_fqn: acme:self-hosted-model:lab
+  - {resource_fqn: acme:openai:two, role_id: caller}
+"""
+    add(plane.folder, "app2.yaml", text)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/access/callers")
+    await page.wait("document.querySelector('table.data') !== null")
+    assert "acme:self-hosted-model:lab, acme:openai:two (caller)" in await page.text("table.data")
+    assert page.complaints == []
+
+
 async def test_a_list_of_texts_and_objects(plane: Plane, page: Page) -> None:
     """Tokens of a caller are references, or were issued here: each has its fields, and one can be added."""
     issued = "  - {id: t1, hash: 'sha256:" + "1" * 64 + "', created_at: '2026-11-01T00:00:00Z'}\n"

@@ -7,12 +7,12 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
 from gateway.config.manifests.issued_token import ListedToken
 from gateway.config.manifests.metadata_config import check_metadata
-from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, wrong
 from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
@@ -37,6 +37,17 @@ class Permission(Part):
     """The kind of resource: `provider-account` for models, `tenant` for all of them."""
     role_id: Text = "provider-account-access"
     """`provider-account-access`, `provider-account-manager` and roles of `role` let the account call."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_left_out(cls, value: Any) -> Any:
+        """Whoever writes `role: viewer` has left nothing out, and means to grant less."""
+        if isinstance(value, dict):
+            known, written = cls.model_fields.keys(), {name for name in value if value[name] is not None}
+            if not (written <= known or known <= written):
+                what = "needs its resource_type and role_id where another field of it is unknown"
+                raise wrong(what, "Rename the unknown field, or remove it")
+        return value
 
     def grant(self, roles: CallingRoles) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""

@@ -139,16 +139,16 @@ class Entrance:
     async def with_token(self, secret: str, address: str) -> str:
         """Sign in with a token; one that nobody guesses passes as in `by_bearer`.
 
+        That makes up for no wrong ones: else who has one could guess at a short one without end.
+
         Raises:
             WrongSecret: It is none.
             TooManyTries: Wait first.
         """
-        beyond_guessing = self._beyond_guessing(secret)
-        if beyond_guessing is None:
-            _, who = await self._guess(address, lambda: self._by_token(secret))
-        else:
-            _, who = beyond_guessing
-            self._guesses.succeeded(address)
+        found = self._beyond_guessing(secret)
+        if found is None:
+            found = await self._guess(address, lambda: self._by_token(secret))
+        _, who = found
         return await asyncio.to_thread(self._sessions.begin, who)
 
     async def with_link(self, secret: str, password: str, address: str) -> str:

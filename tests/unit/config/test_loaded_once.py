@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import SupportsIndex
 
 import pytest
 
-from gateway.config.loaded_once import KEPT_S, LoadedOnce
+from gateway.config.document import Document
+from gateway.config.loaded_once import AT_ONCE, KEPT_S, LoadedOnce, let_go
 
 S = 1_000_000_000
 
@@ -78,6 +80,29 @@ def test_what_could_not_be_read_is_tried_again(file: Path, monkeypatch: pytest.M
     assert names(files) == ["a"]
 
 
+@pytest.mark.parametrize("text", ["type: [\n", "- type: t\n", "type: t\nname: a\n"])
+def test_what_is_wrong_is_not_read_again(file: Path, text: str) -> None:
+    """Pages that are open ask until somebody has mended it, and then it has other marks."""
+    file.with_name("n.yaml").write_text(text)
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    wrong = files.load()
+    assert len(wrong.problems) == 1
+    assert files.load() is wrong
+    file.with_name("n.yaml").write_text("type: t\nname: bb\n")
+    assert names(files) == ["a", "bb"]
+
+
+def test_what_has_other_marks_when_it_can_be_read_is_not_read_again(file: Path) -> None:
+    """A link to nothing, and a file of another user."""
+    link = file.with_name("n.yaml")
+    link.symlink_to("gone.txt")
+    files = LoadedOnce(file.parent, now_ns=Now(file))
+    assert len(files.load().problems) == 1
+    assert files.load() is files.load()
+    link.with_name("gone.txt").write_text("type: t\nname: bb\n")
+    assert names(files) == ["a", "bb"]
+
+
 def test_what_nobody_asks_for_is_let_go(file: Path) -> None:
     """Not as long as somebody asks now and then, also where it was kept all the time."""
     now_s = [0.0]
@@ -91,6 +116,21 @@ def test_what_nobody_asks_for_is_let_go(file: Path) -> None:
     files.let_go_unused()
     assert files.load() is not kept
     assert names(files) == ["a"]
+
+
+def test_much_is_let_go_in_pieces() -> None:
+    """Other threads work between two of them."""
+    pieces = []
+
+    class Watched(list[Document]):
+        def __delitem__(self, key: SupportsIndex | slice) -> None:
+            before = len(self)
+            super().__delitem__(key)
+            pieces.append(before - len(self))
+
+    documents = Watched([Document("t", "n", {}, Path("m.yaml"), 1)] * (2 * AT_ONCE + 1))
+    let_go(documents)
+    assert (documents, pieces) == ([], [AT_ONCE, AT_ONCE, 1])
 
 
 def _no_more_files(_path: Path, _mode: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
 from gateway.config.manifests.virtual_account import Permission, VirtualAccount
@@ -56,6 +57,22 @@ def test_a_permission_needs_no_more_than_its_resource() -> None:
     assert least.grant(BUILT_IN) == ModelGrant("openai", "main", "gpt-4o")
     everything = Permission.model_validate({"resource_fqn": "acme", "resource_type": "tenant"})
     assert everything.grant(CallingRoles(of_everything=frozenset({"all"}))) is None
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        {"role": "viewer"},
+        {"rol_id": "viewer", "resource_type": "provider-account"},
+        {"resourceType": "mcp-server", "role_id": None},
+    ],
+)
+def test_what_is_misspelt_is_not_left_out(slip: dict[str, str | None]) -> None:
+    """It may have been meant to grant less; where nothing is left out it is only warned of."""
+    with pytest.raises(ValidationError, match="needs its resource_type and role_id"):
+        Permission.model_validate({"resource_fqn": "t:openai:main", **slip})
+    whole = {"resource_fqn": "t:openai:main", "resource_type": "provider-account", "role_id": "viewer"}
+    assert Permission.model_validate({**slip, **whole}).grant(BUILT_IN) is None
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,18 @@ async def test_a_viewer_does_not_guess_faster_than_others(tmp_path: Path) -> Non
         await entrance.with_password("admin", "guess", ADDRESS)
 
 
+async def test_nor_does_one_with_a_token_guess_at_others(tmp_path: Path) -> None:
+    """A token of the environment may be short."""
+    entrance = Entrance(tmp_path, "of-the-environment", tick_s=lambda: 0.0)
+    _, own = entrance.accounts.make_token("eve", Role.VIEWER)
+    for _ in range(6):
+        with pytest.raises(WrongSecret):
+            await entrance.with_token("guess", ADDRESS)
+        assert entrance.by_session(await entrance.with_token(own, ADDRESS)) is not None
+    with pytest.raises(TooManyTries):
+        await entrance.with_token("guess", ADDRESS)
+
+
 async def test_few_passwords_are_tried_at_once(entrance: Entrance) -> None:
     """Each takes memory and a core: the rest is refused at once."""
     tries = [entrance.with_password("admin", "guess", f"10.0.0.{number}") for number in range(40)]

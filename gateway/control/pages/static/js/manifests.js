@@ -39,7 +39,13 @@ const RECORDED = { always: "Recorded", header_controlled: "Recorded where caller
 
 /** What a caller may use: patterns of models, and permissions for accounts and models. */
 const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
-  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map((each) => `${each.resource_fqn || each.resourceFqn} (${each.role_id || each.role})`)]);
+  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]);
+
+/** Its role may be left out, and is then the usual one. */
+function permission(one) {
+  const role = one.role_id || one.role;
+  return `${one.resource_fqn || one.resourceFqn}${role ? ` (${role})` : ""}`;
+}
 
 /** What each line of the table says of a manifest: one for each of its rules. */
 function lines(manifest) {
