@@ -28,7 +28,7 @@ from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.object_ids import ids_asked
 from gateway.endpoints.openai_call import full_name, model_named, split_body, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
-from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, MEDIA_BYTES_PER_TOKEN
 from gateway.endpoints.passing_calls import costs_tokens
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
@@ -55,6 +55,7 @@ from gateway.failover import UNOBSERVED
 from gateway.limits.estimate import Estimate
 from gateway.limits.output_sizes import OutputSizes
 from gateway.model import (
+    Call,
     Caller,
     CallFacts,
     Client,
@@ -75,6 +76,7 @@ from gateway.passed_body import (
     HeldJson,
     PassedBody,
     StreamedBody,
+    data_in,
     too_large,
 )
 from gateway.pipeline import Pipeline, check_further, refuse_encoding
@@ -577,12 +579,7 @@ class _Attempts:
         # Another number is the provider's, of a reply that did not end.
         if usage.input_tokens != guess or held is None or len(held) < MAY_HAVE_MEDIA_BYTES:
             return usage
-        try:
-            fields = split_body(held)
-        except (InvalidJson, InvalidBody):
-            return usage
-        asked = structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True), fields=fields)
-        read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
+        read = _read_input(call, held, attempt.target)
         return usage if read is None or read >= guess else structs.replace(usage, input_tokens=read)
 
     def _price_of(self, attempt: AttemptTrace) -> Price | None:
@@ -638,10 +635,33 @@ def _unreadable(endpoint: Endpoint) -> InvalidBody:
 
 
 def _note_length(trace: CallTrace, passage: Passage) -> None:
-    """Note how much has come of a body whose length nobody declared: what it used may have to be guessed."""
+    """Note how long a body is that was sent on as it came: what it used may have to be guessed.
+
+    As how much has come of it if nobody declared more; and of pictures in it, as how long a text of as many
+    tokens would be.
+    """
     body = passage.body
-    if isinstance(body, StreamedBody) and body.length is None and trace.call is not None:
-        trace.asked(structs.replace(trace.call, body_bytes=body.taken_bytes))
+    if isinstance(body, StreamedBody) and trace.call is not None:
+        length = body.taken_bytes if body.length is None else body.length
+        trace.asked(structs.replace(trace.call, body_bytes=_as_text(length, body.data_bytes)))
+
+
+def _as_text(length_bytes: int, data_bytes: int) -> int:
+    """How long a text would be of as many tokens as a body with so much of data in it."""
+    return length_bytes - data_bytes + data_bytes // MEDIA_BYTES_PER_TOKEN * BYTES_PER_TOKEN
+
+
+def _read_input(call: Call, body: bytes, target: Target) -> int | None:
+    """How many tokens limits would take the input for, None where the body says nothing."""
+    if len(body) > MAX_HEAD_BYTES:
+        # It would take too long, of one that was held to be signed.
+        return _as_text(len(body), data_in(body)) // BYTES_PER_TOKEN
+    try:
+        fields = split_body(body)
+    except (InvalidJson, InvalidBody):
+        return None
+    asked = structs.replace(call, endpoint=replace(call.endpoint, counts_tokens=True), fields=fields)
+    return Estimate(asked, (target,), OutputSizes()).input_tokens(target)
 
 
 def _note_heard(responder: Responder, asked: Asked) -> None:

@@ -18,6 +18,9 @@ from gateway.wire.multipart import ModelField
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
 
+_WINDOW_BYTES: Final = 4096
+_LEAST_BYTES: Final = 1024
+
 Rename = Callable[[str], str]
 """Gives a target's name of a model for the one that came."""
 
@@ -61,6 +64,21 @@ class PassedBody(Protocol):
 
     def written_for(self, rename: Rename) -> bytes | BodySource:
         """The body as a target gets it that knows the model by the name that *rename* gives."""
+
+
+def data_in(piece: bytes) -> int:
+    """How much of a piece of JSON is data in base64, as pictures are: 14 us in 64 KiB of it, 4 of text.
+
+    No text that long is without blanks, quotes and escapes, but in scripts that are not ASCII.
+    """
+    found = 0
+    for at in range(0, len(piece), _WINDOW_BYTES):
+        window = piece[at : at + _WINDOW_BYTES]
+        if b" " in window or b'"' in window or b"\\" in window:
+            continue
+        if len(window) >= _LEAST_BYTES and window.isascii():
+            found += len(window)
+    return found
 
 
 class HeldBody:
@@ -126,6 +144,7 @@ class StreamedBody:
 
     Attributes:
         taken_bytes: How much of it has come.
+        data_bytes: Of that what looks as pictures in JSON do.
     """
 
     held = None
@@ -141,6 +160,7 @@ class StreamedBody:
         self._client = client
         self._limit_bytes = limit_bytes
         self.taken_bytes = 0
+        self.data_bytes = 0
 
     @property
     def length(self) -> int | None:
@@ -157,6 +177,7 @@ class StreamedBody:
         self.taken_bytes += len(data)
         if self.taken_bytes > self._limit_bytes:
             raise too_large(self._limit_bytes)
+        self.data_bytes += data_in(data)
         return data
 
     async def until_gone(self) -> None:

@@ -6,6 +6,7 @@ Whom a call goes to, forms and streams are tested against real sockets (tests/e2
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import gzip
 import json
@@ -633,6 +634,26 @@ async def test_caller_that_leaves_with_a_picture(*, is_stream: bool) -> None:
     # One picture, the text and what stands around a message.
     assert 1500 < (usage.input_tokens or 0) < 1600
     assert trace.total_cost_usd == TokenPrice().cost_usd(usage)
+
+
+@pytest.mark.parametrize("account", ["loud", "aws"])
+async def test_stream_about_a_long_picture_that_breaks_off(account: str) -> None:
+    """Likewise where it is sent on as it comes, or held to be signed: by what its bytes look as."""
+    picture = base64.b64encode(bytes(range(256)) * (MAX_HEAD_BYTES // 256))
+    body = (
+        b'{"model":"m","messages":[{"content":[{"data":"'
+        + picture
+        + b'"},{"text":"'
+        + b"a b " * 100
+        + b'"}]}]}'
+    )
+    client = FakeClient(BEARER, JSON_BODY, body=body, path="/model/m/converse-stream")
+    rig = Rig(FakeReply(200, EVENTS, b"data: {}\n\n", UpstreamUnreachable("gone")))
+    trace = await rig.call_unknown(client, account=account)
+    usage = trace.attempts[0].usage
+    assert usage is not None
+    assert (usage.source, usage.output_tokens) == ("partial", 1)
+    assert len(picture) // 500 < (usage.input_tokens or 0) < len(picture) // 500 + 3000
 
 
 async def test_caller_that_leaves_before_any_reply() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BodyTooLarge, InvalidBody, InvalidJson, Overloaded
 from gateway.model import BodySource
-from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldCall, HeldJson, StreamedBody
+from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldCall, HeldJson, StreamedBody, data_in
 from tests.unit.doubles import FakeClient
 
 LIMIT = 3 * MAX_HEAD_BYTES
@@ -117,6 +117,24 @@ async def test_form_without_a_model(more: bytes, *, is_declared: bool) -> None:
     assert (await sent(form.written_for(rename))).count(b'name="model"') == 1
     form = await begun(Naming(), whole, is_declared=is_declared)
     assert await sent(form.written_for(rename)) == whole
+
+
+@pytest.mark.parametrize(
+    ("piece", "found"),
+    [
+        (b"iVBORw0KGgo+/=" * 1000, 14_000),
+        (b'{"data":"' + b"A" * 16_384 + b'"}', 3 * 4096),
+        (b"words of a text " * 1000, 0),
+        (b"a\\n" * 5000, 0),
+        (("\u4f60\u597d" * 3000).encode(), 0),
+        (b"A" * 1000, 0),
+        (b"", 0),
+    ],
+    ids=["picture", "picture in JSON", "text", "escapes", "other scripts", "short", "nothing"],
+)
+def test_data(piece: bytes, found: int) -> None:
+    """Of long runs without anything that a text has; those at the ends of one count as text."""
+    assert data_in(piece) == found
 
 
 async def test_streamed_body() -> None:
