@@ -166,7 +166,7 @@ class InvokeFacts:
             return
         self.pieces += 1
         self._said_bytes += _said_bytes(piece)
-        kind = piece.get("type")
+        kind = text_of(piece.get("type"))
         if kind not in _ANNOUNCING and _NOVAS_ANNOUNCING not in piece:
             self.has_content = True
         for told in _told(piece):

@@ -137,6 +137,12 @@ def test_a_failure() -> None:
     assert json.loads(learned(write_exception("x", b"")).failure) == {"message": ""}
 
 
+@pytest.mark.parametrize("kind", [{}, [], 5, None])
+def test_a_piece_of_no_kind(kind: Any) -> None:
+    """What its maker puts in place of one breaks nothing."""
+    assert learned(chunk(type=kind, generation="a")).has_content
+
+
 @given(st.binary(max_size=60), st.booleans())
 def test_any_payload(payload: bytes, is_held: bool) -> None:  # noqa: FBT001 - hypothesis gives it
     """Foreign bytes add nothing, and break nothing."""
