@@ -20,6 +20,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
+from gateway.endpoints.said_text import OF_MESSAGE, said_bytes, text_bytes
 from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
@@ -38,7 +39,7 @@ class MessageFacts:
         is_done: `message_stop` was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
         pieces: Events so far, of a token at least.
-        said_bytes: Text of the answer so far, of those that have been looked at for it.
+        said_bytes: Text of the answer so far.
     """
 
     def __init__(self, asked_bytes: int) -> None:
@@ -73,11 +74,13 @@ class MessageFacts:
             case "content_block_start":
                 block = event.get("content_block")
                 kind = text_of(block.get("type")) if isinstance(block, dict) else ""
+                self.said_bytes += said_bytes(block)
                 self.has_content = self.has_content or kind not in _BLOCKS_WITHOUT_CONTENT
             case "content_block_delta":
                 delta = event.get("delta")
                 said = delta.items() if isinstance(delta, dict) else ()
                 self.has_content = self.has_content or any(value for name, value in said if name != "type")
+                self.said_bytes += said_bytes(delta)
             case "message_delta":
                 delta = event.get("delta")
                 self._stop_reason = text_of(delta.get("stop_reason")) if isinstance(delta, dict) else ""
@@ -135,9 +138,11 @@ class MessageStreamReader(MessageReading):
         ):
             if is_one_object(whole):
                 facts.pieces += 1
+                facts.said_bytes += text_bytes(OF_MESSAGE, whole)
                 return whole
             if not may_be_broken(whole):
                 facts.pieces += count_data_lines(whole)
+                facts.said_bytes += text_bytes(OF_MESSAGE, whole)
                 return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 

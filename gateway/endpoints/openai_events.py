@@ -24,6 +24,7 @@ from gateway.endpoints.openai_reply import (
     read_usage,
     text_of,
 )
+from gateway.endpoints.said_text import OF_RESPONSE, text_bytes
 from gateway.endpoints.stream_reading import count_objects, may_be_answer
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
@@ -168,8 +169,9 @@ class EventReader:
         self._asked_bytes = asked_bytes
         self._cutter = EventCutter()
         self._seen_bytes = 0
-        # Events since the reply itself began, about one token each.
+        # Events since the reply itself began, of a token at least, and their text.
         self._pieces = 0
+        self._said_bytes = 0
         self._is_said = False
         self._reply = TypedReply()
         self._usage: Usage | None = None
@@ -192,6 +194,7 @@ class EventReader:
             events = count_objects(whole)
             if events:
                 self._pieces += events
+                self._said_bytes += text_bytes(OF_RESPONSE, whole)
                 return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
@@ -215,15 +218,19 @@ class EventReader:
         """Of the object that the stream is about, "" while it has not said."""
         return text_of(self._reply.id)
 
+    @property
+    def _said_tokens(self) -> int:
+        return max(self._pieces, self._said_bytes // BYTES_PER_TOKEN)
+
     def facts(self) -> ObjectFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage
         if usage is None and self._endpoint.counts_tokens:
-            usage = estimate_usage(self._asked_bytes, self._pieces * BYTES_PER_TOKEN)
+            usage = estimate_usage(self._asked_bytes, self._said_tokens * BYTES_PER_TOKEN)
         if usage is not None and not self.is_complete and not self._is_counted:
             said = usage.output_tokens
             if self._endpoint.counts_tokens:
-                said = max(said or 0, self._pieces)
+                said = max(said or 0, self._said_tokens)
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return object_facts(self._reply, usage)
 
@@ -248,7 +255,9 @@ class EventReader:
             self.has_content = may_be_answer(data) or self.has_content
         else:
             self._take(told, data)
-        self._pieces += self.has_content
+        if self.has_content:
+            self._pieces += 1
+            self._said_bytes += text_bytes(OF_RESPONSE, data)
         return True
 
     def _take(self, told: TypedReply, data: bytes) -> None:

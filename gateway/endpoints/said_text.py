@@ -3,11 +3,18 @@
 Pure. Most providers send several tokens with each piece, some one; so the text tells more than the number of
 pieces. What is no text that the model wrote does not count: signatures, what is encrypted, pictures and
 sound in base64, what it cites, and what tells again what came before.
+
+Chats that are relayed count one token for each event all the same: a search took half as long again as all
+else that is done for one, and most servers of that API send a token each.
 """
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Final
+
+import msgspec
 
 _SAYING: Final = frozenset(
     {
@@ -23,6 +30,23 @@ _SAYING: Final = frozenset(
 
 _MAX_DEPTH: Final = 8
 """No API has a text deeper in a piece."""
+
+_STRING: Final = rb'"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
+OF_MESSAGE: Final = re.compile(rb'"(?:text|thinking|partial_json)' + _STRING)
+OF_RESPONSE: Final = re.compile(rb'"delta' + _STRING)
+"""Where the text is in the events of a message or a response."""
+
+_strings: Final = msgspec.json.Decoder(str)
+
+
+def text_bytes(text: re.Pattern[bytes], events: bytes) -> int:
+    """How many bytes of text are in *events* that nobody takes apart: 0.4 us for each."""
+    written = b"".join(text.findall(events))
+    if b"\\" in written:
+        # Some servers write all beyond ASCII so, in twice the bytes.
+        with suppress(msgspec.DecodeError, UnicodeError):
+            return len(_strings.decode(b'"%b"' % written).encode())
+    return len(written)
 
 
 def said_bytes(piece: object, depth: int = _MAX_DEPTH) -> int:

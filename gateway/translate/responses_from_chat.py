@@ -25,6 +25,7 @@ from gateway.endpoints.openai_reply import (
     read_usage,
     text_of,
 )
+from gateway.endpoints.said_text import said_in_choices
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Usage
 from gateway.translate.foreign_json import list_of, object_of, read_object, write_text
@@ -85,6 +86,7 @@ class ChatToResponses:
         self.has_content = False
         self.failure = b""
         self.pieces = 0
+        self._said_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
         """Take chunks and give the events that they make.
@@ -121,9 +123,9 @@ class ChatToResponses:
 
     def facts(self) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
-        usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
+        usage = self._usage or self._estimate()
         if not self.is_complete:
-            said = max(usage.output_tokens or 0, self.pieces)
+            said = max(usage.output_tokens or 0, self._estimate().output_tokens or 0)
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         reasons = (self._finish_reason,) if self._finish_reason else ()
         return ReplyFacts(self._id, self._model, reasons, usage)
@@ -152,6 +154,7 @@ class ChatToResponses:
             self._answer.fail(*_words_of_error(chunk["error"]))
             return
         self._usage = read_usage(chunk.get("usage")) or self._usage
+        self._said_bytes += said_in_choices(chunk.get("choices"))
         for choice in list_of(chunk.get("choices")):
             # A choice without index is the only one.
             if isinstance(choice, dict) and not choice.get("index"):
@@ -191,8 +194,10 @@ class ChatToResponses:
     def _end(self) -> None:
         # A stream of nothing but its end marker has not said whose it is.
         self._answer.name(self._id, self._model, created_at=self._created_at)
-        usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
-        self._answer.end(_REASONS.get(self._finish_reason), usage)
+        self._answer.end(_REASONS.get(self._finish_reason), self._usage or self._estimate())
+
+    def _estimate(self) -> Usage:
+        return estimate_usage(self._asked_bytes, max(self._said_bytes, self.pieces * BYTES_PER_TOKEN))
 
 
 def _read_chunk(data: bytes) -> dict[str, Any]:

@@ -161,10 +161,33 @@ def test_nothing_follows_the_end() -> None:
     assert stream.is_complete
 
 
+@pytest.mark.parametrize("size", [1, 7, 80, 500, 100_000])
+def test_left_streams_count_their_text(size: int) -> None:
+    """Claude sends several tokens with an event: what was said counts, however it was cut on its way."""
+    thought, text, call = (
+        'She said: "ünter"\n',
+        "a dozen of words in one piece, \\ and ünter ",
+        '{"city": "Köln", ',
+    )
+    said = [
+        BLOCK,
+        *[delta(type="thinking_delta", thinking=thought)] * 9,
+        delta(type="signature_delta", signature="E" * 999),
+        *[delta(1, type="text_delta", text=text)] * 20,
+        *[delta(2, type="input_json_delta", partial_json=call)] * 3,
+    ]
+    body = START + b"".join(said)
+    stream = reader()
+    for at in range(0, len(body), size):
+        stream.feed(body[at : at + size])
+    said_bytes = len((thought * 9 + text * 20 + call * 3).encode())
+    assert stream.facts().usage == Usage(15, said_bytes // 4, "partial", 5)
+
+
 def test_no_usage_is_estimated() -> None:
-    """A server that does not count is counted by its events."""
+    """A server that does not count is counted by its events, or by its text if that is more."""
     _, stream = relay([START.replace(b"input_tokens", b"x").replace(b"output_tokens", b"y") + TEXT + STOP])
-    assert stream.facts().usage == Usage(100, 3, "estimated")
+    assert stream.facts().usage == Usage(100, 4, "estimated")
 
 
 def test_an_event_without_end() -> None:

@@ -131,6 +131,19 @@ def test_stream_that_is_cut(size: int) -> None:
     assert stream.facts().usage == Usage(100, 7, "partial")
 
 
+@pytest.mark.parametrize("size", [1, 7, 80, 500, 10_000])
+def test_long_pieces_of_a_stream_that_is_cut(size: int) -> None:
+    """Where an event has more than a token its text counts, and not what is told again."""
+    text = event("response.output_text.delta", delta='several "words" of an änswer\n', obfuscation="x" * 99)
+    told = event("response.output_text.done", text="x" * 999)
+    call = event("response.function_call_arguments.delta", delta='{"city": ')
+    said = CREATED + text * 20 + told + call * 3
+    stream = reader()
+    for at in range(0, len(said), size):
+        stream.feed(said[at : at + size])
+    assert stream.facts().usage == Usage(100, (20 * 30 + 3 * 9) // 4, "partial")
+
+
 @pytest.mark.parametrize(
     ("said", "is_said"),
     [
