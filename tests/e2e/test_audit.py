@@ -29,7 +29,7 @@ def test_changes_are_noted(start_gateway: StartGateway, upstream: FakeUpstream) 
     gateway = start_gateway(documents(upstream))
     assert actions(gateway) == ["config.accepted"]
     gateway.write_config(documents(upstream, "fake/normal"))
-    until(lambda: len(actions(gateway)) > 1, timeout_s=10.0, what="the change to be noted")
+    until(lambda: len(actions(gateway)) == 3, timeout_s=10.0, what="the change to be noted")
     gateway.control("POST", "/api/targets/drain", {"target": "fake/normal"})
     gateway.stop()
     gateway.write_config(documents(upstream, "fake/normal", tags={"team": "ml"}))

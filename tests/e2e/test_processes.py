@@ -155,7 +155,8 @@ def test_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """SIGTERM: unready at once yet accepting; then no new connection; streams end; spans arrive; exit 0."""
     with OtlpSink() as sink:
         documents = standard_documents(upstream.base_url, 1, sink.traces_url)
-        gateway = start_gateway(documents, options=["--drain-delay", "4"])
+        # As long as it takes here: a second SIGTERM ends it.
+        gateway = start_gateway(documents, options=["--drain-delay", "600"])
         gate = upstream.gate()
         upstream.play(SCRIPTED, behaviours.stream(gate=gate))
         stream = chat_body("fake/scripted", stream=True)
@@ -172,6 +173,7 @@ def test_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
             last = resting.exchange("POST", CHAT, [bearer(), JSON], chat_body("fake/normal", stream=True))
             assert (last.status, last.header("connection")) == (200, "close")
             assert resting.has_ended()
+            gateway.signal(signal.SIGTERM)
             until(lambda: not accepts(gateway), what="the listener to close")
             assert gateway.exit_code is None
             gate.open()

@@ -27,6 +27,7 @@ BOTH: Final = "canary-stored-both-0006"
 JSON: Final = ("content-type", "application/json")
 NUMBERS: Final = itertools.count()
 ACCOUNTS: Final = ("one", "two")
+RECOVERY_S: Final = 20.0
 ENVIRONMENT: Final = {"FAKE_KEY": "canary-stored-provider-key-0004"}
 
 
@@ -137,7 +138,7 @@ def ask(gateway: GatewayProcess, method: str, path: str, *, token: str = OWNER, 
 def one_of_each(gateway: GatewayProcess) -> dict[int, RawConnection]:
     """A connection to each worker."""
     found: dict[int, RawConnection] = {}
-    until(lambda: len(gateway.worker_pids()) == 2, what="two workers")
+    until(lambda: len(gateway.worker_pids()) == 2, what="two workers", timeout_s=RECOVERY_S)
     workers = set(gateway.worker_pids())
 
     def is_complete() -> bool:
@@ -151,7 +152,7 @@ def one_of_each(gateway: GatewayProcess) -> dict[int, RawConnection]:
             found[worker] = connection
         return workers <= found.keys()
 
-    until(is_complete, what="a connection to each worker")
+    until(is_complete, what="a connection to each worker", timeout_s=RECOVERY_S)
     return found
 
 
@@ -202,7 +203,7 @@ def test_sticks_across_workers_kills_and_restarts(gateway: GatewayProcess, provi
     gateway.signal(signal.SIGKILL, victim)
     until(
         lambda: len(gateway.worker_pids()) == 2 and victim not in gateway.worker_pids(),
-        timeout_s=20,
+        timeout_s=RECOVERY_S,
         what="the killed worker's successor",
     )
     check_found(gateway, provider, *made)
@@ -404,7 +405,7 @@ def test_virtual_model_goes_on_where_it_began(gateway: GatewayProcess, provider:
     gateway.signal(signal.SIGKILL, victim)
     until(
         lambda: len(gateway.worker_pids()) == 2 and victim not in gateway.worker_pids(),
-        timeout_s=20,
+        timeout_s=RECOVERY_S,
         what="the killed worker's successor",
     )
     check_goes_on(gateway, provider, *begun.values())

@@ -114,7 +114,8 @@ def test_sessions_stay(start_gateway: StartGateway, upstream: FakeUpstream) -> N
     sticky = {"ttl_seconds": 600, "session_identifiers": [{"source": "headers", "key": "x-user"}]}
     routing = by_weight({"target": "fake/first"}, {"target": "fake/second"}, sticky_routing=sticky)
     gateway = start_gateway(documents(upstream, routing), workers=2)
-    users = [f"user-{number}" for number in range(12)]
+    # So many that chance sends them all to one target in no run.
+    users = [f"user-{number}" for number in range(30)]
     first = {user: answered_by(gateway, "short", headers=[("x-user", user)]) for user in users}
     assert set(first.values()) == {"fake/first", "fake/second"}
     gateway.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any, Final
 
@@ -19,7 +18,6 @@ from tests.rig.behaviours import (
 )
 from tests.rig.fake_upstream import Behaviour, Exchange
 
-_APART_S: Final = 0.05
 USAGE: Final = {
     "input_tokens": 5,
     "cache_read_input_tokens": 4,
@@ -119,8 +117,7 @@ async def error_after_content(exchange: Exchange) -> None:
     await start_stream(exchange)
     for piece in events(exchange.model, TEXT_BLOCKS, "end_turn")[:5]:
         await send_piece(exchange, piece)
-    # Read together with the content it would still be an answer with a status.
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     error = {"type": "overloaded_error", "message": "Overloaded"}
     await send_piece(exchange, event("error", error=error))
     await end_stream(exchange)

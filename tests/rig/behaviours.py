@@ -23,8 +23,6 @@ PROMPT_TOKENS: Final = 11
 COMPLETION_TOKENS: Final = 5
 HTML: Final = b"<html><body>canary-html-page: bad gateway</body></html>"
 FOREVER_S: Final = 600.0
-# Before a failure that must not be read together with what was sent before it.
-_APART_S: Final = 0.05
 # What a provider adds to its answers and a client of the gateway must not see as ours.
 PROVIDER_HEADERS: Final = (
     ("server", "fake-provider"),
@@ -398,7 +396,7 @@ async def close_before_head(exchange: Exchange) -> None:
 async def reset_after_head(exchange: Exchange) -> None:
     """TCP reset after the head of a stream."""
     await start_stream(exchange)
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     exchange.connection.reset()
 
 
@@ -407,7 +405,7 @@ async def reset_mid_body(exchange: Exchange) -> None:
     body = json.dumps(completion(exchange.model)).encode()
     start = head(200, (("content-type", "application/json"), ("content-length", str(len(body)))))
     await exchange.connection.write(start + body[: len(body) // 2])
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     exchange.connection.reset()
 
 
@@ -432,7 +430,7 @@ def cut(end: Callable[[Exchange], Awaitable[None] | None]) -> Behaviour:
         await start_stream(exchange)
         for piece in stream_events(exchange)[:4]:
             await send_piece(exchange, piece)
-        await asyncio.sleep(_APART_S)
+        await exchange.connection.stand_apart()
         ending = end(exchange)
         if ending is not None:
             await ending
@@ -465,7 +463,7 @@ async def error_after_role(exchange: Exchange) -> None:
     """A stream that fails after the event that only names the role."""
     await start_stream(exchange)
     await send_piece(exchange, stream_events(exchange)[0])
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     await send_piece(exchange, event(STREAM_ERROR))
     await end_stream(exchange)
 
@@ -475,7 +473,7 @@ async def error_after_content(exchange: Exchange) -> None:
     await start_stream(exchange)
     for piece in stream_events(exchange)[:4]:
         await send_piece(exchange, piece)
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     await send_piece(exchange, event(STREAM_ERROR))
     await end_stream(exchange)
 
@@ -511,7 +509,7 @@ async def bad_chunk_late(exchange: Exchange) -> None:
     await start_stream(exchange, "text/event-stream" if exchange.json.get("stream") else "application/json")
     for piece in stream_events(exchange)[:4]:
         await send_piece(exchange, piece)
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     await exchange.connection.write(b"zz\r\nnot a chunk\r\n")
     await forever(exchange)
 

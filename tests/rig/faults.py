@@ -34,8 +34,6 @@ from tests.rig.matrix_upstream import VOICES, Voice, kind_of
 
 LOST: Final = "LOST"
 RETRY_AFTER_S: Final = 1
-# Read together with what went before it, a failure would still be an answer with a status.
-_APART_S: Final = 0.05
 _DRIP_S: Final = 0.02
 _HEADERS: Final = (*PROVIDER_HEADERS, ("connection", "close"))
 _JSON: Final = "application/json"
@@ -166,7 +164,7 @@ async def _start(asked: Asked, pieces: list[bytes]) -> None:
 
 async def _end(asked: Asked, *pieces: bytes) -> None:
     """The last pieces of a stream and its end, not to be read together with what was before."""
-    await asyncio.sleep(_APART_S)
+    await asked.exchange.connection.stand_apart()
     for piece in pieces:
         await send_piece(asked.exchange, piece)
     await asked.exchange.connection.write(b"0\r\n\r\n")
@@ -185,7 +183,7 @@ async def _begin(asked: Asked) -> None:
         await _start(asked, asked.begun())
     else:
         await _half(asked)
-    await asyncio.sleep(_APART_S)
+    await asked.exchange.connection.stand_apart()
 
 
 # -- connections that end, and silence
@@ -201,7 +199,7 @@ async def _close_before_head(asked: Asked) -> None:
 
 async def _reset_before_content(asked: Asked) -> None:
     await _start(asked, asked.prelude())
-    await asyncio.sleep(_APART_S)
+    await asked.exchange.connection.stand_apart()
     asked.exchange.connection.reset()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -27,8 +26,6 @@ from tests.rig.fake_upstream import Behaviour, Exchange
 from tests.rig.google_cloud import TOKEN
 from tests.rig.matrix_answers import Said, said
 
-# Read together with what went before it, a failure would still be an answer with a status.
-_APART_S: Final = 0.05
 _ERROR: Final = {"error": {"message": "canary broke", "type": "server_error", "code": "overloaded"}}
 _CLAUDES_ERROR: Final = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 _RESPONSES_ERROR: Final = {
@@ -221,12 +218,12 @@ async def _begin(exchange: Exchange, voice: Voice) -> None:
     await start_stream(exchange, voice.stream_type)
     for piece in voice.pieces("text")[: voice.begun]:
         await send_piece(exchange, piece)
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
 
 
 async def _half(exchange: Exchange, reply: Any) -> None:
     body = json.dumps(reply).encode()
     framing = (("content-type", "application/json"), ("content-length", str(len(body))))
     await exchange.connection.write(head(200, (*framing, *PROVIDER_HEADERS)) + body[: len(body) // 2])
-    await asyncio.sleep(_APART_S)
+    await exchange.connection.stand_apart()
     exchange.connection.reset()
