@@ -560,7 +560,8 @@ async def _deliver_stream(
             await hear_usage(reply, reader)
         raise
     finally:
-        attempt.answered(reader.facts())
+        if not responder.trace.is_settled:
+            attempt.answered(reader.facts())
     if reader.failure:
         # The provider's own error event has gone out already, in the caller's dialect.
         error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))

@@ -128,7 +128,8 @@ class Call(msgspec.Struct, frozen=True):
         wants_usage: The client asked for the usage chunk of a stream.
         choices: How many choices the reply has: `n`, for each prompt of a text completion.
         fields: Top-level members of the body, each value the bytes as received.
-        body_bytes: Size of the body as received.
+        body_bytes: Size of the body as received; of one that is passed on and is no text, that of a text
+            of as many tokens.
         shows_thoughts: Whether the caller wants to see what a model thinks, None when it did not say; read
             only where the call is put into another dialect.
         body: As received, of a call that goes out so; b"" of those that are written anew from `fields`.

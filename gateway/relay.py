@@ -276,6 +276,8 @@ async def _relay_long(
     finally:
         _note_looked_at(responder, attempt, endpoint, looked_at)
     if is_whole:
+        # Of so much at once nothing but what was asked is guessed: embeddings and pictures are as long.
+        _guess_untold(responder, attempt, b"")
         await _end(responder, attempt)
 
 

@@ -21,6 +21,9 @@ BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 
 _KEPT: Final = 1024
 
+_FEW: Final = 1_000
+"""Places, of which none is ever far from the last."""
+
 _FAR: Final = 8
 """A limit of which this part is not used up is far away."""
 
@@ -76,8 +79,8 @@ class Held(HeldLimits):
 
     Attributes:
         amounts: Of each meter what its limit is.
-        far: Of each meter up to where its limit is far away, so that what one call gives back late is in
-            nobody's way. Of requests nothing is given back.
+        far: Of each meter up to where its limit is far away when a call comes, so that what this gives back
+            late is in nobody's way. Of requests nothing is given back.
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
@@ -125,9 +128,7 @@ class Held(HeldLimits):
         )
         self.meters = tuple(meters)
         self.amounts = tuple(meter.limit.amount for meter in meters)
-        self.far = tuple(
-            inf if meter.limit.kind == "requests" else meter.limit.amount // _FAR for meter in meters
-        )
+        self.far = tuple(map(_far, meters))
         self.targets = tuple(targets)
         needs: dict[tuple[LimitKind, str], int] = {}
         places = []
@@ -169,6 +170,14 @@ class Held(HeldLimits):
         # As floats they are compared with the time faster.
         self._since_s = float(max([begin for begin, _ in windows], default=-inf))
         self._until_s = float(min([end for _, end in windows if end], default=inf))
+
+
+def _far(meter: Meter) -> float:
+    limit = meter.limit
+    if limit.kind == "requests":
+        return inf
+    # While a call has its place others come, and take the rest of a few.
+    return 0 if limit.kind == "parallel" and limit.amount <= _FEW else limit.amount // _FAR
 
 
 def _is_told(meter: Meter, kind: LimitKind) -> bool:

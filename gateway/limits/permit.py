@@ -264,7 +264,8 @@ class CallPermit(msgspec.Struct, eq=False):
     @property
     def is_near(self) -> bool:
         """As `Permit` has it; of calls that asked more than once always."""
-        return self._only is None or any(map(gt, self.said[0].decision.used, self._only.far))
+        only = self._only
+        return bool(self.said) and (only is None or any(map(gt, self.said[0].decision.used, only.far)))
 
     @property
     def notes(self) -> list[LimitNote]:

@@ -553,6 +553,8 @@ async def test_who_has_the_end_may_come_again(
         pytest.param({"tokens": 8 * 109}, {"tokens-limit": 109}, id="an eighth"),
         pytest.param({"tokens": 8 * 109 - 1}, {"tokens-limit": 5}, id="more than that"),
         pytest.param({"requests": 1}, {"requests-limit": 1}, id="nothing to give back"),
+        pytest.param({"parallel": 1_000}, {"parallel-limit": 0}, id="a place that others may wait for"),
+        pytest.param({"parallel": 1_001}, {"parallel-limit": 1}, id="one of very many"),
         pytest.param(
             {"tokens": 10**6, "parallel": 7}, {"tokens-limit": 5, "parallel-limit": 0}, id="one of two"
         ),
@@ -565,6 +567,28 @@ async def test_answers_do_not_wait_while_limits_are_far(limits: dict[Any, int], 
     client.look = rig.used
     await rig.call(client=client)
     assert client.seen == seen
+
+
+@pytest.mark.parametrize("tokens", [3_000, 10**9], ids=["near", "far"])
+async def test_what_is_counted_near_a_limit_is_what_is_told(tokens: int) -> None:
+    """A picture is no text, whenever that is worked out."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9_000}}
+    body = make_body("one/m", stream=True, max_tokens=9, messages=[{"role": "user", "content": [picture]}])
+    rig = Rig(FakeReply(200, SSE, SAID, b"data: [DONE]\n\n"), rules=[limit_of("tokens", tokens)])
+    await rig.call(client=FakeClient(BEARER, body=body))
+    usage = rig.records[-1].usage
+    assert usage is not None
+    assert rig.used() == {"tokens-limit": (usage.input_tokens or 0) + (usage.output_tokens or 0)}
+    assert 0 < (usage.input_tokens or 0) < len(body) // 4
+
+
+async def test_a_call_without_limits_has_none_near() -> None:
+    """Its answer waits for no settlement."""
+    rig = Rig(answer(), rules=[limit_of("tokens", 5, models=("two/m",))])
+    await rig.call()
+    permit = rig.records[-1].permit
+    assert permit is not None
+    assert not permit.is_near
 
 
 async def test_a_full_target_is_passed_over() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -483,6 +484,15 @@ async def test_who_leaves_long_json_has_used_it() -> None:
         await task
     assert rig.client.received == PICTURE + b"A"
     assert rig.attempt.usage == Usage(50, 272, "provider")
+
+
+async def test_long_json_that_tells_no_usage() -> None:
+    """Of a call of a model what was asked is guessed, as of one that is short."""
+    rig = Rig(method="POST")
+    rig.responder.trace.asked(unread_call(replace(PROXY, counts_tokens=True), "acct", 400))
+    reply = FakeReply(200, {"content-type": "application/json"}, b'{"embeddings":["' + b"A" * 2**20, b'"]}')
+    await rig.relay(reply)
+    assert rig.attempt.usage == Usage(100, 0, "estimated")
 
 
 async def test_long_json_that_breaks_off() -> None:
