@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -489,7 +490,7 @@ async def test_shutdown(server: RealtimeUpstream, provider: RealtimeUpstream, tm
     closed = ClosedPort()
     gateway = GatewayProcess(
         tmp_path_factory.mktemp("drain"), documents(server, closed.port), workers=1,
-        options=["--drain-timeout", "2"], environment=ENVIRONMENT,
+        options=["--drain-timeout", "5"], environment=ENVIRONMENT,
     )  # fmt: skip
     with gateway:
         connection = await open_socket(gateway)
@@ -508,9 +509,19 @@ async def test_shutdown(server: RealtimeUpstream, provider: RealtimeUpstream, tm
 
 async def test_shutdown_is_bounded_as_a_whole(server: RealtimeUpstream, tmp_path_factory: Any) -> None:
     """The time for connections that rest and for sessions is one, or the supervisor would kill the worker."""
+    # Until connections rest takes a second at least. A busy machine adds to the time, and takes none away.
+    for _ in range(3):
+        over_s = await seconds_over_the_timeout(server, tmp_path_factory.mktemp("bounded"))
+        if over_s < 0.9:
+            break
+    assert over_s < 0.9
+
+
+async def seconds_over_the_timeout(server: RealtimeUpstream, folder: Path) -> float:
+    """How much longer than its drain timeout a gateway with a session took to end that."""
     closed, timeout_s = ClosedPort(), 4.0
     gateway = GatewayProcess(
-        tmp_path_factory.mktemp("bounded"), documents(server, closed.port), workers=1,
+        folder, documents(server, closed.port), workers=1,
         options=["--drain-delay", "0.1", "--drain-timeout", f"{timeout_s:g}"], environment=ENVIRONMENT,
     )  # fmt: skip
     with gateway:
@@ -519,9 +530,9 @@ async def test_shutdown_is_bounded_as_a_whole(server: RealtimeUpstream, tmp_path
         began_s = time.monotonic()
         gateway.signal(signal.SIGTERM)
         assert await close_of(connection) == (1001, "the gateway is shutting down")
-        # Until connections rest takes a second at least.
-        assert time.monotonic() - began_s < timeout_s + 0.9
+        took_s = time.monotonic() - began_s
     closed.close()
+    return took_s - timeout_s
 
 
 def test_nothing_is_said_of_credentials(gateway: GatewayProcess) -> None:
