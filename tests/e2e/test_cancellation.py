@@ -17,7 +17,7 @@ from tests.rig import behaviours
 from tests.rig.behaviours import PROMPT_TOKENS
 from tests.rig.fake_upstream import Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
-from tests.rig.load import recorded_trace_ids
+from tests.rig.load import counted_as_left_out, recorded_trace_ids
 from tests.rig.manifests import SCRIPTED, bearer, chat, chat_body
 from tests.rig.raw_http import RawConnection, request_bytes
 from tests.rig.until import until
@@ -223,9 +223,9 @@ def test_aborts_leave_nothing(start_gateway: StartGateway, upstream: FakeUpstrea
     # 30 MB of growth over thousands of calls would be a leak; allocators are allowed some noise.
     assert resident_bytes(worker) - memory < 30_000_000
     until(
-        lambda: set(aborted) <= set(recorded_trace_ids(gateway)),
+        lambda: len(set(aborted) - set(recorded_trace_ids(gateway))) <= counted_as_left_out(gateway),
         timeout_s=30,
-        what="every abort to be recorded",
+        what="every abort to be recorded, or left out on a busy machine",
     )
     recorded = recorded_trace_ids(gateway)
     assert len(recorded) == len(set(recorded))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.rig.gateway_process import GatewayProcess, StartGateway
+from tests.rig.load import counted_as_left_out
 from tests.rig.manifests import NARROW_TOKEN, chat
 from tests.rig.raw_http import Reply
 from tests.rig.until import until
@@ -60,7 +61,9 @@ def test_numbers_are_the_calls_made(start_gateway: StartGateway) -> None:
     (caller,) = by_label(ask(gateway, "split_by=virtual_account"))
     assert ask(gateway, f"virtual_account={caller}&status=200")["total"]["requests"] == 2 * CALLS - failed
     listed = gateway.traces("limit=1000&metadata.env=stage1&status=ok")
-    assert len(listed) == sum(env == "stage1" and reply.status < 400 for env, reply in made)
+    right = sum(env == "stage1" and reply.status < 400 for env, reply in made)
+    # A busy machine leaves some out of the list, and says so; never out of the numbers.
+    assert right - counted_as_left_out(gateway) <= len(listed) <= right
     assert sum(answer["points"]["requests"]) == 2 * CALLS
 
 

@@ -184,3 +184,8 @@ def arrived_at(endpoint: OtlpSink) -> Arrived:
                     seen[span.span_id] += 1
                     trace_ids.add(span.trace_id.hex())
     return Arrived(frozenset(trace_ids), len(seen), seen.total() - len(seen))
+
+
+def stored(ledgers: Mapping[str, Ledger]) -> int:
+    """Spans that the local store has, or has left out since the machine was busy."""
+    return int(ledgers[LOCAL]["exported"] + ledgers[LOCAL]["sampled_out"])

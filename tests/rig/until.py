@@ -49,7 +49,11 @@ async def until_async(condition: Callable[[], T | Awaitable[T]], what: str, *, t
             return value
         if time.monotonic() > deadline_s:
             raise AssertionError(_waited(what, timeout_s, value))
+        began_s = time.monotonic()
         await asyncio.sleep(_POLL_S)
+        slept_s = time.monotonic() - began_s
+        if slept_s > _STILL_S:
+            deadline_s += slept_s
 
 
 def _waited(what: str, timeout_s: float, last: object) -> str:
