@@ -526,6 +526,35 @@ def test_too_long_an_event(size: int) -> None:
     assert used(passing) == Usage(7, 5, "provider")
 
 
+@pytest.mark.parametrize("events", [GENERATED, MESSAGE], ids=["generated", "message"])
+def test_too_long_an_event_among_known_ones(events: tuple[bytes, ...]) -> None:
+    """A picture of megabytes counts there too, until the provider's own count of the whole has come."""
+    passing = looking()
+    for each in events[:2]:
+        passing.see(each)
+    said = used(passing).output_tokens
+    assert said is not None
+    passing.see(b"data: ")
+    for _ in range(9):
+        passing.see(b"x" * (1024 * 1024))
+    assert used(passing).source == "partial"
+    assert used(passing).output_tokens == pytest.approx(said + 9 * 1024 * 1024 // 500, abs=2)
+    passing.see(b"\n\n" + b"".join(events[2:]))
+    passing.end()
+    assert (used(passing).output_tokens, used(passing).source) == (5, "provider")
+
+
+def test_too_long_an_event_of_what_counts_nothing() -> None:
+    """It is part of the estimate also where the stream is whole."""
+    passing = looking()
+    passing.see(MESSAGE[0].replace(b'"usage"', b'"used"') + b"data: ")
+    for _ in range(9):
+        passing.see(b"x" * (1024 * 1024))
+    passing.see(b"\n\n" + MESSAGE[-1])
+    passing.end()
+    assert used(passing) == Usage(GUESSED_INPUT, 2 + 9 * 1024 * 1024 // 500, "estimated")
+
+
 def test_too_long_to_the_end() -> None:
     """What is never whole is not looked at when it ends."""
     passing = looking()
