@@ -272,6 +272,10 @@ BEGUN = (
 )
 
 
+def thread_text(text: str) -> list[dict[str, Any]]:
+    return [{"index": 0, "type": "text", "text": {"value": text, "annotations": []}}]
+
+
 def block_delta(**told: str) -> bytes:
     return named("content_block_delta", index=0, delta=told)
 
@@ -328,6 +332,16 @@ def block_delta(**told: str) -> bytes:
             ],
             1,
             id="sound",
+        ),
+        pytest.param(
+            SSE,
+            [
+                event({"object": "thread.message", "status": "in_progress", "content": []}),
+                event({"object": "thread.message.delta", "delta": {"content": thread_text(LONG)}}),
+                event({"object": "thread.message", "status": "completed", "content": thread_text(LONG)}),
+            ],
+            1,
+            id="message of a thread",
         ),
         pytest.param(
             SSE, [event({"event_type": "text-generation", "text": LONG})], 1, id="older chat of cohere"
