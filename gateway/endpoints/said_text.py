@@ -10,6 +10,7 @@ else that is done for one, and most servers of that API send a token each.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import Final
@@ -59,6 +60,15 @@ def said_bytes(piece: object, depth: int = _MAX_DEPTH) -> int:
         return sum([said_bytes(piece[name], depth - 1) for name in piece if name in _SAYING])
     if isinstance(piece, list):
         return sum([said_bytes(one, depth - 1) for one in piece])
+    return 0
+
+
+def json_bytes(given: object) -> int:
+    """How many bytes of JSON the model wrote that was decoded as *given*, 0 where that is empty."""
+    with suppress(RecursionError):
+        if given:
+            written = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+            return len(written.encode(errors="replace"))
     return 0
 
 

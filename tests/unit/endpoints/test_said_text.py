@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.said_text import said_bytes, said_in_choices
+from gateway.endpoints.said_text import json_bytes, said_bytes, said_in_choices
 
 TEXT = "abcdef"
 
@@ -76,9 +76,18 @@ def test_no_choices(choices: Any) -> None:
     assert said_in_choices(choices) == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [({"a": "\u00e4", "b": [1, None]}, 23), ({"a": "\ud83d"}, 9), ({}, 0), (None, 0)]
+)
+def test_json_bytes(given: Any, said: int) -> None:
+    """What a tool gets as an object was written as JSON."""
+    assert json_bytes(given) == said
+
+
 def test_too_deep() -> None:
     """What is nested for its own sake is not followed."""
     piece: Any = TEXT
-    for _ in range(5000):
+    for _ in range(100_000):
         piece = [piece]
     assert said_bytes(piece) == 0
+    assert json_bytes(piece) == 0
