@@ -91,9 +91,13 @@ class MessageFacts:
             case "error":
                 self.failure = data
 
-    def facts(self) -> ReplyFacts:
-        """What was learned so far; of a stream that is not complete the usage is partial."""
-        said = max(self.pieces, self.said_bytes // BYTES_PER_TOKEN)
+    def facts(self, *, unread_tokens: int = 0) -> ReplyFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial.
+
+        Args:
+            unread_tokens: A guess for events that were too long to be looked at.
+        """
+        said = max(self.pieces, self.said_bytes // BYTES_PER_TOKEN) + unread_tokens
         usage = read_message_usage(self._usage) or estimate_usage(self._asked_bytes, said * BYTES_PER_TOKEN)
         if not self.is_done or self.failure:
             # What was begun says a token or so of output; what came tells more.

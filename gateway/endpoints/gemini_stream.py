@@ -93,9 +93,14 @@ class GeneratedFacts:
             self.has_content = self.has_content or bool(reason) or any(map(_says, parts))
         self.has_content = self.has_content or bool(self.block_reason)
 
-    def facts(self, *, is_complete: bool) -> ReplyFacts:
-        """What was learned so far; of a stream that is not complete the usage is partial."""
-        said_bytes = max(self._said, self.pieces * BYTES_PER_TOKEN)
+    def facts(self, *, is_complete: bool, unread_tokens: int = 0) -> ReplyFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial.
+
+        Args:
+            is_complete: The stream has ended, and nothing is missing.
+            unread_tokens: A guess for events that were too long to be looked at.
+        """
+        said_bytes = max(self._said, self.pieces * BYTES_PER_TOKEN) + unread_tokens * BYTES_PER_TOKEN
         usage = read_generated_usage(self.usage) or estimate_usage(self._asked_bytes, said_bytes)
         if not is_complete:
             # The answer is counted late, or not before its end.

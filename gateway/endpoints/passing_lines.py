@@ -24,7 +24,7 @@ from gateway.endpoints.openai_reply import (
     text_of,
 )
 from gateway.endpoints.passing_usage import PassedReply, find_usage, read_end, read_eval_counts
-from gateway.endpoints.said_text import said_bytes
+from gateway.endpoints.said_text import json_bytes, said_bytes
 from gateway.model import Dialect, Usage
 from gateway.wire.sse import MAX_EVENT_BYTES
 
@@ -127,9 +127,13 @@ class PassingLines:
 
 
 def _said_bytes(line: _Line) -> int:
-    """How much text a line has: in its `message` where it is of a chat, else in its `response` or `text`."""
+    """How much text a line has: in its `message` where it is of a chat, else in its `response` or `text`.
+
+    What a tool gets is an object in Ollama's, whole in one line.
+    """
     response = bytes(line.response)
     said = len(response) - 2 if response.startswith(b'"') else 0
     if isinstance(line.message, dict):
         said += sum(len(text_of(line.message.get(name)).encode()) for name in ("content", "thinking"))
+        said += json_bytes(line.message.get("tool_calls"))
     return said + said_bytes(line.text)

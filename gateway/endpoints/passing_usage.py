@@ -17,7 +17,7 @@ from gateway.endpoints.converse_reply import read_converse_usage
 from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.gemini_stream import GeneratedFacts
-from gateway.endpoints.openai_content import find_object
+from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
 from gateway.endpoints.openai_reply import (
     UNREADABLE,
@@ -28,7 +28,7 @@ from gateway.endpoints.openai_reply import (
     text_of,
 )
 from gateway.endpoints.rerank_reply import read_cohere_meta
-from gateway.endpoints.said_text import said_bytes, said_in_choices
+from gateway.endpoints.said_text import said_in_reply
 from gateway.model import Dialect, Usage
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -105,10 +105,15 @@ def guess_passed(body: bytes, *, asked_bytes: int) -> Usage | None:
         body: The whole body, of a call of a model.
         asked_bytes: Size of the call.
     """
-    told = find_object(body) or {}
-    if told.get("error") is not None:
+    try:
+        told = decode_leniently(body)
+    except UNREADABLE:
+        told = None
+    # Google's may be an array.
+    first = told[0] if isinstance(told, list) and told else told
+    if isinstance(first, dict) and first.get("error") is not None:
         return None
-    return estimate_usage(asked_bytes, said_in_choices(told.get("choices")) + said_bytes(told))
+    return estimate_usage(asked_bytes, said_in_reply(told))
 
 
 def _read_array(body: bytes) -> ObjectFacts | None:

@@ -1,4 +1,4 @@
-"""How much text a piece of a stream adds to an answer, for the estimate where nobody counts it.
+"""How much text a piece of a stream adds to an answer, or a whole reply has, for the estimate of either.
 
 Pure. Most providers send several tokens with each piece, some one; so the text tells more than the number of
 pieces. What is no text that the model wrote does not count: signatures, what is encrypted, pictures and
@@ -10,6 +10,7 @@ else that is done for one, and most servers of that API send a token each.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import Final
@@ -28,8 +29,21 @@ _SAYING: Final = frozenset(
 )
 """Members of a piece that are its text, or have it in them."""
 
+_SAYING_WHOLE: Final = _SAYING | {
+    # What Responses and Converse wrap an answer in, Google, Cohere's older API and containers.
+    *("output", "outputs", "candidates", "parts", "generations"),
+    # What Ollama and containers call a text; thoughts, as Responses and Converse have them whole.
+    *("response", "generated_text", "generation", "summary", "reasoningText"),
+    # Google's call of a tool.
+    *("functionCall", "args"),
+}
+"""The same of a whole reply, of whatever API; not what was found or run, as in `results`."""
+
+_GIVEN: Final = frozenset({"arguments", "input", "args"})
+"""What a tool gets, where it comes as an object."""
+
 _MAX_DEPTH: Final = 8
-"""No API has a text deeper in a piece."""
+"""No API has a text deeper in a piece, or a reply."""
 
 _STRING: Final = rb'"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
 OF_MESSAGE: Final = re.compile(rb'"(?:text|thinking|partial_json)' + _STRING)
@@ -59,6 +73,39 @@ def said_bytes(piece: object, depth: int = _MAX_DEPTH) -> int:
         return sum([said_bytes(piece[name], depth - 1) for name in piece if name in _SAYING])
     if isinstance(piece, list):
         return sum([said_bytes(one, depth - 1) for one in piece])
+    return 0
+
+
+def said_in_reply(reply: object, depth: int = _MAX_DEPTH) -> int:
+    """How many bytes of text are in a whole *reply*, or in all that an array has of them.
+
+    Beside its `choices` a chat may have the same in other words.
+    """
+    if isinstance(reply, dict):
+        if not depth:
+            return 0
+        choices = reply.get("choices")
+        if choices and isinstance(choices, list):
+            return said_in_reply(choices, depth - 1)
+        return sum([_said_in_member(name, reply[name], depth - 1) for name in reply if name in _SAYING_WHOLE])
+    # A vector has thousands of numbers, which nobody need look at.
+    if depth and isinstance(reply, list) and reply and isinstance(reply[0], dict | list | str):
+        return sum([said_in_reply(one, depth - 1) for one in reply])
+    return said_bytes(reply) if isinstance(reply, str) else 0
+
+
+def _said_in_member(name: str, value: object, depth: int) -> int:
+    if name in _GIVEN and isinstance(value, dict):
+        return json_bytes(value)
+    return said_in_reply(value, depth)
+
+
+def json_bytes(given: object) -> int:
+    """How many bytes of JSON the model wrote that was decoded as *given*, 0 where that is empty."""
+    with suppress(RecursionError):
+        if given:
+            written = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+            return len(written.encode(errors="replace"))
     return 0
 
 

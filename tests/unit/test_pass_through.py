@@ -690,6 +690,20 @@ async def test_caller_that_leaves_within_its_call() -> None:
     [
         ("/chat/completions", {"choices": [{"message": {"content": "x" * 40}}]}, Usage(6, 10, "estimated")),
         ("/v1/messages", {"content": [{"type": "text", "text": "x" * 40}]}, Usage(6, 10, "estimated")),
+        ("/endpoints/e/invocations", [{"generated_text": "x" * 40}], Usage(6, 10, "estimated")),
+        ("/generate", {"generated_text": "x" * 40}, Usage(6, 10, "estimated")),
+        ("/api/generate", {"response": "x" * 40}, Usage(6, 10, "estimated")),
+        ("/v1/responses", {"output": [{"content": [{"text": "x" * 40}]}]}, Usage(6, 10, "estimated")),
+        (
+            "/model/m/converse",
+            {"output": {"message": {"content": [{"text": "x" * 40}]}}},
+            Usage(6, 10, "estimated"),
+        ),
+        (
+            "/models/m:generateContent",
+            {"candidates": [{"content": {"parts": [{"text": "x" * 40}]}}]},
+            Usage(6, 10, "estimated"),
+        ),
         ("/models/e:embedContent", {"embedding": {"values": [0.5] * 99}}, Usage(6, 0, "estimated")),
         ("/embed", [[0.5] * 99], Usage(6, 0, "estimated")),
         ("/chat/completions", {"error": {"message": "no"}}, None),

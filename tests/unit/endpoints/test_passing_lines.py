@@ -111,6 +111,9 @@ def test_in_pieces(data: st.DataObject) -> None:
         ((say("x" * 40), say("", thinking="y" * 40)), 20),
         ((say("\u00e9" * 40),), 20),
         ((line(model="m-1", response="x" * 40, done=False),), 10),
+        # As JSON, with the name and all that stands around it.
+        ((say("", tool_calls=[{"function": {"name": "a", "arguments": {"b": "x" * 4000}}}]),), 1012),
+        ((say("", tool_calls=[]), say("", tool_calls=None)), 2),
         ((line(model="m-1", message=5, response=[], done=False),), 1),
     ],
 )

@@ -272,6 +272,10 @@ BEGUN = (
 )
 
 
+def thread_text(text: str) -> list[dict[str, Any]]:
+    return [{"index": 0, "type": "text", "text": {"value": text, "annotations": []}}]
+
+
 def block_delta(**told: str) -> bytes:
     return named("content_block_delta", index=0, delta=told)
 
@@ -328,6 +332,16 @@ def block_delta(**told: str) -> bytes:
             ],
             1,
             id="sound",
+        ),
+        pytest.param(
+            SSE,
+            [
+                event({"object": "thread.message", "status": "in_progress", "content": []}),
+                event({"object": "thread.message.delta", "delta": {"content": thread_text(LONG)}}),
+                event({"object": "thread.message", "status": "completed", "content": thread_text(LONG)}),
+            ],
+            1,
+            id="message of a thread",
         ),
         pytest.param(
             SSE, [event({"event_type": "text-generation", "text": LONG})], 1, id="older chat of cohere"
@@ -524,6 +538,35 @@ def test_too_long_an_event(size: int) -> None:
     passing.see(b"\n" + say("y") + b"".join(CHAT[-2:]))
     passing.end()
     assert used(passing) == Usage(7, 5, "provider")
+
+
+@pytest.mark.parametrize("events", [GENERATED, MESSAGE], ids=["generated", "message"])
+def test_too_long_an_event_among_known_ones(events: tuple[bytes, ...]) -> None:
+    """A picture of megabytes counts there too, until the provider's own count of the whole has come."""
+    passing = looking()
+    for each in events[:2]:
+        passing.see(each)
+    said = used(passing).output_tokens
+    assert said is not None
+    passing.see(b"data: ")
+    for _ in range(9):
+        passing.see(b"x" * (1024 * 1024))
+    assert used(passing).source == "partial"
+    assert used(passing).output_tokens == pytest.approx(said + 9 * 1024 * 1024 // 500, abs=2)
+    passing.see(b"\n\n" + b"".join(events[2:]))
+    passing.end()
+    assert (used(passing).output_tokens, used(passing).source) == (5, "provider")
+
+
+def test_too_long_an_event_of_what_counts_nothing() -> None:
+    """It is part of the estimate also where the stream is whole."""
+    passing = looking()
+    passing.see(MESSAGE[0].replace(b'"usage"', b'"used"') + b"data: ")
+    for _ in range(9):
+        passing.see(b"x" * (1024 * 1024))
+    passing.see(b"\n\n" + MESSAGE[-1])
+    passing.end()
+    assert used(passing) == Usage(GUESSED_INPUT, 2 + 9 * 1024 * 1024 // 500, "estimated")
 
 
 def test_too_long_to_the_end() -> None:

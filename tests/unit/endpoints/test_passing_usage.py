@@ -109,13 +109,56 @@ def test_whole_reply(told: dict[str, Any], facts: ObjectFacts) -> None:
     assert read_passed("openai", json.dumps(told).encode()) == facts
 
 
+TEXT = "abcd" * 1000
+GIVEN = {"a": "b" * 3992}
+SAYING: list[Any] = [
+    [{"generated_text": TEXT}],
+    [[{"generated_text": TEXT[:2000]}], [{"generated_text": TEXT[2000:]}]],
+    {"generated_text": TEXT, "details": {"finish_reason": "length", "tokens": [{"text": TEXT}]}},
+    {"generation": TEXT},
+    {"outputs": [{"type": "text", "text": TEXT}]},
+    {"text": [TEXT]},
+    # Of Converse.
+    {"output": {"message": {"role": "assistant", "content": [{"text": TEXT}]}}, "stopReason": "end_turn"},
+    {"output": {"message": {"content": [{"toolUse": {"toolUseId": "t", "name": "n", "input": GIVEN}}]}}},
+    {"output": {"message": {"content": [{"reasoningContent": {"reasoningText": {"text": TEXT}}}]}}},
+    # Of responses.
+    {
+        "object": "response", "text": {"format": {"type": "text"}}, "reasoning": {"effort": None},
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": TEXT}]}],
+    },
+    {"output": [{"type": "function_call", "name": "n", "arguments": TEXT}]},
+    {"output": [{"type": "reasoning", "summary": [{"text": TEXT}], "encrypted_content": TEXT}]},
+    # Of Ollama.
+    {"model": "m", "response": TEXT, "done": True, "context": [1, 2, 3]},
+    {"message": {"content": "", "tool_calls": [{"function": {"name": "n", "arguments": GIVEN}}]}},
+    # Of Google's.
+    {"candidates": [{"content": {"role": "model", "parts": [{"text": TEXT}]}, "finishReason": "STOP"}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"name": "n", "args": GIVEN}}]}}]},
+    [{"candidates": [{"content": {"parts": [{"text": piece}]}}]} for piece in (TEXT[:2000], TEXT[2000:])],
+    # Of Cohere's older API.
+    {"id": "g", "generations": [{"id": "g", "text": TEXT}]},
+    {"content": [{"type": "tool_use", "name": "n", "input": GIVEN}]},
+    # Of chats, which some tell again in other words.
+    {"choices": [{"message": {"content": TEXT}}], "message": {"content": TEXT}, "response": TEXT},
+    {"choices": [{"text": TEXT}], "output": [TEXT]},
+    {"choices": [{"delta": {"role": "assistant", "content": ""}, "message": {"content": TEXT}}]},
+    {"choices": [{"message": {"tool_calls": [{"function": {"name": "n", "arguments": TEXT}}]}}]},
+    {"choices": [], "text": TEXT},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
         (b'{"choices":[{"message":{"role":"assistant","content":"abcdefgh"}}]}', 2),
         (b'{"content":[{"type":"text","text":"abcdefgh"}]}', 2),
         (b'{"message":{"content":[{"type":"text","text":"abcdefgh"}]}}', 2),
+        *((json.dumps(told).encode(), 1000) for told in SAYING),
         (b'{"embedding":{"values":[0.5,0.5,0.5]}}', 0),
+        (b'{"object":"list","data":[{"embedding":[0.5,0.5,0.5]}]}', 0),
+        (b'{"output":[{"type":"image_generation_call","result":"aaaaaaaa"}]}', 0),
+        (b'{"output":[{"type":"file_search_call","results":[{"text":"aaaaaaaa"}]}]}', 0),
         (b"[[0.5,0.5,0.5]]", 0),
         (b"no JSON", 0),
     ],
@@ -128,6 +171,7 @@ def test_guess(body: bytes, said: int) -> None:
 def test_no_guess_of_an_error() -> None:
     """It used nothing."""
     assert guess_passed(b'{"error":{"message":"no"}}', asked_bytes=400) is None
+    assert guess_passed(b'[{"error":{"code":400,"message":"no"}}]', asked_bytes=400) is None
 
 
 def test_generated_in_an_array() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.said_text import said_bytes, said_in_choices
+from gateway.endpoints.said_text import json_bytes, said_bytes, said_in_choices, said_in_reply
 
 TEXT = "abcdef"
 
@@ -76,9 +76,50 @@ def test_no_choices(choices: Any) -> None:
     assert said_in_choices(choices) == 0
 
 
+class Unread(dict[str, Any]):
+    """What nobody is to look at."""
+
+    def get(self, *_: object) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ({"output": [{"content": [{"text": TEXT}, {"text": TEXT}]}]}, 12),
+        ([{"generated_text": TEXT}, {"generated_text": TEXT}], 12),
+        ({"choices": [{"message": {"content": TEXT}}, {"message": {"content": TEXT}}], "text": TEXT}, 12),
+        ({"choices": [], "message": {"content": TEXT}}, 6),
+        ({"choices": TEXT, "message": {"content": TEXT}}, 6),
+        ({"results": [{"text": TEXT}], "prompt": TEXT, "data": [{"text": TEXT}]}, 0),
+        ({"content": [{"input": {"a": TEXT}}]}, 14),
+        ({"content": [{"input": TEXT}]}, 6),
+        ([[0.5, Unread()]], 0),
+        ([], 0),
+        (None, 0),
+    ],
+)
+def test_said_in_reply(reply: Any, said: int) -> None:
+    """All answers of a whole reply, each once; no vectors, and nothing that the model did not write."""
+    assert said_in_reply(reply) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"a": "\u00e4", "b": [1, None]}, 23), ({"a": "\ud83d"}, 9), ({}, 0), (None, 0)]
+)
+def test_json_bytes(given: Any, said: int) -> None:
+    """What a tool gets as an object was written as JSON."""
+    assert json_bytes(given) == said
+
+
 def test_too_deep() -> None:
     """What is nested for its own sake is not followed."""
     piece: Any = TEXT
-    for _ in range(5000):
+    for _ in range(100_000):
         piece = [piece]
     assert said_bytes(piece) == 0
+    assert json_bytes(piece) == said_in_reply(piece) == 0
+    piece = TEXT
+    for _ in range(9):
+        piece = {"output": piece}
+    assert (said_in_reply(piece), said_in_reply(piece["output"])) == (0, 6)
