@@ -297,7 +297,7 @@ def _learn(
 
 
 def _guess_untold(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
-    """Note an estimate where a model's whole reply does not tell what it used, as on known paths."""
+    """Note an estimate where a model's whole reply does not tell what it used: by its text."""
     call = responder.trace.call
     if attempt.usage is None and call is not None and call.endpoint.counts_tokens:
         usage = guess_passed(body, asked_bytes=_asked_bytes(responder))
