@@ -582,7 +582,8 @@ def forgiven(wire: bytes) -> bytes:
     head = re.sub(rb"(^|\r\n\r\n)[\r\n]+(?=[HRI])", rb"\1", head)
     # The protocols RTSP and ICE look the same, and are never kept alive.
     head = re.sub(rb"^(RTSP|ICE)/", b"HTTP/", head)
-    # h11 counts the digits of a length.
+    # h11 counts the digits of a length, and those of a chunk's.
     head = re.sub(rb"(?i)(\r\ncontent-length:[ \t]*)0+(?=[0-9])", rb"\1", head)
+    rest = re.sub(rb"(^|\r\n)0{9,}(?=[0-9A-Fa-f]{1,16}[\r;])", rb"\1", rest)
     # Of a reason nobody reads a byte, and a header with a control byte is dropped.
     return CONTROL_BYTE.sub(b"~", head) + rest
