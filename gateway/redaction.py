@@ -28,10 +28,11 @@ def may_hold_secret(header: str) -> bool:
 
 def without_secrets(text: str, values: Iterable[str]) -> str:
     """*text* with each of the header *values* masked, also without its scheme (`Bearer abc` and `abc`)."""
-    for value in values:
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= _SHORTEST:
-                text = text.replace(secret, _MASK)
+    secrets = {secret for value in values for secret in (value, value.rpartition(" ")[2])}
+    # The longest first: of one that begins with another nothing is left to be seen.
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, _MASK)
     return text
 
 

@@ -4,13 +4,15 @@ Several processes add to it, one at a time. When the file is full it is renamed 
 oldest is deleted, so the log has a bound. What is added is on the disk before `append` returns.
 
 Root may add to it by a command for a service that owns the folder: what is new belongs to the service, and
-links that were put there are not followed, as in `private_json`.
+links that were put there are not followed, as in `private_json`. A link in place of the folder itself, by
+which an operator has it on another disk, is followed for the service, and not for root.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +29,8 @@ KEPT_FILES: Final = 4
 MAX_ENTRY_BYTES: Final = 256 * 1024
 
 _CURRENT: Final = "audit.jsonl"
+_NAMES: Final = (_CURRENT, *(f"audit.{number}.jsonl" for number in range(1, KEPT_FILES + 1)))
+"""Newest first."""
 _LOCK: Final = "audit.lock"
 _TAIL_BYTES: Final = 2 * MAX_ENTRY_BYTES
 
@@ -51,11 +55,11 @@ class AuditLog:
         if not entries:
             return
         make_folder(self._folder)
-        with self._locked():
-            number = self._last_number()
+        with self._opened() as folder, self._locked(folder):
+            number = _last_number(folder)
             lines = [_line(entry, number + at) for at, entry in enumerate(entries, 1)]
-            self._rotate()
-            self._write(b"".join(lines))
+            self._rotate(folder)
+            self._write(folder, b"".join(lines))
 
     def newest(self) -> Iterator[dict[str, Any]]:
         """The entries, newest first. A line that a crash has torn is passed over.
@@ -63,44 +67,23 @@ class AuditLog:
         Raises:
             OSError: A file cannot be read.
         """
-        for file in self._files():
+        for name in _NAMES:
             try:
-                lines = file.read_bytes().split(b"\n")
+                lines = (self._folder / name).read_bytes().split(b"\n")
             except FileNotFoundError:
                 continue
             yield from _entries(reversed(lines))
 
-    def _files(self) -> list[Path]:
-        """Newest first."""
-        return [self._folder / _CURRENT, *[self._older(number) for number in range(1, KEPT_FILES + 1)]]
-
-    def _older(self, number: int) -> Path:
-        return self._folder / f"audit.{number}.jsonl"
-
-    def _last_number(self) -> int:
-        for file in self._files():
-            try:
-                with file.open("rb") as stream:
-                    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                    lines = stream.read().split(b"\n")
-            except FileNotFoundError:
-                continue
-            for entry in _entries(reversed(lines)):
-                return int(entry["id"])
-        return 0
-
-    def _rotate(self) -> None:
-        current = self._folder / _CURRENT
+    def _rotate(self, folder: int) -> None:
         with contextlib.suppress(FileNotFoundError):
-            if current.stat().st_size < self._max_file_bytes:
+            if os.stat(_CURRENT, dir_fd=folder, follow_symlinks=False).st_size < self._max_file_bytes:
                 return
-            for number in range(KEPT_FILES, 1, -1):
+            for name, older in reversed([*itertools.pairwise(_NAMES)]):
                 with contextlib.suppress(FileNotFoundError):
-                    self._older(number - 1).replace(self._older(number))
-            current.replace(self._older(1))
+                    os.replace(name, older, src_dir_fd=folder, dst_dir_fd=folder)
 
-    def _write(self, data: bytes) -> None:
-        descriptor = self._open(_CURRENT, os.O_APPEND)
+    def _write(self, folder: int, data: bytes) -> None:
+        descriptor = self._open(folder, _CURRENT, os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -113,23 +96,49 @@ class AuditLog:
             os.close(descriptor)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = self._open(_LOCK)
+    def _opened(self) -> Iterator[int]:
+        """The folder, by which its files are reached: what is put in its place meanwhile is not looked at."""
+        how = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        if os.geteuid() == 0:
+            how |= os.O_NOFOLLOW
+        folder = os.open(self._folder, how)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    @contextlib.contextmanager
+    def _locked(self, folder: int) -> Iterator[None]:
+        descriptor = self._open(folder, _LOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
 
-    def _open(self, name: str, flag: int = 0) -> int:
+    def _open(self, folder: int, name: str, flag: int = 0) -> int:
         how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flag
-        descriptor = os.open(self._folder / name, how, FILE_MODE)
+        descriptor = os.open(name, how, FILE_MODE, dir_fd=folder)
         try:
             give_to_owner(descriptor, self._folder)
         except OSError:
             os.close(descriptor)
             raise
         return descriptor
+
+
+def _last_number(folder: int) -> int:
+    for name in _NAMES:
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            continue
+        with os.fdopen(descriptor, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = stream.read().split(b"\n")
+        for entry in _entries(reversed(lines)):
+            return int(entry["id"])
+    return 0
 
 
 def _line(entry: Entry, number: int) -> bytes:

@@ -3,6 +3,9 @@
 Ollama gives each of several calls the index 0 with models that it has no parser for, and clients put calls of
 one index together into one that is broken: https://github.com/ollama/ollama/issues/15497. Their ids
 differ, so by these they are numbered. Only events with calls in them are taken apart.
+
+A stream without an end of calls is not to take memory for each: what comes after the first `MAX_CALLS` of
+them has the number that the server gave it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from gateway.translate.openai_relay import read, write
 from gateway.translate.unchanged import path, read_error
 from gateway.wire.sse import EVENT, data_of_events
 
-__all__ = ["open_stream", "path", "read", "read_error", "write"]
+__all__ = ["MAX_CALLS", "open_stream", "path", "read", "read_error", "write"]
+
+MAX_CALLS: Final = 256
+"""Of one stream, how many are told apart: far more than a model makes in one answer."""
 
 _CALLS: Final = b'"tool_calls"'
 
@@ -33,9 +39,13 @@ class _NumberedCalls(StreamReader):
 
     def __init__(self, *, asked_bytes: int, choices: int, hides_usage: bool) -> None:
         super().__init__(asked_bytes=asked_bytes, choices=choices, hides_usage=hides_usage)
-        # Of each id, and of each number as the server has it whose call that is now.
-        self._numbers: dict[str, int] = {}
+        # Of each id, by its hash, since one may be as long as an event; and of each number as the server has
+        # it, where another is meant by it now.
+        self._numbers: dict[int, int] = {}
         self._current: dict[int, int] = {}
+        self._taken: set[int] = set()
+        # Above all that are taken.
+        self._next = 0
 
     def feed(self, data: bytes) -> bytes:
         """As of `StreamReader`."""
@@ -71,7 +81,20 @@ class _NumberedCalls(StreamReader):
         said, call_id = call.get("index"), text_of(call.get("id"))
         index = said if isinstance(said, int) else 0
         if call_id:
-            taken = self._numbers.values()
-            free = max(taken, default=-1) + 1 if index in taken else index
-            self._current[index] = self._numbers.setdefault(call_id, free)
+            number = self._number_of(hash(call_id), index)
+            if number != index and (index in self._current or len(self._current) < MAX_CALLS):
+                self._current[index] = number
+            else:
+                self._current.pop(index, None)
         return self._current.get(index, index)
+
+    def _number_of(self, call_id: int, index: int) -> int:
+        if (known := self._numbers.get(call_id)) is not None:
+            return known
+        if len(self._numbers) >= MAX_CALLS:
+            return index
+        number = self._next if index in self._taken else index
+        self._numbers[call_id] = number
+        self._taken.add(number)
+        self._next = max(self._next, number + 1)
+        return number

@@ -12,6 +12,7 @@ configuration says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -52,6 +53,8 @@ _REASONING: Final = "reasoning"
 """OpenRouter's word for it in chat, an object, and that of Responses."""
 _EFFORTS: Final = frozenset({"effort", "max_tokens", "enabled"})
 """What it has in place of an effort; the rest says what is shown of it."""
+_KEPT: Final = 256
+"""How many routes' words for it are remembered."""
 
 _OLD_NAMES: Final = {"max_completion_tokens": "max_tokens"}
 _OF_CHAT_ALONE: Final = frozenset(
@@ -137,6 +140,8 @@ def _take_effort(fields: Members) -> None:
         put_object(fields, _REASONING, kept)
 
 
+# It is asked for twice a call, and is the same as long as the route is.
+@lru_cache(maxsize=_KEPT)
 def _says_effort(reasoning: bytes | None) -> bool:
     """Whether a route's `reasoning` stands in the place of an effort; null takes that away as well."""
     if reasoning is None:

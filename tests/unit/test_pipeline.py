@@ -885,6 +885,17 @@ async def test_a_reply_that_quotes_our_key() -> None:
     assert without_keys(masked, attempt) is masked
 
 
+@pytest.mark.parametrize("own", ["authorization", "x-api-key"])
+async def test_a_reply_that_quotes_a_key_which_begins_another(own: str) -> None:
+    """Nothing shows of the longer one, whichever comes first, nor of a token."""
+    other = "x-api-key" if own == "authorization" else "authorization"
+    target = make_target(lines=fixed_lines(((own, KEY), (other, f"{KEY}-more"))))
+    attempt = AttemptTrace(target, 1, b"", 0)
+    attempt.token = f"{KEY}-token"
+    body = f'["{KEY}","{KEY}-more","{KEY}-token"]'.encode()
+    assert without_keys(body, attempt) == b'["***","***","***"]'
+
+
 async def test_short_header_value_is_no_key() -> None:
     """A short value that an account sends is a word that an error may well have."""
     attempt = AttemptTrace(make_target(headers=(("openai-organization", "message"),)), 1, b"", 0)

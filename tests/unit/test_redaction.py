@@ -21,6 +21,12 @@ def test_header_values_are_masked(text: str, expected: str) -> None:
     assert without_secrets(text, ["ApiKey c2VjcmV0", "a"]) == expected
 
 
+def test_values_that_begin_each_other() -> None:
+    """Nothing shows of the longer one, whichever comes first."""
+    for values in (["canary", "Bearer canary-more"], ["Bearer canary-more", "canary"]):
+        assert without_secrets("canary, canary-more, Bearer canary-more", values) == "***, ***, ***"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,37 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
             AuditLog(folder).append([{"name": "a"}])
         shutil.rmtree(folder)
     assert elsewhere.read_text() == "precious"
+
+
+@requires("root")
+def test_root_follows_no_link_in_place_of_the_folder(tmp_path: Path) -> None:
+    """Whoever owns the state folder has root make no files in another, nor rename those that are there."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "audit"
+    elsewhere.mkdir()
+    (elsewhere / "audit.jsonl").write_text("precious")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(NotADirectoryError):
+        AuditLog(folder, max_file_bytes=1).append([{"name": "a"}])
+    assert [file.name for file in elsewhere.iterdir()] == ["audit.jsonl"]
+    assert (elsewhere / "audit.jsonl").read_text() == "precious"
+
+
+@requires("root")
+def test_the_service_follows_a_link_in_place_of_the_folder() -> None:
+    """An operator may have the log on another disk; a service gains nothing by a link of its own."""
+    # Not in the folder of the test, which is root's alone.
+    with tempfile.TemporaryDirectory() as name:
+        elsewhere, folder = Path(name, "elsewhere"), Path(name, "audit")
+        elsewhere.mkdir()
+        folder.symlink_to(elsewhere)
+        for place in (name, elsewhere):
+            os.chown(place, 12345, 12346)
+        os.seteuid(12345)
+        try:
+            AuditLog(folder).append([{"name": "a"}])
+        finally:
+            os.seteuid(0)
+        assert names(AuditLog(folder)) == [(1, "a")]
 
 
 @requires("root")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
+from gateway.endpoints.openai_stream import StreamReader
 from gateway.model import Quirks
 from gateway.translate import ollama_relay, openai_relay
+from gateway.translate.ollama_relay import MAX_CALLS
 from gateway.translate.registry import find_pair, pair_of
 from tests.unit.makers import make_call, make_target
 
@@ -40,6 +42,12 @@ def numbers(events: bytes) -> list[tuple[Any, str]]:
     ]
 
 
+def sizes(stream: StreamReader) -> set[int]:
+    """Of all that *stream* remembers of calls."""
+    assert isinstance(stream, ollama_relay._NumberedCalls)
+    return {len(kept) for kept in (stream._numbers, stream._current, stream._taken)}
+
+
 @pytest.mark.parametrize(
     ("pieces", "expected"),
     [
@@ -61,6 +69,27 @@ def test_calls_get_numbers_of_their_own(
     assert b'"more":1.5' in told
     assert stream.is_complete
     assert stream.facts().finish_reasons == ("tool_calls",)
+
+
+@pytest.mark.parametrize("in_one", [True, False], ids=["in one event", "in many"])
+def test_calls_without_an_end(*, in_one: bool) -> None:
+    """What is remembered of a stream has a bound: what is above it has the number that its server gave it."""
+    stream = ollama_relay.open_stream(make_call(stream=True), started_at_ns=0)
+    calls: list[tuple[int | None, str]] = [(0, f"id{number}") for number in range(MAX_CALLS + 50)]
+    events = [calls] if in_one else [[call] for call in calls]
+    told = numbers(b"".join(stream.feed(piece(*event)) for event in events))
+    assert [number for number, _ in told] == [*range(MAX_CALLS), *[0] * 50]
+    # Pieces of what is above it are no pieces of the last that was told apart; that goes on as it was.
+    assert numbers(stream.feed(piece((0, "")) + piece((0, "id7"), (0, "")))) == [(0, ""), (7, "id7"), (7, "")]
+    assert sizes(stream) == {MAX_CALLS, 1}
+
+
+def test_one_call_by_numbers_without_an_end() -> None:
+    """The numbers of a server that has others for each piece are not all remembered either."""
+    stream = ollama_relay.open_stream(make_call(stream=True), started_at_ns=0)
+    told = numbers(b"".join(stream.feed(piece((number, "a"))) for number in range(MAX_CALLS + 50)))
+    assert [number for number, _ in told] == [*[0] * (MAX_CALLS + 1), *range(MAX_CALLS + 1, MAX_CALLS + 50)]
+    assert sizes(stream) == {MAX_CALLS, 1}
 
 
 @pytest.mark.parametrize("calls", [[(0, "a")], [(0, "a"), (1, "b")], [(2, "a"), (7, "b")]])

@@ -33,7 +33,7 @@ from gateway.endpoints.gemini_catalogue import COUNT, GENERATE
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import InvalidBody
 from gateway.model import FIXED_PARAMETERS, Call, Endpoint, Target
-from gateway.translate.parameters import with_parameters
+from gateway.translate.parameters import _says_effort, with_parameters
 from gateway.translate.parameters_of_messages import OPENAIS
 from gateway.translate.registry import pair_of
 from tests.unit.makers import make_target
@@ -260,6 +260,14 @@ def test_upper_case_is_no_way_around_them(
     names = ("MAX_TOKENS", "Max_Completion_Tokens", "max_Output_tokens")
     found = sent(endpoint, {"N": 1, **dict.fromkeys(names, 9_000)}, parameters)
     assert found == {"N": 1} | expected
+
+
+def test_a_routes_reasoning_is_decoded_once() -> None:
+    """What it says is the same for every call."""
+    before = _says_effort.cache_info().misses
+    for _ in range(3):
+        sent(CHAT, {"reasoning_effort": "high"}, {"reasoning": {"effort": "low", "exclude": True}})
+    assert _says_effort.cache_info().misses <= before + 1
 
 
 def test_they_reach_targets_of_other_dialects() -> None:

@@ -10,6 +10,7 @@ from gateway.wire.key_mask import KeyMask
 
 KEY = b"sk-abcabcd"
 OTHER = b"Bearer sk-abcabcd"
+LONGER = b"sk-abcabcd-more"
 
 
 def masked(*pieces: bytes, keys: tuple[bytes, ...] = (KEY,)) -> list[bytes]:
@@ -51,6 +52,28 @@ def test_keys_within_each_other(keys: tuple[bytes, ...]) -> None:
         text = b"".join(masked(OTHER[:place], OTHER[place:], keys=keys))
         assert KEY not in text
         assert len(text) == len(OTHER)
+
+
+def whole(text: bytes, keys: tuple[bytes, ...]) -> bytes:
+    """*text* with every byte masked that is in one of *keys*."""
+    within = {
+        at + of
+        for key in keys
+        for at in range(len(text))
+        if text.startswith(key, at)
+        for of in range(len(key))
+    }
+    return bytes(ord("*") if at in within else byte for at, byte in enumerate(text))
+
+
+@pytest.mark.parametrize("keys", [(KEY, LONGER), (LONGER, KEY), (OTHER, LONGER), (KEY, OTHER, LONGER)])
+@pytest.mark.parametrize("text", [KEY, LONGER, b"a " + LONGER[:-1] + b" b", b"Bearer " + LONGER + b"\n"])
+def test_keys_that_begin_and_overlap_each_other(keys: tuple[bytes, ...], text: bytes) -> None:
+    """Nothing shows of a longer one, wherever it is cut; a shorter one is masked for itself too."""
+    expected = whole(text, keys)
+    for place in range(len(text) + 1):
+        assert b"".join(masked(text[:place], text[place:], keys=keys)) == expected
+    assert b"".join(masked(*(text[at : at + 1] for at in range(len(text))), keys=keys)) == expected
 
 
 def test_what_is_held_back() -> None:
