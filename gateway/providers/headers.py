@@ -138,7 +138,7 @@ def with_own_headers(target: Target, own: Sequence[tuple[str, str]], removed: Se
             stream=_without_lines(lines.stream, replaced) + added,
             forwarded=tuple(name for name in lines.forwarded if name not in replaced),
             defaults=tuple(pair for pair in lines.defaults if pair[0] not in replaced),
-            keys=tuple(dict.fromkeys((*lines.keys, *_keys_in(tuple(own))))),
+            keys=_longest_first((*lines.keys, *_keys_in(tuple(own)))),
             removed=frozenset(removed),
         ),
         # Each would write that header once more.
@@ -159,7 +159,11 @@ def _without_lines(lines: bytes, names: Collection[str]) -> bytes:
 def _keys_in(own: tuple[tuple[str, str], ...]) -> tuple[bytes, ...]:
     """The credentials among a target's own headers, without their schemes, none twice."""
     values = [value.rpartition(" ")[2].encode() for name, value in own if may_hold_secret(name)]
-    return tuple(dict.fromkeys(value for value in values if len(value) >= SHORTEST_KEY))
+    return _longest_first([value for value in values if len(value) >= SHORTEST_KEY])
+
+
+def _longest_first(keys: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(sorted(dict.fromkeys(keys), key=len, reverse=True))
 
 
 def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]:

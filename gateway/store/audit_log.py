@@ -5,7 +5,7 @@ oldest is deleted, so the log has a bound. What is added is on the disk before `
 
 Root may add to it by a command for a service that owns the folder: what is new belongs to the service, and
 links that were put there are not followed, as in `private_json`. A link in place of the folder itself, by
-which an operator has it on another disk, is followed for the service, and not for root.
+which an operator has it on another disk, is followed for the service, and not for root in its place.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class AuditLog:
     def _opened(self) -> Iterator[int]:
         """The folder, by which its files are reached: what is put in its place meanwhile is not looked at."""
         how = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and self._folder.parent.stat().st_uid != 0:
             how |= os.O_NOFOLLOW
         folder = os.open(self._folder, how)
         try:

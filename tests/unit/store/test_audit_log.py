@@ -90,10 +90,21 @@ def test_root_follows_no_link_in_place_of_the_folder(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "audit.jsonl").write_text("precious")
     folder.symlink_to(elsewhere)
+    os.chown(tmp_path, 12345, 12346)
     with pytest.raises(NotADirectoryError):
         AuditLog(folder, max_file_bytes=1).append([{"name": "a"}])
     assert [file.name for file in elsewhere.iterdir()] == ["audit.jsonl"]
     assert (elsewhere / "audit.jsonl").read_text() == "precious"
+
+
+@requires("root")
+def test_a_service_of_roots_follows_its_own_link(tmp_path: Path) -> None:
+    """Nobody else can have put it there."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "audit"
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+    AuditLog(folder).append([{"name": "a"}])
+    assert names(AuditLog(folder)) == [(1, "a")]
 
 
 @requires("root")
