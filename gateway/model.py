@@ -241,8 +241,8 @@ class HeaderLines:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along; `forwarded_raw` as they are on the wire.
         defaults: What is sent where the caller sent none of that name.
-        keys: The credentials in it, as they would stand in a reply that quotes them, the longest first: of one
-            that begins with another nothing is left to be seen.
+        keys: The credentials in it, as they would stand in a reply that quotes them, the longest first: of
+            one that begins with another nothing is left to be seen.
         words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
         removed: Names of what it never gets, wherever it comes from.
     """
