@@ -594,6 +594,7 @@ class _Settlement:
         if not trace.end_ns:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
-        settle(trace)
+        if not trace.is_settled:
+            settle(trace)
         self._pipeline.left(self._task, trace)
         return has_left

@@ -31,7 +31,8 @@ def settle(trace: CallTrace) -> None:
     if trace.is_settled:
         return
     trace.is_settled = True
-    trace.give_up_losers()
+    if not trace.end_ns:
+        trace.give_up_losers()
     if trace.call is not None and trace.call.body_bytes >= MAY_HAVE_MEDIA_BYTES:
         _guess_again(trace)
     if trace.permit is not None:

@@ -21,6 +21,9 @@ BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 
 _KEPT: Final = 1024
 
+_NEVER: Final = 1 << 62
+"""More than is ever counted."""
+
 _FEW: Final = 1_000
 """Places, of which none is ever far from the last."""
 
@@ -172,10 +175,10 @@ class Held(HeldLimits):
         self._until_s = float(min([end for _, end in windows if end], default=inf))
 
 
-def _far(meter: Meter) -> float:
+def _far(meter: Meter) -> int:
     limit = meter.limit
     if limit.kind == "requests":
-        return inf
+        return _NEVER
     # While a call has its place others come, and take the rest of a few.
     return 0 if limit.kind == "parallel" and limit.amount <= _FEW else limit.amount // _FAR
 

@@ -340,15 +340,14 @@ class CallTrace(msgspec.Struct, eq=False):
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
         for attempt in self.exchanges:
             attempt.ended()
-        self.give_up_losers()
+        if self.judgement is not None or len(self.attempts) > 1:
+            # Nearly every call raced against nobody.
+            self.give_up_losers()
         if not self.end_ns:
             self.end_ns = time.perf_counter_ns()
 
     def give_up_losers(self) -> None:
         """Note what attempts used that were too late: another had answered first, or the call went on."""
-        if self.judgement is None and len(self.attempts) == 1:
-            # As most calls have it: it raced against nobody.
-            return
         for attempt in self.exchanges:
             is_late = not attempt.number and attempt.error_type == UpstreamTimeout.code
             if is_late or attempt.error_type == HEDGE_LOST:
