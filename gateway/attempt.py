@@ -592,7 +592,7 @@ async def _pump(
     events, is_open = held, True
     while True:
         is_last = not is_open or reader.has_ended
-        if is_last and reader.is_complete and not reader.failure:
+        if is_last and reader.is_complete:
             # Whoever reads that this is the end waits for no other.
             attempt.answered(reader.facts())
             responder.settle()

@@ -87,7 +87,7 @@ from gateway.responder import Answer, Responder
 from gateway.routing.accounts import HOW_TO_NAME
 from gateway.routing.route import Route
 from gateway.routing.stored import Origin
-from gateway.settlement import MAY_HAVE_MEDIA_BYTES
+from gateway.settlement import MAY_HAVE_MEDIA_BYTES, guess_again
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -562,25 +562,12 @@ class _Attempts:
             self._responder.trace.attempts[-1].appraise = None
 
     def _appraise(self, attempt: AttemptTrace, usage: Usage) -> tuple[Usage, float | None]:
-        """What is known of *usage* by what the call says, and what it costs."""
-        usage = self._guess_again(attempt, usage)
+        """What is known of *usage* by what the call says, which is read only now, and what it costs."""
+        call, held = self._responder.trace.call, self._body.held
+        if call is not None and held is not None and len(held) >= MAY_HAVE_MEDIA_BYTES:
+            usage = guess_again(usage, call.body_bytes, partial(_read_input, call, held, attempt.target))
         price = attempt.target.price if attempt.target.model_id else self._price_of(attempt)
         return usage, None if price is None else price.cost_usd(usage)
-
-    def _guess_again(self, attempt: AttemptTrace, usage: Usage) -> Usage:
-        """Take an input that no provider has told for what limits would take it: a picture in it is no text.
-
-        As is done at the settlement for calls that were read before; this one is read only now.
-        """
-        call, held = self._responder.trace.call, self._body.held
-        if usage.source == "provider" or call is None:
-            return usage
-        guess = call.body_bytes // BYTES_PER_TOKEN
-        # Another number is the provider's, of a reply that did not end.
-        if usage.input_tokens != guess or held is None or len(held) < MAY_HAVE_MEDIA_BYTES:
-            return usage
-        read = _read_input(call, held, attempt.target)
-        return usage if read is None or read >= guess else structs.replace(usage, input_tokens=read)
 
     def _price_of(self, attempt: AttemptTrace) -> Price | None:
         """Of what was asked of an account that of the model that answered, else of the one that was asked.

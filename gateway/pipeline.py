@@ -594,7 +594,6 @@ class _Settlement:
         if not trace.end_ns:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
-        if not trace.is_settled:
-            settle(trace)
+        settle(trace)
         self._pipeline.left(self._task, trace)
         return has_left

@@ -165,8 +165,7 @@ class Responder:
             headers.append((b"x-tfy-error-source", b"upstream"))
             self.trace.failed(str(answer.status), f"the provider answered with status {answer.status}")
         self.trace.responded(answer.status)
-        if self.trace.permit is not None:
-            self.settle()
+        self.settle()
         await self.client.respond(answer.status, headers, answer.body)
         self.trace.ended()
 

@@ -6,6 +6,8 @@ refused for what the call before had taken and not used. What ends without an an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +17,7 @@ from gateway.endpoints.openai_reply import BYTES_PER_TOKEN
 from gateway.limits.estimate import Estimate
 from gateway.limits.output_sizes import OutputSizes
 from gateway.long_work import LONG_BYTES
-from gateway.model import Spent
+from gateway.model import Call, Permit, Spent, Target, Usage
 from gateway.telemetry.call_trace import CallTrace
 
 MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
@@ -63,26 +65,40 @@ def spent_by(trace: CallTrace) -> list[Spent]:
     return spent
 
 
-def _guess_again(trace: CallTrace) -> None:
-    """Take the input that no provider has told for what limits take it: a picture in a body is no text.
+def guess_again(usage: Usage, asked_bytes: int, read: Callable[[], int | None]) -> Usage:
+    """*usage* with the input that limits take, where no provider has told it: a picture in a body is no text.
 
     By its bytes one of three megabytes would be a million tokens, which whoever leaves would pay for.
+
+    Args:
+        usage: As it was noted.
+        asked_bytes: Of the call, by which the input was guessed.
+        read: Gives what limits take, None where nobody has looked.
     """
+    guess = asked_bytes // BYTES_PER_TOKEN
+    if usage.source == "provider" or usage.input_tokens != guess:
+        # Another number is the provider's, of a reply that did not end.
+        return usage
+    found = read()
+    return usage if found is None or found >= guess else msgspec.structs.replace(usage, input_tokens=found)
+
+
+def _guess_again(trace: CallTrace) -> None:
     for attempt in trace.attempts:
         usage, asked = attempt.usage, attempt.sent or trace.call
-        if usage is None or usage.source == "provider" or asked is None or usage.input_tokens is None:
+        if usage is None or asked is None:
             continue
-        if usage.input_tokens != asked.body_bytes // BYTES_PER_TOKEN:
-            # That is the provider's, of a reply that did not end.
-            continue
-        if trace.permit is not None:
-            read = trace.permit.may_read(attempt.target)
-        elif asked.body_bytes < LONG_BYTES:
-            read = Estimate(asked, (attempt.target,), OutputSizes()).input_tokens(attempt.target)
-        else:
-            read = None
-        if read is not None and read < usage.input_tokens:
-            attempt.used(msgspec.structs.replace(usage, input_tokens=read))
+        guessed = guess_again(usage, asked.body_bytes, partial(_read, trace.permit, asked, attempt.target))
+        if guessed is not usage:
+            attempt.used(guessed)
+
+
+def _read(permit: Permit | None, asked: Call, target: Target) -> int | None:
+    if permit is not None:
+        return permit.may_read(target)
+    if asked.body_bytes < LONG_BYTES:
+        return Estimate(asked, (target,), OutputSizes()).input_tokens(target)
+    return None
 
 
 def _goes_on(trace: CallTrace) -> bool:
