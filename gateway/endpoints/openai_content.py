@@ -247,6 +247,11 @@ class _ChoiceSoFar:
     def add(self, choice: _StreamChoice) -> None:
         self._reason = choice.finish_reason or self._reason
         delta = choice.delta if isinstance(choice.delta, dict) else {"content": choice.text}
+        if len(delta) == 1 and isinstance(text := delta.get("content"), str):
+            # As most chunks are, and there are hundreds of them.
+            if text:
+                self._texts.setdefault("text", []).append(text)
+            return
         self._role = text_of(delta.get("role")) or self._role
         for name, key in (
             ("reasoning", "reasoning_content"),
