@@ -228,7 +228,10 @@ class StreamAssembler:
                 continue
             for position, choice in enumerate(chunk.choices or ()):
                 index = choice.index if isinstance(choice.index, int) else position
-                self._choices.setdefault(index, _ChoiceSoFar()).add(choice)
+                so_far = self._choices.get(index)
+                if so_far is None:
+                    so_far = self._choices[index] = _ChoiceSoFar()
+                so_far.add(choice)
 
     def messages(self) -> list[Shaped]:
         """What the reply says until here, one message for each choice."""
@@ -241,16 +244,17 @@ class _ChoiceSoFar:
     def __init__(self) -> None:
         self._role = "assistant"
         self._reason: object = None
-        self._texts: dict[str, list[str]] = {}
+        self._texts: dict[str, list[str]] = {"reasoning": [], "text": [], "refusal": []}
         self._calls: dict[object, _CallSoFar] = {}
 
     def add(self, choice: _StreamChoice) -> None:
-        self._reason = choice.finish_reason or self._reason
+        if choice.finish_reason:
+            self._reason = choice.finish_reason
         delta = choice.delta if isinstance(choice.delta, dict) else {"content": choice.text}
         if len(delta) == 1 and isinstance(text := delta.get("content"), str):
             # As most chunks are, and there are hundreds of them.
             if text:
-                self._texts.setdefault("text", []).append(text)
+                self._texts["text"].append(text)
             return
         self._role = text_of(delta.get("role")) or self._role
         for name, key in (
@@ -261,7 +265,7 @@ class _ChoiceSoFar:
         ):
             text = delta.get(key)
             if text and isinstance(text, str):
-                self._texts.setdefault(name, []).append(text)
+                self._texts[name].append(text)
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(call, position)
@@ -280,9 +284,9 @@ class _ChoiceSoFar:
 
     def shaped(self) -> Shaped:
         parts: list[Shaped] = [
-            {"type": name, "content": "".join(self._texts[name])}
-            for name in ("reasoning", "text", "refusal")
-            if name in self._texts
+            {"type": name, "content": "".join(texts)}
+            for name, texts in self._texts.items()
+            if texts
         ]
         parts += [call.shaped() for call in islice(self._calls.values(), MAX_PARTS)]
         return with_reason({"role": self._role, "parts": parts}, self._reason)

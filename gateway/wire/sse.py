@@ -19,6 +19,7 @@ DONE: Final = b"[DONE]"
 
 EVENT: Final = re.compile(rb".*?(?:\n\n|\n\r\n|\r\r)", re.DOTALL)
 DATA_LINE: Final = re.compile(rb"(?:\A|[\r\n])data:[ ]?([^\r\n]*)")
+_NEXT_DATA: Final = b"\n\ndata: "
 # Two line ends in a row, a line end being CR, LF or CRLF; the second also finds CRLF CRLF.
 _BLANKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 
@@ -80,7 +81,10 @@ def data_of_events(events: bytes) -> Iterator[bytes]:
     """The data of each whole event in *events* that has any, the end marker included."""
     if b"\r" in events:
         return filter(None, [_lines_of(event) for event in EVENT.findall(events)])
-    # As nearly all are written. Cut so they take a fifth of the time.
+    marks = events.count(_NEXT_DATA)
+    if events.count(b"\n") == 2 * marks + 2 and events.startswith(b"data: ") and events.endswith(b"\n\n"):
+        # As nearly all are: each is one line of data.
+        return filter(None, events[len(b"data: ") : -len(b"\n\n")].split(_NEXT_DATA))
     return filter(None, map(_data_of, events.split(b"\n\n")[:-1]))
 
 
