@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ MAX_ITEMS: Final = 4_000
 _BIG_BYTES: Final = 64 * 1024
 """A member longer than this is not decoded whole: it may be a hundred thousand parts, which takes 100 ms."""
 
+T = TypeVar("T")
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -136,6 +137,22 @@ def decode_leniently(raw: msgspec.Raw | bytes) -> Any:
         return json.loads(bytes(raw), strict=False)
 
 
+def read_as(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
+    """What *data* says as *decoder* has it, None where it is no such thing; JSON as Python's parser takes it.
+
+    A third of the time of reading the same as an object.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    except msgspec.DecodeError:
+        try:
+            return msgspec.convert(json.loads(data, strict=False), decoder.type)
+        except UNREADABLE:
+            return None
+
+
 def find_object(body: bytes) -> dict[str, Any] | None:
     """What *body* says, None when it is no JSON object."""
     try:
@@ -215,16 +232,8 @@ class StreamAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            try:
-                chunk = _chunks.decode(data)
-            except msgspec.ValidationError:
-                continue
-            except msgspec.DecodeError:
-                try:
-                    chunk = msgspec.convert(json.loads(data, strict=False), _Chunk)
-                except UNREADABLE:
-                    continue
-            except RecursionError:
+            chunk = read_as(_chunks, data)
+            if chunk is None:
                 continue
             for position, choice in enumerate(chunk.choices or ()):
                 index = choice.index if isinstance(choice.index, int) else position
@@ -284,9 +293,7 @@ class _ChoiceSoFar:
 
     def shaped(self) -> Shaped:
         parts: list[Shaped] = [
-            {"type": name, "content": "".join(texts)}
-            for name, texts in self._texts.items()
-            if texts
+            {"type": name, "content": "".join(texts)} for name, texts in self._texts.items() if texts
         ]
         parts += [call.shaped() for call in islice(self._calls.values(), MAX_PARTS)]
         return with_reason({"role": self._role, "parts": parts}, self._reason)
