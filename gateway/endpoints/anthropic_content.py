@@ -8,7 +8,10 @@ Shapes: https://docs.claude.com/en/api/messages , and those of `content_parts`.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
 
 from gateway.endpoints.content_parts import (
     MAX_PARTS,
@@ -29,10 +32,30 @@ from gateway.endpoints.openai_content import (
     find_object,
     members_of,
     messages_after_system,
+    read_as,
 )
 from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
 from gateway.wire.sse import read_events
+
+
+class _Delta(msgspec.Struct):
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+    stop_reason: Any = UNSET
+
+
+class _Event(msgspec.Struct):
+    """What an event adds to the reply."""
+
+    type: Any = None
+    index: Any = None
+    delta: _Delta | None = None
+    content_block: Any = None
+
+
+_events: Final = msgspec.json.Decoder(_Event)
 
 
 def read_input(call: Call) -> Items:
@@ -68,13 +91,21 @@ class MessageAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            match find_object(data):
-                case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
-                    self._blocks[index] = _BlockSoFar(block)
-                case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)}:
-                    self._blocks.setdefault(index, _BlockSoFar({"type": "text"})).add(delta)
-                case {"type": "message_delta", "delta": {"stop_reason": reason}}:
-                    self._reason = reason
+            event = read_as(_events, data)
+            if event is None:
+                continue
+            delta = event.delta
+            if event.type == "content_block_delta":
+                if delta is not None and isinstance(event.index, int):
+                    block = self._blocks.get(event.index)
+                    if block is None:
+                        block = self._blocks[event.index] = _BlockSoFar({"type": "text"})
+                    block.add(delta)
+            elif event.type == "content_block_start":
+                if isinstance(event.index, int) and isinstance(event.content_block, dict):
+                    self._blocks[event.index] = _BlockSoFar(event.content_block)
+            elif event.type == "message_delta" and delta is not None and delta.stop_reason is not UNSET:
+                self._reason = delta.stop_reason
 
     def messages(self) -> list[Shaped]:
         """What the reply says until here."""
@@ -91,10 +122,13 @@ class _BlockSoFar:
         self._block = block
         self._texts: dict[str, list[str]] = {}
 
-    def add(self, delta: dict[str, Any]) -> None:
-        for name in ("text", "thinking", "partial_json"):
-            if isinstance(delta.get(name), str):
-                self._texts.setdefault(name, []).append(delta[name])
+    def add(self, delta: _Delta) -> None:
+        if isinstance(delta.text, str):
+            self._texts.setdefault("text", []).append(delta.text)
+        if isinstance(delta.thinking, str):
+            self._texts.setdefault("thinking", []).append(delta.thinking)
+        if isinstance(delta.partial_json, str):
+            self._texts.setdefault("partial_json", []).append(delta.partial_json)
 
     def whole(self) -> dict[str, Any]:
         found = {name: "".join(texts) for name, texts in self._texts.items()}

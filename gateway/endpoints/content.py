@@ -19,6 +19,7 @@ from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.content_parts import Shaped
 from gateway.endpoints.gemini_catalogue import ARRAY
 from gateway.endpoints.openai_content import Items
+from gateway.endpoints.plain_content import PlainReader, read_plain_chat, read_plain_messages
 from gateway.model import Call, Dialect, Endpoint
 
 
@@ -34,13 +35,18 @@ class Assembler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ContentReader:
-    """One dialect's way of saying things."""
+    """One dialect's way of saying things.
+
+    Attributes:
+        read_plain: Reads both sides of a call of nothing but texts.
+    """
 
     read_input: Callable[[Call], Items]
     read_output: Callable[[bytes], list[Shaped]]
     read_tools: Callable[[Call], Items]
     assembler: Callable[[], Assembler]
     stop_field: str = ""
+    read_plain: PlainReader = lambda _call, _body: None
 
 
 CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
@@ -50,6 +56,7 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         openai_content.read_tools,
         openai_content.StreamAssembler,
         "stop",
+        read_plain_chat,
     ),
     "anthropic": ContentReader(
         anthropic_content.read_input,
@@ -57,6 +64,7 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         anthropic_content.read_tools,
         anthropic_content.MessageAssembler,
         "stop_sequences",
+        read_plain_messages,
     ),
     "gemini": ContentReader(
         gemini_content.read_input,

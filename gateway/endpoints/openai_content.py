@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ MAX_ITEMS: Final = 4_000
 _BIG_BYTES: Final = 64 * 1024
 """A member longer than this is not decoded whole: it may be a hundred thousand parts, which takes 100 ms."""
 
+T = TypeVar("T")
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -136,6 +137,22 @@ def decode_leniently(raw: msgspec.Raw | bytes) -> Any:
         return json.loads(bytes(raw), strict=False)
 
 
+def read_as(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
+    """What *data* says as *decoder* has it, None where it is no such thing; JSON as Python's parser takes it.
+
+    A third of the time of reading the same as an object.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    except msgspec.DecodeError:
+        try:
+            return msgspec.convert(json.loads(data, strict=False), decoder.type)
+        except UNREADABLE:
+            return None
+
+
 def find_object(body: bytes) -> dict[str, Any] | None:
     """What *body* says, None when it is no JSON object."""
     try:
@@ -215,20 +232,15 @@ class StreamAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            try:
-                chunk = _chunks.decode(data)
-            except msgspec.ValidationError:
-                continue
-            except msgspec.DecodeError:
-                try:
-                    chunk = msgspec.convert(json.loads(data, strict=False), _Chunk)
-                except UNREADABLE:
-                    continue
-            except RecursionError:
+            chunk = read_as(_chunks, data)
+            if chunk is None:
                 continue
             for position, choice in enumerate(chunk.choices or ()):
                 index = choice.index if isinstance(choice.index, int) else position
-                self._choices.setdefault(index, _ChoiceSoFar()).add(choice)
+                so_far = self._choices.get(index)
+                if so_far is None:
+                    so_far = self._choices[index] = _ChoiceSoFar()
+                so_far.add(choice)
 
     def messages(self) -> list[Shaped]:
         """What the reply says until here, one message for each choice."""
@@ -241,12 +253,18 @@ class _ChoiceSoFar:
     def __init__(self) -> None:
         self._role = "assistant"
         self._reason: object = None
-        self._texts: dict[str, list[str]] = {}
+        self._texts: dict[str, list[str]] = {"reasoning": [], "text": [], "refusal": []}
         self._calls: dict[object, _CallSoFar] = {}
 
     def add(self, choice: _StreamChoice) -> None:
-        self._reason = choice.finish_reason or self._reason
+        if choice.finish_reason:
+            self._reason = choice.finish_reason
         delta = choice.delta if isinstance(choice.delta, dict) else {"content": choice.text}
+        if len(delta) == 1 and isinstance(text := delta.get("content"), str):
+            # As most chunks are, and there are hundreds of them.
+            if text:
+                self._texts["text"].append(text)
+            return
         self._role = text_of(delta.get("role")) or self._role
         for name, key in (
             ("reasoning", "reasoning_content"),
@@ -256,7 +274,7 @@ class _ChoiceSoFar:
         ):
             text = delta.get(key)
             if text and isinstance(text, str):
-                self._texts.setdefault(name, []).append(text)
+                self._texts[name].append(text)
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(call, position)
@@ -275,9 +293,7 @@ class _ChoiceSoFar:
 
     def shaped(self) -> Shaped:
         parts: list[Shaped] = [
-            {"type": name, "content": "".join(self._texts[name])}
-            for name in ("reasoning", "text", "refusal")
-            if name in self._texts
+            {"type": name, "content": "".join(texts)} for name, texts in self._texts.items() if texts
         ]
         parts += [call.shaped() for call in islice(self._calls.values(), MAX_PARTS)]
         return with_reason({"role": self._role, "parts": parts}, self._reason)

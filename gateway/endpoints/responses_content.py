@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from gateway.endpoints.content_parts import (
     MAX_PARTS,
@@ -22,13 +23,14 @@ from gateway.endpoints.content_parts import (
     shape_parts,
     tool_call,
 )
-from gateway.endpoints.openai_content import Items, find_object, members_of, read_arguments
+from gateway.endpoints.openai_content import Items, find_object, members_of, read_arguments, read_as
 from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
 from gateway.redaction import may_hold_secret
 from gateway.wire.sse import read_events
 
 _THOUGHTS: Final = ("summary_text", "reasoning_text")
+_ITEMS: Final = ("response.output_item.added", "response.output_item.done")
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 _HEADERS: Final = "headers"
 # Where each kind of delta goes: the member of its item, or of the item's part.
@@ -43,6 +45,27 @@ _DELTAS: Final = {
     "response.code_interpreter_call_code.delta": "code",
 }
 _OF_THE_ITEM: Final = frozenset({"arguments", "input", "code"})
+
+
+class _Event(msgspec.Struct):
+    """What an event adds to the reply."""
+
+    type: Any = None
+    output_index: Any = None
+    content_index: Any = None
+    summary_index: Any = UNSET
+    delta: Any = None
+    item: Any = None
+    response: Any = None
+
+    @property
+    def place(self) -> int:
+        """Which part of its item a delta belongs to."""
+        place = self.content_index if self.summary_index is UNSET else self.summary_index
+        return place if isinstance(place, int) else 0
+
+
+_events: Final = msgspec.json.Decoder(_Event)
 
 
 def read_input(call: Call) -> Items:
@@ -80,16 +103,21 @@ class ResponseAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            event = find_object(data) or {}
-            match event:
-                case {"type": "response.output_item.added", "output_index": int(index), "item": dict(item)}:
-                    self._items[index] = _ItemSoFar(item)
-                case {"type": "response.output_item.done", "output_index": int(index), "item": dict(item)}:
-                    self._items[index] = _ItemSoFar(item)
-                case {"type": str(kind), "output_index": int(index), "delta": str(delta)} if kind in _DELTAS:
-                    self._items.setdefault(index, _ItemSoFar({})).add(_DELTAS[kind], _place(event), delta)
-                case {"type": str(kind), "response": dict(response)} if kind in _ENDS:
-                    self._last = response
+            event = read_as(_events, data)
+            if event is None or not isinstance(event.type, str):
+                continue
+            index, part = event.output_index, _DELTAS.get(event.type)
+            if part is not None:
+                if isinstance(index, int) and isinstance(event.delta, str):
+                    item = self._items.get(index)
+                    if item is None:
+                        item = self._items[index] = _ItemSoFar({})
+                    item.add(part, event.place, event.delta)
+            elif event.type in _ITEMS:
+                if isinstance(index, int) and isinstance(event.item, dict):
+                    self._items[index] = _ItemSoFar(event.item)
+            elif event.type in _ENDS and isinstance(event.response, dict):
+                self._last = event.response
 
     def messages(self) -> list[Shaped]:
         """What the reply says until here."""
@@ -124,11 +152,6 @@ class _ItemSoFar:
             item.setdefault("type", "reasoning" if is_thought else "message")
             item["summary" if is_thought else "content"] = parts
         return item
-
-
-def _place(event: dict[str, Any]) -> int:
-    place = event.get("summary_index", event.get("content_index"))
-    return place if isinstance(place, int) else 0
 
 
 def _answer(output: list[Any], status: object) -> list[Shaped]:

@@ -119,14 +119,14 @@ TFY_MODEL_FQN: Final = AttributeKey("tfy.model.fqn")
 TFY_REQUEST_URL: Final = AttributeKey("tfy.model.request_url")
 TFY_STREAMING: Final = AttributeKey("tfy.model.streaming")
 TFY_REQUEST_TYPE: Final = AttributeKey("tfy.model.request_type")
-TFY_LATENCY_MS: Final = AttributeKey("tfy.model.metric.latency_in_ms")
-TFY_FIRST_TOKEN_MS: Final = AttributeKey("tfy.model.metric.time_to_first_token_in_ms")
-TFY_INTER_TOKEN_MS: Final = AttributeKey("tfy.model.metric.inter_token_latency_in_ms")
-TFY_INPUT_TOKENS: Final = AttributeKey("tfy.model.metric.input_tokens")
-TFY_OUTPUT_TOKENS: Final = AttributeKey("tfy.model.metric.output_tokens")
-TFY_CACHE_READ_TOKENS: Final = AttributeKey("tfy.model.metric.cache_read_input_tokens")
-TFY_COST: Final = AttributeKey("tfy.model.metric.cost_in_usd")
-TFY_CACHE_CREATION_TOKENS: Final = AttributeKey("tfy.model.metric.cache_creation_input_tokens")
+TFY_LATENCY_MS: Final = brief_calls.TFY_LATENCY_MS
+TFY_FIRST_TOKEN_MS: Final = brief_calls.TFY_FIRST_TOKEN_MS
+TFY_INTER_TOKEN_MS: Final = brief_calls.TFY_INTER_TOKEN_MS
+TFY_INPUT_TOKENS: Final = brief_calls.TFY_INPUT_TOKENS
+TFY_OUTPUT_TOKENS: Final = brief_calls.TFY_OUTPUT_TOKENS
+TFY_CACHE_READ_TOKENS: Final = brief_calls.TFY_CACHE_READ_TOKENS
+TFY_COST: Final = brief_calls.TFY_COST
+TFY_CACHE_CREATION_TOKENS: Final = brief_calls.TFY_CACHE_CREATION_TOKENS
 
 REQUEST_DOUBLES: Final = {
     "temperature": AttributeKey("gen_ai.request.temperature"),

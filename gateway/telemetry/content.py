@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.content import Assembler, reader_of
+from gateway.endpoints.content import Assembler, ContentReader, reader_of
 from gateway.endpoints.content_parts import Shaped
 from gateway.endpoints.openai_content import Items
 from gateway.model import Call
@@ -46,6 +46,9 @@ _MAX_STOP_TEXTS: Final = 16
 _MAX_STOP_CHARACTERS: Final = 256
 _STOP_SHARE: Final = 4
 """Stop sequences take at most this part of the room."""
+
+_PLAIN_BYTES: Final = 32 * 1024
+"""Of a call with more there may be so many messages, or parts of one, that some are left out."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -110,13 +113,15 @@ class ContentCapture:
             return True
         if self._assembler is None:
             self._assembler = reader_of(call.endpoint).assembler()
-        done = 0
+        if self._at == len(self._pieces):
+            return True
+        begin, done = self._at, 0
         while self._at < len(self._pieces) and done < _WORK_BYTES:
-            piece = self._pieces[self._at]
-            self._pieces[self._at] = b""
-            self._assembler.feed(piece)
-            done += len(piece)
+            done += len(self._pieces[self._at])
             self._at += 1
+        # In one go: a turn of an assembler costs as much as an event.
+        self._assembler.feed(b"".join(self._pieces[begin : self._at]))
+        self._pieces[begin : self._at] = [b""] * (self._at - begin)
         return self._at >= len(self._pieces)
 
     def attributes(self, call: Call, secrets: Secrets = NO_SECRETS) -> bytes:
@@ -138,6 +143,9 @@ class ContentCapture:
     def _attributes(self, call: Call, secrets: Secrets) -> bytes:
         reader = reader_of(call.endpoint)
         whole = b"".join(self._pieces)
+        plain = self._plainly(reader, call, whole, secrets)
+        if plain is not None:
+            return plain
         output = self._assembler.messages() if self._assembler else reader.read_output(whole)
         hide, redact = secrets.hide_keys, self._redactor.mask
         if self._redactor:
@@ -166,6 +174,21 @@ class ContentCapture:
         if trimmer.is_cut:
             parts.append(names.CONTENT_TRUNCATED.boolean(True))
         return b"".join(parts)
+
+    def _plainly(self, reader: ContentReader, call: Call, body: bytes, secrets: Secrets) -> bytes | None:
+        """The same where all of it are texts of which nothing is cut or masked, as mostly; None otherwise."""
+        if self._redactor or self._is_over or self._assembler is not None:
+            return None
+        if call.body_bytes + len(body) > min(_PLAIN_BYTES, self._max_bytes // _UNSHARED):
+            return None
+        parameters = call.fields if call.parameters is None else call.parameters
+        talk = None if reader.stop_field in parameters else reader.read_plain(call, body)
+        if talk is None or not all(talk):
+            return None
+        asked, said = map(_encode, talk)
+        if not secrets.spares((said + asked).decode()):
+            return None
+        return names.OUTPUT_MESSAGES.utf8(said) + names.INPUT_MESSAGES.utf8(asked)
 
 
 def _stop_sequences(raw: msgspec.Raw | None, trimmer: Trimmer, limit: int) -> bytes:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _FIGURES_BYTES: Final = 400
 """Ids, times, counts and costs on both spans of a call, about."""
 
+_TFY_FIGURES_BYTES: Final = 300
+"""The same under TrueFoundry's names."""
+
 _DROPPED: Final = CONTENT_DROPPED.boolean(True)
 
 
@@ -47,7 +50,7 @@ class FrameCalls:
         self.shapes: list[ShapeParts] = []
         self.kinds: list[KindParts] = []
         self.brief: list[BriefCall] = []
-        self.kind_numbers: dict[tuple[Shape, bytes, bytes, bytes], int] = {}
+        self.kind_numbers: dict[tuple[Shape, bytes, bytes, bytes, bytes], int] = {}
         self.kind_bytes: list[int] = []
         self.size_bytes = 0
         self._shape_numbers: dict[Shape, int] = {}
@@ -66,17 +69,28 @@ class FrameCalls:
         for span in call.spans:
             self.size_bytes += len(span.plain) + len(span.content)
 
-    def add_kind(self, shape: Shape, parameters: bytes, decision: bytes, metadata: Metadata) -> int:
+    def add_kind(
+        self, shape: Shape, parameters: bytes, decision: bytes, metadata: Metadata, tfy_decision: bytes
+    ) -> int:
         """The number of a kind that is not there."""
         number = self._shape_numbers.get(shape)
         if number is None:
             number = self._shape_numbers[shape] = len(self.shapes)
             self.shapes.append(shape.parts)
-        self.kinds.append(KindParts(number, parameters, decision, metadata.part, metadata.shown))
-        self.kind_bytes.append(
-            _FIGURES_BYTES + shape.size_bytes + len(parameters) + len(decision) + 2 * len(metadata.part)
+        self.kinds.append(
+            KindParts(number, parameters, decision, metadata.part, metadata.shown, tfy_decision)
         )
-        found = self.kind_numbers[shape, parameters, decision, metadata.part] = len(self.kinds) - 1
+        self.kind_bytes.append(
+            _FIGURES_BYTES
+            + (_TFY_FIGURES_BYTES if shape.parts.has_tfy_names else 0)
+            + shape.size_bytes
+            + len(parameters)
+            + len(decision)
+            + 2 * len(metadata.part)
+            + len(tfy_decision)
+        )
+        key = (shape, parameters, decision, metadata.part, tfy_decision)
+        found = self.kind_numbers[key] = len(self.kinds) - 1
         return found
 
     def frame(

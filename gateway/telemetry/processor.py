@@ -43,9 +43,9 @@ One after another they cost less: in slices of 64, 16 and 1 tracing took 0.15, 0
 stack's CPU (perf scenario 5).
 """
 
-_SLICE_CONTENT_BYTES: Final = 32 * 1024
-"""Content that a busy worker reads without letting other work run: some 20 calls, 0.5 ms. One call in each
-slice found the caches cold each time.
+_SLICE_CONTENT_BYTES: Final = 64 * 1024
+"""Content that a busy worker reads without letting other work run: some 40 calls, 0.5 ms. One call in each
+slice found the caches cold each time; with half as many a call takes some 5 us more (seven turns in one run).
 """
 
 _BUSY_S: Final = 0.025

@@ -51,7 +51,14 @@ from gateway.telemetry.span_shapes import (
     shape_key,
     shown_response_id,
 )
-from gateway.telemetry.tfy_names import MAX_LIMITS, tfy_client, tfy_client_block, tfy_server, tfy_server_block
+from gateway.telemetry.tfy_names import (
+    MAX_LIMITS,
+    tfy_client,
+    tfy_client_block,
+    tfy_decision,
+    tfy_server,
+    tfy_server_block,
+)
 from gateway.wire.baggage import parse_baggage
 from gateway.wire.brief_calls import ShapeParts, encode_counts
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
@@ -119,6 +126,7 @@ class SpanEncoder:
     def __init__(self) -> None:
         self._servers = _Kept()
         self._decisions = _Kept()
+        self._tfy_decisions = _Kept()
         self._outcomes = _Kept()
         self._parameters = _Kept()
         self._replies = _Kept()
@@ -151,15 +159,18 @@ class SpanEncoder:
                 shape.noted, shape.metadata = notes.metadata, metadata
         parameters = self._request_attributes(trace.attempts[0].sent or call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
-        kind = calls.kind_numbers.get((shape, parameters, decision, metadata.part))
-        if kind is None:
-            kind = calls.add_kind(shape, parameters, decision, metadata)
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
+        named, tfy_conversation = b"", b""
+        if shape.parts.has_tfy_names:
+            named, tfy_conversation = self._tfy_parts(trace, metadata, secrets)
+        kind = calls.kind_numbers.get((shape, parameters, decision, metadata.part, named))
+        if kind is None:
+            kind = calls.add_kind(shape, parameters, decision, metadata, named)
         content = b""
         if trace.content is not None:
             content = trace.content.attributes(call, secrets)
             calls.size_bytes += len(content)
-        calls.brief.append(brief_call(trace, kind, secrets, conversation, content))
+        calls.brief.append(brief_call(trace, kind, secrets, conversation, content, tfy_conversation))
         calls.size_bytes += calls.kind_bytes[kind]
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
@@ -181,6 +192,7 @@ class SpanEncoder:
             usage_source=row.usage_source,
             caller_kind=row.caller_kind,
             teams=row.teams,
+            has_tfy_names=trace.telemetry.has_tfy_names,
         )
         return Shape(parts, secrets=secrets, is_routed=route_name(trace) is not None)
 
@@ -319,6 +331,20 @@ class SpanEncoder:
         if said and trace.permit is not None and trace.permit.reached:
             part += names.BUDGET_REACHED.text(msgspec.json.encode(trace.permit.reached).decode())
         return part
+
+    def _tfy_parts(self, trace: CallTrace, metadata: Metadata, secrets: Secrets) -> tuple[bytes, bytes]:
+        """The same and the metadata under TrueFoundry's names, and the conversation."""
+        said = () if trace.permit is None else trace.permit.said
+        key = (route_name(trace), metadata.part, *[each.held for each in said])
+        part = self._tfy_decisions.get(key)
+        if part is None:
+            part = tfy_decision(trace, metadata.shown)
+            if len(metadata.shown) <= _MAX_KEPT_METADATA:
+                self._tfy_decisions.keep(key, part)
+        conversation_id = trace.notes.conversation_id
+        if not conversation_id:
+            return part, b""
+        return part, names.TFY_CONVERSATION_ID.text(secrets.hide_all(conversation_id))
 
     def _outcome(self, trace: CallTrace, secrets: Secrets) -> bytes:
         """Where a call came from and how it ended."""

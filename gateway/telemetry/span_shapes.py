@@ -62,7 +62,12 @@ class Shape:
 
 
 def brief_call(
-    trace: CallTrace, kind: int, secrets: Secrets, conversation: bytes, content: bytes
+    trace: CallTrace,
+    kind: int,
+    secrets: Secrets,
+    conversation: bytes,
+    content: bytes,
+    tfy_conversation: bytes = b"",
 ) -> BriefCall:
     """What a call that has a shape has to itself.
 
@@ -70,6 +75,7 @@ def brief_call(
         kind: Its number in the frame.
         conversation: Encoded. It is no part of the kind, as there are many.
         content: What was said, "" where that is not recorded.
+        tfy_conversation: The conversation once more, under TrueFoundry's name.
     """
     attempt = trace.attempts[0]
     usage = attempt.usage
@@ -112,6 +118,7 @@ def brief_call(
         shown_response_id(attempt, secrets) if attempt.response_id else "",
         conversation,
         content,
+        tfy_conversation,
     )
 
 
@@ -126,7 +133,7 @@ def has_shape(trace: CallTrace) -> bool:
         and (trace.parent is None or not trace.parent.state)
         and trace.status_code < _CLIENT_ERROR
         and not (trace.error_type or trace.is_cut or attempts[0].error_type or attempts[0].excerpt)
-        and not (telemetry.has_tfy_names or telemetry.has_old_names)
+        and not telemetry.has_old_names
         and not (telemetry.captured_headers or telemetry.captured_baggage)
     )
 

@@ -16,6 +16,7 @@ from gateway.model import Call, Endpoint, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.registry import find_pair
+from gateway.wire.brief_calls import encode_tfy_figures
 
 REQUEST_TYPES: Final[Mapping[str, str]] = {
     "chat": "ChatCompletion",
@@ -40,7 +41,6 @@ _OTHER_TYPE: Final = "Passthrough"
 _MODEL_SPAN: Final = "Model"
 _MAX_CHARACTERS: Final = 256
 _MAX_MESSAGE_CHARACTERS: Final = 1024
-_NS_PER_MS: Final = 1_000_000
 
 MAX_LIMITS: Final = 64
 """Rules on limits that are told of a call."""
@@ -64,6 +64,17 @@ def _request_type(endpoint: Endpoint) -> str:
 
 def tfy_server(trace: CallTrace) -> bytes:
     """What differs from call to call on the SERVER span."""
+    parts = [tfy_decision(trace, trace.notes.metadata)]
+    if trace.notes.conversation_id:
+        parts.append(names.TFY_CONVERSATION_ID.text(trace.notes.conversation_id))
+    if trace.is_span_error:
+        parts.append(names.TFY_ERROR_TYPE.text(trace.error_type))
+        parts.append(names.TFY_ERROR_MESSAGE.text(trace.error_message[:_MAX_MESSAGE_CHARACTERS]))
+    return b"".join(parts)
+
+
+def tfy_decision(trace: CallTrace, metadata: Mapping[str, str]) -> bytes:
+    """Which rules held for a call, and its *metadata* without what is secret: much the same for many."""
     parts = []
     if trace.plan is not None and trace.plan.route is not None:
         parts.append(names.TFY_RULES.texts([trace.plan.route.name]))
@@ -73,13 +84,8 @@ def tfy_server(trace: CallTrace) -> bytes:
             held = dict.fromkeys(limit.rule for limit in limits if limit.is_budget is is_budget)
             if held:
                 parts.append(key.texts(list(held)[:MAX_LIMITS]))
-    if trace.notes.metadata:
-        parts.append(names.TFY_METADATA.text(msgspec.json.encode(dict(trace.notes.metadata)).decode()))
-    if trace.notes.conversation_id:
-        parts.append(names.TFY_CONVERSATION_ID.text(trace.notes.conversation_id))
-    if trace.is_span_error:
-        parts.append(names.TFY_ERROR_TYPE.text(trace.error_type))
-        parts.append(names.TFY_ERROR_MESSAGE.text(trace.error_message[:_MAX_MESSAGE_CHARACTERS]))
+    if metadata:
+        parts.append(names.TFY_METADATA.text(msgspec.json.encode(dict(metadata)).decode()))
     return b"".join(parts)
 
 
@@ -106,31 +112,11 @@ def _url(call: Call, target: Target) -> str:
 
 def tfy_client(call: Call, attempt: AttemptTrace) -> bytes:
     """What differs from call to call on a CLIENT span."""
-    took_ms = (attempt.end_ns - attempt.start_ns) / _NS_PER_MS
-    parts = [names.TFY_LATENCY_MS.double(took_ms)]
-    usage = attempt.usage
-    if usage is not None:
-        parts += [
-            key.integer(count)
-            for key, count in (
-                (names.TFY_INPUT_TOKENS, usage.input_tokens),
-                (names.TFY_OUTPUT_TOKENS, usage.output_tokens),
-                (names.TFY_CACHE_READ_TOKENS, usage.cached_input_tokens),
-                (names.TFY_CACHE_CREATION_TOKENS, usage.cache_write_input_tokens),
-            )
-            if count is not None
-        ]
-    if attempt.cost_usd is not None:
-        parts.append(names.TFY_COST.double(attempt.cost_usd))
+    start_ns, first_ns = attempt.start_ns, 0
     if call.is_stream and attempt.first_chunk_ns:
-        parts.append(
-            names.TFY_FIRST_TOKEN_MS.double((attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_MS)
-        )
-        tokens = usage.output_tokens if usage is not None else None
-        if tokens is not None and tokens > 1:
-            rest_ms = (attempt.end_ns - attempt.first_chunk_ns) / _NS_PER_MS
-            parts.append(names.TFY_INTER_TOKEN_MS.double(rest_ms / (tokens - 1)))
+        first_ns = attempt.first_chunk_ns - start_ns
+    part = encode_tfy_figures(attempt.usage, attempt.end_ns - start_ns, first_ns, attempt.cost_usd)
     if attempt.error_type:
-        parts.append(names.TFY_ERROR_TYPE.text(attempt.error_type))
-        parts.append(names.TFY_ERROR_MESSAGE.text(attempt.error_message[:_MAX_MESSAGE_CHARACTERS]))
-    return b"".join(parts)
+        part += names.TFY_ERROR_TYPE.text(attempt.error_type)
+        part += names.TFY_ERROR_MESSAGE.text(attempt.error_message[:_MAX_MESSAGE_CHARACTERS])
+    return part

@@ -44,11 +44,20 @@ CACHE_WRITE_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_write.input_t
 REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
 SEARCH_UNITS: Final = AttributeKey("gateway.usage.search_units")
 TIME_TO_FIRST_CHUNK: Final = AttributeKey("gen_ai.response.time_to_first_chunk")
+TFY_LATENCY_MS: Final = AttributeKey("tfy.model.metric.latency_in_ms")
+TFY_FIRST_TOKEN_MS: Final = AttributeKey("tfy.model.metric.time_to_first_token_in_ms")
+TFY_INTER_TOKEN_MS: Final = AttributeKey("tfy.model.metric.inter_token_latency_in_ms")
+TFY_INPUT_TOKENS: Final = AttributeKey("tfy.model.metric.input_tokens")
+TFY_OUTPUT_TOKENS: Final = AttributeKey("tfy.model.metric.output_tokens")
+TFY_CACHE_READ_TOKENS: Final = AttributeKey("tfy.model.metric.cache_read_input_tokens")
+TFY_CACHE_CREATION_TOKENS: Final = AttributeKey("tfy.model.metric.cache_creation_input_tokens")
+TFY_COST: Final = AttributeKey("tfy.model.metric.cost_in_usd")
 
 SPANS: Final = 2
 """Of a call that is told in brief: its own, and that of its attempt."""
 
 _NS_PER_S: Final = 1_000_000_000
+_NS_PER_MS: Final = 1_000_000
 _NS_PER_US: Final = 1_000
 _US_PER_MS: Final = 1_000
 _OVERHEAD: Final = OVERHEAD_MS.before_double
@@ -75,6 +84,7 @@ class ShapeParts(msgspec.Struct, array_like=True, frozen=True, gc=False):
         client: Name, kind and the target, of the CLIENT span.
         reply: What the reply said of itself that repeats.
         name: As in `StoreRow`, and so are those that follow.
+        has_tfy_names: Their spans have TrueFoundry's names too.
     """
 
     server: bytes
@@ -90,6 +100,8 @@ class ShapeParts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     usage_source: str
     caller_kind: str
     teams: tuple[str, ...]
+    # Absent in what earlier versions wrote, and so are the other fields with a default.
+    has_tfy_names: bool = False
 
 
 class KindParts(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -101,6 +113,7 @@ class KindParts(msgspec.Struct, array_like=True, frozen=True, gc=False):
         decision: By limits and of several targets, of the SERVER span.
         metadata: Of both spans.
         shown_metadata: As in `StoreRow.metadata`.
+        tfy_decision: What was decided, and the metadata, under TrueFoundry's names, of the SERVER span.
     """
 
     shape: _Number
@@ -108,6 +121,7 @@ class KindParts(msgspec.Struct, array_like=True, frozen=True, gc=False):
     decision: bytes
     metadata: bytes
     shown_metadata: dict[str, str]
+    tfy_decision: bytes = b""
 
 
 class BriefCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -126,6 +140,7 @@ class BriefCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
         response_id: The provider's id of the reply, "" when it has none.
         conversation: Encoded, of the CLIENT span.
         content: As in `SpanSegments`, of the CLIENT span.
+        tfy_conversation: The conversation under TrueFoundry's name, of the SERVER span.
     """
 
     kind: _Number
@@ -151,6 +166,7 @@ class BriefCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
     response_id: str
     conversation: bytes
     content: bytes
+    tfy_conversation: bytes = b""
 
 
 class Counted(Protocol):
@@ -206,7 +222,7 @@ class Kind:
         self.shown_metadata = parts.shown_metadata
         self._server = shape.server
         self._outcome = shape.outcome
-        self._tail = parts.decision + parts.metadata
+        self._tail = parts.decision + parts.metadata + parts.tfy_decision
         self._client = shape.client
         self._mid = _FIRST_ATTEMPT + parts.parameters + shape.reply
         self._metadata = parts.metadata
@@ -255,6 +271,11 @@ class Kind:
         if call.first_chunk_ns:
             rest += TIME_TO_FIRST_CHUNK.double((call.first_chunk_ns - call.attempt_start_ns) / _NS_PER_S)
         rest += call.conversation
+        if self.shape.has_tfy_names:
+            server += call.tfy_conversation
+            first_ns = call.first_chunk_ns and call.first_chunk_ns - call.attempt_start_ns
+            took_ns = call.attempt_end_ns - call.attempt_start_ns
+            rest += encode_tfy_figures(call, took_ns, first_ns, call.cost_usd)
         client = _client_packer(len(self._client), len(self._mid), len(rest))(
             TRACE_ID,
             trace_id,
@@ -300,6 +321,35 @@ def encode_counts(counted: Counted) -> bytes:
         part += _reasoning_tokens(counted.reasoning_output_tokens)
     if counted.search_units is not None:
         part += SEARCH_UNITS.integer(counted.search_units)
+    return part
+
+
+def encode_tfy_figures(counted: Counted | None, took_ns: int, first_ns: int, cost_usd: float | None) -> bytes:
+    """What differs from call to call under TrueFoundry's names, as CLIENT spans have it.
+
+    Args:
+        counted: None where it is not known.
+        took_ns: All of the attempt.
+        first_ns: Until the first chunk, 0 when not streamed or none came.
+        cost_usd: None where it is not known.
+    """
+    part = TFY_LATENCY_MS.double(took_ns / _NS_PER_MS)
+    if counted is not None:
+        for key, count in (
+            (TFY_INPUT_TOKENS, counted.input_tokens),
+            (TFY_OUTPUT_TOKENS, counted.output_tokens),
+            (TFY_CACHE_READ_TOKENS, counted.cached_input_tokens),
+            (TFY_CACHE_CREATION_TOKENS, counted.cache_write_input_tokens),
+        ):
+            if count is not None:
+                part += key.integer(count)
+    if cost_usd is not None:
+        part += TFY_COST.double(cost_usd)
+    if first_ns:
+        part += TFY_FIRST_TOKEN_MS.double(first_ns / _NS_PER_MS)
+        tokens = None if counted is None else counted.output_tokens
+        if tokens is not None and tokens > 1:
+            part += TFY_INTER_TOKEN_MS.double((took_ns - first_ns) / _NS_PER_MS / (tokens - 1))
     return part
 
 

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
+from gateway.endpoints.catalogue import MESSAGES as MESSAGES_ENDPOINT
 from gateway.endpoints.content_parts import MAX_PARTS
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import ARRAY, GENERATE, STREAM
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_content import MAX_ITEMS
 from gateway.model import Call, Endpoint
+from gateway.telemetry import content as telemetry_content
 from gateway.telemetry.content import MAX_REPLY_BYTES, ContentCapture, Trimmer, fit, share_out
 from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
@@ -505,6 +507,81 @@ def test_what_is_shown_as_it_is_needs_no_mask_and_no_cut(
         sizes, messages.__getitem__, limit, by_text
     )
     assert as_whole.is_cut is by_text.is_cut
+
+
+TEXTS: Any = st.text(max_size=40) | st.sampled_from([*WORDS, "x" * 900])
+PARTS: Any = st.lists(
+    st.builds(lambda text: {"type": "text", "text": text, "cache_control": None}, TEXTS)
+    | st.sampled_from([{"type": "text"}, "a", {"type": "image_url", "image_url": {"url": "https://a/b"}}]),
+    max_size=3,
+)
+MESSAGES: Any = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "system", "developer", "assistant", "tool", 7])},
+    optional={
+        "content": TEXTS | PARTS | st.none(),
+        "name": st.sampled_from([None, "anna"]),
+        "refusal": st.sampled_from([None, "", "no"]),
+        "reasoning_content": st.sampled_from([None, "hm"]),
+        "tool_calls": st.sampled_from(
+            [None, [], [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]]
+        ),
+        "annotations": st.just([]),
+    },
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([CHAT, MESSAGES_ENDPOINT]),
+    st.lists(MESSAGES, max_size=4),
+    MESSAGES,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "system": TEXTS | PARTS | st.none(),
+            "stop": st.sampled_from([None, "x"]),
+            "stop_sequences": st.just(["y"]),
+            "tools": st.sampled_from([[], [TOOL]]),
+        },
+    ),
+    st.sampled_from([None, "stop", 7]),
+    st.lists(st.sampled_from(CREDENTIALS), max_size=2),
+    st.integers(min_value=2, max_value=20_000),
+)
+def test_a_plain_talk_is_shown_as_any_other(
+    endpoint: Endpoint,
+    messages: list[Any],
+    answered: dict[str, Any],
+    members: dict[str, Any],
+    reason: object,
+    credentials: list[bytes],
+    limit: int,
+) -> None:
+    """What is read in one go comes out as part by part, and what is more than texts is left to that."""
+    if endpoint is CHAT:
+        answer: dict[str, object] = {"choices": [{"message": answered, "finish_reason": reason}]}
+    else:
+        answer = {**answered, "stop_reason": reason}
+    call = call_of(endpoint, messages=messages, **members)
+    secrets = Secrets(forms_of(credentials))
+    found = []
+    for plain_bytes in (1 << 20, 0):
+        capture = ContentCapture(Redactor(), max_bytes=limit)
+        capture.keep(json.dumps(answer).encode())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(telemetry_content, "_PLAIN_BYTES", plain_bytes)
+            found.append(capture.attributes(call, secrets))
+    assert found[0] == found[1]
+
+
+def test_a_plain_talk_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the comparison above compares two ways."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(telemetry_content, "_Listed", refuse)
+    assert "gen_ai.output.messages" in content(call_of(), reply())
 
 
 def test_deep_and_wide_values_are_bounded() -> None:

@@ -132,18 +132,19 @@ OTHERS: Final[dict[str, Change]] = {
     "unplanned": setting(plan=None, call=make_call(model="no/such")),
     "a state of its caller's": setting(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")),
     "older names": setting(config_version="v2", telemetry=TelemetryPlan(has_old_names=True)),
-    "names of theirs": setting(config_version="v2", telemetry=TelemetryPlan(has_tfy_names=True)),
     "captured headers": setting(config_version="v2", telemetry=TelemetryPlan(captured_headers=("x-team",))),
     "captured baggage": setting(config_version="v2", telemetry=TelemetryPlan(captured_baggage=("team",))),
 }
 
 
-@given(st.lists(st.lists(st.sampled_from(CHANGES), max_size=4), min_size=2, max_size=6))
-def test_shapes_give_the_bytes_of_the_parts(calls: list[list[Change]]) -> None:
+@given(st.booleans(), st.lists(st.lists(st.sampled_from(CHANGES), max_size=4), min_size=2, max_size=6))
+def test_shapes_give_the_bytes_of_the_parts(has_tfy_names: bool, calls: list[list[Change]]) -> None:  # noqa: FBT001
     """Whatever came before, a call has the spans and the row that an encoder without shapes makes."""
+    telemetry = TelemetryPlan(has_tfy_names=has_tfy_names)
     encoder = SpanEncoder()
     for changes in (*calls, *calls):
         trace = make_answered_trace(PRICED)
+        trace.telemetry = telemetry
         for change in changes:
             change(trace)
         assert has_shape(trace)

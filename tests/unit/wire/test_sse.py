@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import (
+    DATA_LINE,
+    EVENT,
     MAX_EVENT_BYTES,
     EventCutter,
     EventSplitter,
@@ -27,6 +29,20 @@ def test_events_are_read() -> None:
     data = STREAM + b"data: half"
     assert list(data_of_events(data)) == [b"a", b"b\nc", b"d", b"[DONE]"]
     assert list(read_events(data)) == [b"a", b"b\nc", b"d"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"data:", b"data: ", b"data", b"event: x", b": ", b" ", b"a", b"\n", b"\n\n", b"\r", b"\r\n"]
+        ),
+        max_size=30,
+    ).map(b"".join)
+)
+def test_the_quick_way_reads_what_the_rules_say(data: bytes) -> None:
+    """Cut at blank lines and read by their beginning, events say what they do by the form of their lines."""
+    by_rules = [b"\n".join(DATA_LINE.findall(event)) for event in EVENT.findall(data)]
+    assert list(data_of_events(data)) == [said for said in by_rules if said]
 
 
 @given(st.lists(st.integers(0, len(STREAM))))
