@@ -8,6 +8,7 @@ shown is read (the newest messages and the first), so that a megabyte of it cost
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -176,8 +177,8 @@ class ContentCapture:
         return b"".join(parts)
 
     def _plainly(self, reader: ContentReader, call: Call, body: bytes, secrets: Secrets) -> bytes | None:
-        """The same where all of it are texts of which nothing is cut or masked, as mostly; None otherwise."""
-        if self._redactor or self._is_over or self._assembler is not None:
+        """The same where all of it are texts, and none is to be cut, as mostly; None otherwise."""
+        if self._is_over or self._assembler is not None:
             return None
         if call.body_bytes + len(body) > min(_PLAIN_BYTES, self._max_bytes // _UNSHARED):
             return None
@@ -185,8 +186,17 @@ class ContentCapture:
         talk = None if reader.stop_field in parameters else reader.read_plain(call, body)
         if talk is None or not all(talk):
             return None
+        redactor = self._redactor
+        if redactor:
+            for message in chain(*talk):
+                for part in message.parts:
+                    part.content = redactor.mask(secrets.hide_keys(part.content))
+                if message.finish_reason is not None:
+                    message.finish_reason = redactor.mask(secrets.hide_keys(message.finish_reason))
         asked, said = map(_encode, talk)
-        if not secrets.spares((said + asked).decode()):
+        is_clean = redactor or secrets.spares((said + asked).decode())
+        # A mask may be longer than what it masks.
+        if not is_clean or len(asked) + len(said) > self._max_bytes // 2:
             return None
         return names.OUTPUT_MESSAGES.utf8(said) + names.INPUT_MESSAGES.utf8(asked)
 

@@ -509,7 +509,7 @@ def test_what_is_shown_as_it_is_needs_no_mask_and_no_cut(
     assert as_whole.is_cut is by_text.is_cut
 
 
-TEXTS: Any = st.text(max_size=40) | st.sampled_from([*WORDS, "x" * 900])
+TEXTS: Any = st.text(max_size=40) | st.sampled_from([*WORDS, "x" * 900, "write to anna@example.com"])
 PARTS: Any = st.lists(
     st.builds(lambda text: {"type": "text", "text": text, "cache_control": None}, TEXTS)
     | st.sampled_from([{"type": "text"}, "a", {"type": "image_url", "image_url": {"url": "https://a/b"}}]),
@@ -544,9 +544,10 @@ MESSAGES: Any = st.fixed_dictionaries(
             "tools": st.sampled_from([[], [TOOL]]),
         },
     ),
-    st.sampled_from([None, "stop", 7]),
+    st.sampled_from([None, "stop", 7, *WORDS, "anna@example.com"]),
     st.lists(st.sampled_from(CREDENTIALS), max_size=2),
     st.integers(min_value=2, max_value=20_000),
+    st.sampled_from([Redactor(), EMAIL]),
 )
 def test_a_plain_talk_is_shown_as_any_other(
     endpoint: Endpoint,
@@ -556,6 +557,7 @@ def test_a_plain_talk_is_shown_as_any_other(
     reason: object,
     credentials: list[bytes],
     limit: int,
+    redactor: Redactor,
 ) -> None:
     """What is read in one go comes out as part by part, and what is more than texts is left to that."""
     if endpoint is CHAT:
@@ -566,7 +568,8 @@ def test_a_plain_talk_is_shown_as_any_other(
     secrets = Secrets(forms_of(credentials))
     found = []
     for plain_bytes in (1 << 20, 0):
-        capture = ContentCapture(Redactor(), max_bytes=limit)
+        # With little room a mask that is longer than what it masks may be cut by one of them.
+        capture = ContentCapture(redactor, max_bytes=limit + (20_000 if redactor else 0))
         capture.keep(json.dumps(answer).encode())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(telemetry_content, "_PLAIN_BYTES", plain_bytes)
