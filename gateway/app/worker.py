@@ -19,6 +19,7 @@ import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
 from gateway.app.collection import collection_held
+from gateway.app.limit_counters import shared_points
 from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
@@ -49,7 +50,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, 
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
-from gateway.telemetry.instruments import LIMITS_DECIDED_HERE, SHARED_DROPS, SHARED_LOOKUPS
+from gateway.telemetry.instruments import SHARED_DROPS, SHARED_LOOKUPS
 from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
@@ -386,9 +387,8 @@ class Worker:
         """What became of sessions and stored objects between replicas, and of what was decided alone."""
         if self._tables is None or self._shared_counters is None:
             return []
-        alone = self._shared_counters.decided_here
         drops = [SHARED_DROPS.point(count, reason) for reason, count in self._tables.dropped.items()]
-        drops += [LIMITS_DECIDED_HERE.point(count, reason) for reason, count in alone.items()]
+        drops += shared_points(self._shared_counters)
         return drops + [SHARED_LOOKUPS.point(count, each) for each, count in self._tables.lookups.items()]
 
     def _counts(self) -> Counts:
