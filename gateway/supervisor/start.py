@@ -20,7 +20,7 @@ from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
-from gateway.control.sign_in.command import link_of
+from gateway.control.sign_in.command import make_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.process import discard_output, keep_no_core
 from gateway.server_tls import HeldTls
@@ -238,12 +238,11 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
     The link only to a terminal: standard output of a service is kept in logs, which more people read than may
     sign in here.
     """
-    accounts = Accounts(settings.state_dir)
     try:
-        if accounts.has_admin():
+        if Accounts(settings.state_dir).has_admin():
             return
         if sys.stdout.isatty():
-            link = link_of(accounts.make_link(FIRST_USER), control)
+            link = make_link(settings.state_dir, FIRST_USER, control)
             yield f"set the password of the dashboard, once, within a day: {link}"
         else:
             certificate = settings.control_tls_cert

@@ -17,6 +17,7 @@ from gateway.config import SecretSource, accepted, check
 from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.settings import read_settings
+from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.supervisor.start import _way_in
 from gateway.supervisor.state_folder import lock_state_folder
 from tests.rig.certificates import Authority
@@ -143,6 +144,21 @@ def test_the_command_that_makes_a_link(tmp_path: Path, host: str, said: str) -> 
     settings = read_settings(flags, {"GATEWAY_ADMIN_TOKEN": "t"})
     [line] = _way_in(settings, "http://control")
     assert line.endswith(f": gateway admin link --state-dir {tmp_path}{said} --control-port 8788")
+
+
+def test_the_first_link_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees the terminal of a first start may become the admin: the audit log has that, no secret."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, {})
+    [line] = _way_in(settings, "http://control")
+    secret = line.partition("/first#")[2]
+    noted = list(AuditLog(tmp_path / FOLDER).newest())
+    assert [(one["action"], one["name"], one["by"]["kind"]) for one in noted] == [
+        ("operator.link_made", "admin", "command"),
+        ("operator.created", "admin", "command"),
+    ]
+    assert secret
+    assert secret not in str(noted)
 
 
 def test_missing_virtual_account_is_warned_of(config: Path) -> None:
