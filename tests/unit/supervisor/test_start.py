@@ -16,6 +16,8 @@ import pytest
 from gateway.config import SecretSource, accepted, check
 from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
+from gateway.control.sign_in.accounts import Accounts
+from gateway.control.sign_in.roles import Role as AccountRole
 from gateway.settings import read_settings
 from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.supervisor.start import _way_in
@@ -159,6 +161,23 @@ def test_the_first_link_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]
     assert secret
     assert secret not in str(noted)
+
+
+def test_the_first_link_is_that_of_the_admin_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator with a token may have made one, or viewers alone: neither ends the gateway as it starts."""
+    settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, {"GATEWAY_ADMIN_TOKEN": "t"})
+    Accounts(tmp_path).add_user("bob", AccountRole.VIEWER)
+    with monkeypatch.context() as terminal:
+        terminal.setattr("sys.stdout.isatty", lambda: True)
+        assert list(_way_in(settings, "http://control")) == []
+        assert "there is no user 'admin'" in caplog.text
+        Accounts(tmp_path).add_user("ada", AccountRole.ADMIN)
+        [line] = _way_in(settings, "http://control")
+    assert Accounts(tmp_path).find_link(line.partition("/first#")[2]) == "ada"
+    [line] = _way_in(settings, "http://control")
+    assert ": gateway admin link --user ada --state-dir " in line
 
 
 def test_missing_virtual_account_is_warned_of(config: Path) -> None:
