@@ -80,6 +80,9 @@ _QUIET_S: Final = 1.0
 _TIDY_EVERY_S: Final = 15.0
 """How long what holds itself in a circle may stay: a closed connection and its parser, for one."""
 
+_LASTING_S: Final = 300.0
+"""How long a call that has begun goes on without its key: a model's answer has come to its end by then."""
+
 _FIRST_KEYS_S: Final = 3.0
 """How long a start waits for the keys of identity providers that it has none of."""
 
@@ -302,8 +305,12 @@ class Worker:
                 return
 
     def _tidy(self) -> None:
-        """Look through what was made lately, which with few calls would happen once in an hour."""
+        """Look through what was made lately, which with few calls would happen once in an hour.
+
+        And at calls that last: whether their callers' keys still hold.
+        """
         gc.collect(0)
+        spawn(self._pipeline.cut_refused_calls(_LASTING_S), name="cut-refused-calls", owner=self._tasks)
         self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY_S, self._tidy)
 
     def _on_sigterm(self) -> None:
