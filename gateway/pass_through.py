@@ -11,6 +11,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -46,6 +47,7 @@ from gateway.endpoints.provider_path import (
 from gateway.errors import (
     AccountRequired,
     BodyTooLarge,
+    ClientDisconnected,
     GatewayError,
     InvalidBody,
     InvalidJson,
@@ -237,7 +239,14 @@ class PassThrough:
     ) -> Answer | None:
         """One exchange, its reply passed on; gives the error of a known API back, nothing sent yet."""
         base_url = _base_url(asked, attempt.target)
-        reply = await self._upstream.pass_on(passage)
+        try:
+            reply = await self._upstream.pass_on(passage)
+        except (asyncio.CancelledError, ClientDisconnected, GatewayError):
+            # What was sent on while it came has been heard too, once all of it has.
+            if isinstance(passage.body, StreamedBody) and passage.body.is_whole:
+                _note_length(responder.trace, passage)
+                _note_heard(responder, asked)
+            raise
         try:
             attempt.status_code = reply.status
             attempt.token = reply.token

@@ -145,6 +145,7 @@ class StreamedBody:
     Attributes:
         taken_bytes: How much of it has come.
         data_bytes: Of that what looks as pictures in JSON do.
+        is_whole: All of it has.
     """
 
     held = None
@@ -161,6 +162,7 @@ class StreamedBody:
         self._limit_bytes = limit_bytes
         self.taken_bytes = 0
         self.data_bytes = 0
+        self.is_whole = False
 
     @property
     def length(self) -> int | None:
@@ -178,6 +180,7 @@ class StreamedBody:
         if self.taken_bytes > self._limit_bytes:
             raise too_large(self._limit_bytes)
         self.data_bytes += data_in(data)
+        self.is_whole = not data
         return data
 
     async def until_gone(self) -> None:

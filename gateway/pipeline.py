@@ -42,12 +42,14 @@ from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
+from gateway.endpoints.realtime import REALTIME
 from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
     GatewayShutdown,
+    IdentityUnavailable,
     InternalError,
     InvalidBody,
     ModelNotFound,
@@ -91,6 +93,7 @@ _MODEL: Final = "x-tfy-model-name"
 _ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
+_LOOKS_AT_ONCE: Final = 100
 _MOST_DROPPING: Final = 512
 """Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
 
@@ -338,7 +341,10 @@ class Pipeline:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
         is_refused = False
-        with self._settling(client, endpoint, snapshot, wording) as responder:
+        # Sessions look after that themselves.
+        is_known_again = identify is None and endpoint is not REALTIME
+        settling = self._settling(client, endpoint, snapshot, wording, is_known_again=is_known_again)
+        with settling as responder:
             try:
                 await stages(responder, snapshot)
                 if len(self._open) == 1 and not responder.tells_replicas:
@@ -407,33 +413,53 @@ class Pipeline:
 
     async def cut_open_calls(self) -> None:
         """End every request that is still inside; each is recorded as cut."""
-        tasks = set(self._open)
+        tasks = {one.task for one in self._open}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CUT_S)
 
-    def entered(self) -> asyncio.Task[Any] | None:
-        """Count the current task as a request inside; give it to `left` at its end."""
+    async def cut_refused_calls(self, lasting_s: float) -> None:
+        """Break off what has been coming for *lasting_s* to a caller whose key is good no more.
+
+        What began before goes on to its end, which of a model's answer comes soon. A subscription has none.
+        """
+        since_ns = time.perf_counter_ns() - int(lasting_s * 1e9)
+        looked_at = 0
+        for one in list(self._open):
+            if not one.is_lasting(since_ns):
+                continue
+            one.cut_if_refused(self._current.snapshot)
+            looked_at += 1
+            if not looked_at % _LOOKS_AT_ONCE:
+                await asyncio.sleep(0)
+
+    def entered(self, settlement: _Settlement) -> asyncio.Task[Any] | None:
+        """Count the current task as a request inside; *settlement* is given to `left` at its end."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         # Without the loop it is looked up each time, which asks the system for our process id.
         task = asyncio.current_task(self._loop)
         if task is not None:
-            self._open.add(task)
+            self._open.add(settlement)
         return task
 
-    def left(self, task: asyncio.Task[Any] | None, trace: CallTrace) -> None:
+    def left(self, settlement: _Settlement, trace: CallTrace) -> None:
         """Record a request that has ended, unless it is the dashboard's own."""
-        if task is not None:
-            self._open.discard(task)
+        self._open.discard(settlement)
         if trace.held_bytes:
             self._gate.let_go(trace.held_bytes)
         if trace.is_recorded:
             self._record(trace)
 
     def _settling(
-        self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot, wording: Wording | None
+        self,
+        client: Client,
+        endpoint: Endpoint | None,
+        snapshot: Snapshot,
+        wording: Wording | None,
+        *,
+        is_known_again: bool = False,
     ) -> _Settlement:
         request_id = self._request_id(client)
         trace = begin_trace(
@@ -446,7 +472,7 @@ class Pipeline:
         )
         words = wording or wording_for(endpoint, client.headers)
         responder = Responder(client, trace, request_id, words, self._stored, snapshot.keep_alive)
-        return _Settlement(self, responder)
+        return _Settlement(self, responder, is_known_again=is_known_again)
 
     def _request_id(self, client: Client) -> str:
         given = client.headers.get("x-request-id")
@@ -567,15 +593,49 @@ def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> P
 class _Settlement:
     """The one exit of every request: whatever ended it, its trace is closed and recorded once."""
 
-    __slots__ = ("_pipeline", "_responder", "_task")
+    __slots__ = ("_is_known_again", "_pipeline", "_refusal", "_responder", "task")
 
-    def __init__(self, pipeline: Pipeline, responder: Responder) -> None:
+    def __init__(self, pipeline: Pipeline, responder: Responder, *, is_known_again: bool) -> None:
+        """Prepare.
+
+        Args:
+            pipeline: Whose.
+            responder: Of the request.
+            is_known_again: Its headers tell who calls, also later.
+        """
         self._pipeline = pipeline
         self._responder = responder
-        self._task: asyncio.Task[Any] | None = None
+        self._is_known_again = is_known_again
+        self._refusal: GatewayError | None = None
+        self.task: asyncio.Task[Any] | None = None
+
+    def is_lasting(self, since_ns: int) -> bool:
+        """Whether it began before that, its reply is coming, and its caller can be looked at again."""
+        responder = self._responder
+        caller = responder.trace.caller
+        return (
+            responder.trace.start_ns <= since_ns
+            and self._is_known_again
+            and responder.client.has_started
+            and caller is not None
+            and not caller.is_dashboard
+        )
+
+    def cut_if_refused(self, snapshot: Snapshot) -> None:
+        """End it where its caller's key is good no more, by *snapshot*."""
+        try:
+            snapshot.identity.identify_again(self._responder.client.headers)
+        except IdentityUnavailable:
+            # Nobody knows.
+            return
+        except GatewayError as error:
+            forget_frames(error)
+            self._refusal = error
+            if self.task is not None:
+                self.task.cancel()
 
     def __enter__(self) -> Responder:
-        self._task = self._pipeline.entered()
+        self.task = self._pipeline.entered(self)
         return self._responder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
@@ -584,6 +644,8 @@ class _Settlement:
         has_left = isinstance(error, ClientDisconnected)
         if has_left:
             trace.disconnected()
+        elif isinstance(error, asyncio.CancelledError) and self._refusal is not None:
+            trace.cut(self._refusal.code, self._refusal.for_operator)
         elif isinstance(error, asyncio.CancelledError):
             trace.cut(GatewayShutdown.code, "the gateway ended before the reply did")
             trace.responded(trace.status_code or GatewayShutdown.status)
@@ -595,5 +657,5 @@ class _Settlement:
             # Else whoever sent the end of the answer has noted that.
             trace.ended()
         settle(trace)
-        self._pipeline.left(self._task, trace)
+        self._pipeline.left(self, trace)
         return has_left

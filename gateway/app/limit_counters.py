@@ -1,4 +1,4 @@
-"""The counters of limits, for the control process, which looks at them and charges nothing."""
+"""The counters of limits: for control, which looks at them and charges nothing, and in metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import FILE_NAME, ReadCounters, open_counters_to_read
-from gateway.telemetry.instruments import LIMIT_DROPS, LIMIT_MISSED_TURNS
+from gateway.telemetry.instruments import LIMIT_DROPS, LIMIT_MISSED_TURNS, LIMITS_DECIDED_HERE
 from gateway.wire.frames import MetricPoint
 
 if TYPE_CHECKING:
@@ -51,6 +51,13 @@ class HostFigures:
             for reason, count in self._counters.drops.items():
                 yield LIMIT_DROPS.point(count, reason)
             yield LIMIT_MISSED_TURNS.point(self._counters.missed_turns)
+
+
+def shared_points(counters: RedisCounters) -> Iterator[MetricPoint]:
+    """What a worker decided without the server of all replicas, and what that will never be told."""
+    for reason, count in counters.decided_here.items():
+        yield LIMITS_DECIDED_HERE.point(count, reason)
+    yield LIMIT_DROPS.point(counters.unshared, "owed_full")
 
 
 def open_figures(state_dir: Path) -> HostFigures:

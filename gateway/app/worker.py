@@ -19,6 +19,7 @@ import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
 from gateway.app.collection import collection_held
+from gateway.app.limit_counters import shared_points
 from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
@@ -49,7 +50,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, 
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
-from gateway.telemetry.instruments import LIMITS_DECIDED_HERE, SHARED_DROPS, SHARED_LOOKUPS
+from gateway.telemetry.instruments import SHARED_DROPS, SHARED_LOOKUPS
 from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
@@ -78,6 +79,9 @@ _QUIET_S: Final = 1.0
 
 _TIDY_EVERY_S: Final = 15.0
 """How long what holds itself in a circle may stay: a closed connection and its parser, for one."""
+
+_LASTING_S: Final = 300.0
+"""How long a call that has begun goes on without its key: a model's answer has come to its end by then."""
 
 _FIRST_KEYS_S: Final = 3.0
 """How long a start waits for the keys of identity providers that it has none of."""
@@ -301,8 +305,12 @@ class Worker:
                 return
 
     def _tidy(self) -> None:
-        """Look through what was made lately, which with few calls would happen once in an hour."""
+        """Look through what was made lately, which with few calls would happen once in an hour.
+
+        And at calls that last: whether their callers' keys still hold.
+        """
         gc.collect(0)
+        spawn(self._pipeline.cut_refused_calls(_LASTING_S), name="cut-refused-calls", owner=self._tasks)
         self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY_S, self._tidy)
 
     def _on_sigterm(self) -> None:
@@ -386,9 +394,8 @@ class Worker:
         """What became of sessions and stored objects between replicas, and of what was decided alone."""
         if self._tables is None or self._shared_counters is None:
             return []
-        alone = self._shared_counters.decided_here
         drops = [SHARED_DROPS.point(count, reason) for reason, count in self._tables.dropped.items()]
-        drops += [LIMITS_DECIDED_HERE.point(count, reason) for reason, count in alone.items()]
+        drops += shared_points(self._shared_counters)
         return drops + [SHARED_LOOKUPS.point(count, each) for each, count in self._tables.lookups.items()]
 
     def _counts(self) -> Counts:

@@ -44,15 +44,28 @@ _PLUGINS: Final = "plugins"
 _PANEL: Final = "analysis_models"
 """OpenRouter's: all of them answer, and the model judges."""
 
+_FUSION: Final = "fusion"
+_FUSION_TOOL: Final = "openrouter:fusion"
+_FUSION_MODEL: Final = "openrouter/fusion"
+"""The name as a model of what takes a panel of its own, the dearest models, where a call names none."""
+
+_ADVISERS: Final = ("openrouter:advisor", "openrouter:subagent")
+"""Where a call names no model for one, the model that answers takes any it likes, as the prompt told it."""
+
+_PROFILES: Final = "advisors"
+"""Of an adviser, each with a model of its own."""
+
 _TOOLS: Final = "tools"
 NAMING: Final = frozenset(
     {_INSTEAD, *_FALLBACKS, _DEPLOYMENTS, _ALIASES, *_ROUTERS, _PRESET, _PLUGINS, _TOOLS}
 )
 """Members of a body in which they stand."""
 
-# Without one of these in it nothing of a tool is decoded: a name, the end of the other, and their letters as
-# escapes, none of which descriptions have: by any escape 54 kB of tools took 134 us, so 45.
-_MARKS: Final = (b'"model"', b'models"', b"\\u006", b"\\u0073")
+# Without one of these in it nothing of a tool is decoded: a name, the end of the other, what may name none,
+# and their letters as escapes, none of which descriptions have: by any escape 54 kB took 134 us, so 45.
+_MARKS: Final = (b'"model"', b'models"', b"openrouter")
+_ESCAPE: Final = b"\\u00"
+_LETTERS: Final = (b"\\u006", b"\\u007")
 # Where a tool names models: itself, and what it has for the author of a picture.
 _PARTS_OF_TOOLS: Final = ("svg",)
 _SETTINGS: Final = "parameters"
@@ -88,12 +101,17 @@ def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
     for plugin in _items(fields.get(_PLUGINS)):
         if isinstance(plugin, dict):
             yield from _panel(plugin, _PLUGINS)
+            is_fusion = plugin.get("id") == _FUSION and plugin.get("enabled") is not False
+            if is_fusion and not (plugin.get(_PANEL) and plugin.get("model")):
+                yield FurtherModel(_FUSION_MODEL, _PLUGINS)
             yield from _of_tools(_list_of(plugin.get(_TOOLS)), _PLUGINS)
     tools = fields.get(_TOOLS)
     if tools is None:
         return
     written = bytes(tools)
-    if not any(mark in written for mark in _MARKS):
+    if not any(mark in written for mark in _MARKS) and not (
+        _ESCAPE in written and any(letter in written for letter in _LETTERS)
+    ):
         return
     yield from _of_tools(_items(tools), _TOOLS)
 
@@ -106,11 +124,23 @@ def _of_tools(tools: list[Any], field: str) -> Iterator[FurtherModel]:
             continue
         for part in (tool, *[tool.get(name) for name in _PARTS_OF_TOOLS]):
             yield from _named(part, field)
-        settings = tool.get(_SETTINGS)
-        if isinstance(settings, dict) and tool.get("type") not in ("function", None):
-            yield from _panel(settings, field)
-            # What an adviser has of its own.
-            left += _list_of(settings.get(_TOOLS))[::-1]
+        kind, settings = tool.get("type"), tool.get(_SETTINGS)
+        if kind in ("function", None):
+            continue
+        settings = settings if isinstance(settings, dict) else {}
+        profiles = [one for one in _list_of(settings.get(_PROFILES)) if isinstance(one, dict)]
+        yield from _panel(settings, field)
+        for profile in profiles:
+            yield from _named(profile, field)
+        if kind == _FUSION_TOOL and not settings.get(_PANEL):
+            yield FurtherModel(_FUSION_MODEL, field)
+        # The tool's own model stands in for that of a profile without one.
+        is_fixed = settings.get("model") or all(one.get("model") for one in profiles or [settings])
+        if kind in _ADVISERS and not is_fixed:
+            yield FurtherModel(kind, field)
+        # What an adviser has of its own.
+        for one in (settings, *profiles):
+            left += _list_of(one.get(_TOOLS))[::-1]
 
 
 def _panel(settings: dict[str, Any], field: str) -> Iterator[FurtherModel]:

@@ -2,7 +2,8 @@
 
 Bytes pass through unchanged, in whole server-sent events: a client can do nothing with half of one, and an
 error event can then always be put after the last. Only events that can matter (usage, a finish reason, an
-error, the end) are taken apart; for the others a few searches in C are the whole cost.
+error, the end) are taken apart; for the others a few searches in C are the whole cost. How much text these
+have a few of them tell (`said_sample`).
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -27,6 +28,8 @@ from gateway.endpoints.openai_reply import (
     text_of,
     usage_beside,
 )
+from gateway.endpoints.said_sample import SaidSample
+from gateway.endpoints.said_text import said_bytes
 from gateway.endpoints.stream_reading import is_one_object, may_be_answer, may_be_broken
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
@@ -35,6 +38,9 @@ from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lin
 # All begin alike, so that the search goes from quote to quote: the end marker as another way took four times
 # as long as the rest of the work on an event.
 _TELLING: Final = re.compile(rb'"(?:usage"\s*:\s*\{|finish_reason"\s*:\s*"|error"\s*:)')
+
+_SEVERAL_TOKENS_BYTES: Final = 2 * BYTES_PER_TOKEN
+"""Most servers send a token with each piece: one of less text than this is taken for one, and so exact."""
 
 
 class StreamReader:
@@ -46,7 +52,7 @@ class StreamReader:
             is an end without anything before it.
         is_done: The end marker was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
-        pieces: Lines of data so far, about one token each.
+        pieces: Lines of data so far, of a token at least.
     """
 
     def __init__(self, *, asked_bytes: int, choices: int, hides_usage: bool) -> None:
@@ -63,6 +69,10 @@ class StreamReader:
         self.is_done = False
         self.failure = b""
         self.pieces = 0
+        # Of these the text was read when they came; of the others the sample tells it.
+        self._read_pieces = 0
+        self._said_bytes = 0
+        self._sample = SaidSample()
 
     def feed(self, data: bytes) -> bytes:
         """Take *data* and give what the client is to get now: whole events, maybe none.
@@ -83,9 +93,13 @@ class StreamReader:
         ):
             if is_one_object(whole):
                 self.pieces += 1
+                if self.pieces >= self._sample.next_at:
+                    self._sample.keep(whole, self.pieces)
                 return whole
             if DONE not in whole and not may_be_broken(whole):
                 self.pieces += count_data_lines(whole)
+                if self.pieces >= self._sample.next_at:
+                    self._sample.keep(whole, self.pieces)
                 return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
@@ -120,10 +134,10 @@ class StreamReader:
         The usage is the provider's when it came, else an estimate; of a stream that is not complete it is
         partial.
         """
-        usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
+        usage = self._usage or estimate_usage(self._asked_bytes, self._said_tokens() * BYTES_PER_TOKEN)
         if not self.is_complete:
             # Who counts on the way may have done so last before much of it.
-            said = max(usage.output_tokens or 0, self.pieces)
+            said = max(usage.output_tokens or 0, self._said_tokens())
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
             response_id=self._id,
@@ -131,6 +145,11 @@ class StreamReader:
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
             usage=usage,
         )
+
+    def _said_tokens(self) -> int:
+        """A guess of what came: a token for each piece, or their text where that is more."""
+        said = self._said_bytes + self._sample.said_by(self.pieces - self._read_pieces)
+        return self.pieces if said < self.pieces * _SEVERAL_TOKENS_BYTES else said // BYTES_PER_TOKEN
 
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""
@@ -149,6 +168,7 @@ class StreamReader:
             self.is_done = True
             return True
         self.pieces += len(lines)
+        self._read_pieces += len(lines)
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
@@ -168,6 +188,7 @@ class StreamReader:
                 msg = "The provider's stream ended with an error."
                 raise UpstreamBadReply(msg, excerpt=excerpt(data))
             self.has_content = self.has_content or choice.has_content
+            self._said_bytes += said_bytes(choice.delta if isinstance(choice.delta, dict) else choice.text)
             if isinstance(choice.finish_reason, str):
                 index = choice.index if isinstance(choice.index, int) else position
                 self._finish_reasons[index] = text_of(choice.finish_reason)

@@ -4,8 +4,8 @@ Pure. Most providers send several tokens with each piece, some one; so the text 
 pieces. What is no text that the model wrote does not count: signatures, what is encrypted, pictures and
 sound in base64, what it cites, and what tells again what came before.
 
-Chats that are relayed count one token for each event all the same: a search took half as long again as all
-else that is done for one, and most servers of that API send a token each.
+Of chats that are relayed a few pieces tell (`said_sample`): a search in each took half as long again as all
+else that is done for one.
 """
 
 from __future__ import annotations

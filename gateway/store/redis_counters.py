@@ -98,7 +98,7 @@ class RedisCounters:
         when_away: What happens then; may be changed.
         decided_here: How many calls the host's own counters decided, by why: the server was `away`, it had
             `unanswered` this one, or too much was asked at once, `busy`.
-        unshared: How many charges were forgotten, since too many had to be kept while it was away.
+        unshared: How many charges it was never told of, since too many had to be kept while it was away.
     """
 
     def __init__(

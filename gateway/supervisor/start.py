@@ -19,8 +19,8 @@ from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.control.accepted_files import AcceptedFiles
-from gateway.control.sign_in.accounts import FIRST_USER, Accounts
-from gateway.control.sign_in.command import link_of
+from gateway.control.sign_in.accounts import FIRST_USER, AccountRefused, Accounts
+from gateway.control.sign_in.command import make_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.process import discard_output, keep_no_core
 from gateway.server_tls import HeldTls
@@ -238,12 +238,14 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
     The link only to a terminal: standard output of a service is kept in logs, which more people read than may
     sign in here.
     """
-    accounts = Accounts(settings.state_dir)
     try:
+        accounts = Accounts(settings.state_dir)
         if accounts.has_admin():
             return
+        # An operator with a token may have made another one, who has not chosen a password yet.
+        name = accounts.first_admin()
         if sys.stdout.isatty():
-            link = link_of(accounts.make_link(FIRST_USER), control)
+            link = make_link(settings.state_dir, name, control)
             yield f"set the password of the dashboard, once, within a day: {link}"
         else:
             certificate = settings.control_tls_cert
@@ -251,11 +253,12 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
             host = settings.control_host
             # On all addresses it is at that of loopback too, which is what the command goes by.
             at = "" if host in _AT_LOOPBACK else f" --control-host {shlex.quote(host)}"
+            user = "" if name == FIRST_USER else f" --user {shlex.quote(name)}"
             yield (
-                "no password is set for the dashboard: gateway admin link --state-dir "
+                f"no password is set for the dashboard: gateway admin link{user} --state-dir "
                 f"{shlex.quote(str(settings.state_dir))}{at} --control-port {settings.control_port}{tls}"
             )
-    except (OSError, ValueError) as error:
+    except (AccountRefused, OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.
         _log.error("the accounts of the dashboard cannot be used: %s", error)
 

@@ -108,6 +108,42 @@ async def test_of_many_rules_the_fullest_are_told(plane: Plane, page: Page) -> N
     assert await page.text("#usage-by") == "counted by this host, the 200 nearest to their limits"
 
 
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
+async def test_entries_are_made_as_they_are_opened(plane: Plane, page: Page, role: Role) -> None:
+    """Of a thousand rules nobody opens more than a few, and all their fields took seconds to make."""
+    rules = "".join(
+        f"  - {{id: rule-{number}, when: {{}}, limit_to: 10, unit: requests_per_minute}}\n"
+        for number in range(50)
+    )
+    add(plane.folder, "limits.yaml", f"type: {KIND}\nname: limits\nrules:\n{rules}")
+    await plane.sign_in(page, role)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await verdict(page, "Valid")
+    assert await page.run("document.querySelectorAll('#f-rules .item').length") == 50
+    # That of the rule that is warned of, and no other.
+    assert await page.run("document.querySelectorAll('#f-rules .item > details[open]').length") == 1
+    assert await page.run("document.querySelectorAll('#f-rules input').length") < 5
+    await page.run("document.querySelectorAll('#f-rules .item > details > summary')[7].click()")
+    await page.wait("document.getElementById('f-rules-7-limit_to') !== null")
+    assert await page.run("document.getElementById('f-rules-8-limit_to')") is None
+    is_off = await page.run("document.getElementById('f-rules-7-limit_to').disabled")
+    assert is_off is (role is Role.VIEWER)
+    if role is Role.VIEWER:
+        return
+    await page.fill("#f-rules-7-limit_to", "77")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 77')")
+    await verdict(page, "Valid")
+    text = await page.run("document.querySelector('#yaml textarea').value")
+    await write_yaml(page, text.replace("id: rule-30,", "id: rule-30, colour: red,").replace("10", "-1", 1))
+    await verdict(page, "1 error")
+    await page.wait("document.getElementById('f-rules-0-limit_to-error').innerText !== ''")
+    await page.wait("document.getElementById('f-rules-30-colour-error').innerText.includes('red') === false")
+    assert await page.run("document.getElementById('f-rules-0-limit_to').closest('details').open")
+    assert await page.run("document.getElementById('f-rules-7-limit_to').value") == "77"
+    assert page.complaints == []
+
+
 async def test_a_model_without_its_key_is_not_called_healthy(plane: Plane, page: Page) -> None:
     """Beside it one that nobody has asked; an editor says nothing of what is wrong in other files."""
     keyless = ACCOUNT.replace("name: lab", "name: spare").replace(

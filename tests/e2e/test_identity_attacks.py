@@ -201,6 +201,8 @@ def test_a_model_that_is_named_twice(gateway: GatewayProcess, upstream: FakeUpst
         (CHAT, {"preset": "any"}),
         (CHAT, {"user_config": {"model_list": [{"model_name": "a", "litellm_params": {"model": "tools"}}]}}),
         (CHAT, {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["tools"]}}]}),
+        (CHAT, {"tools": [{"type": "openrouter:advisor"}]}),
+        (CHAT, {"plugins": [{"id": "fusion"}]}),
         ("/v1/embeddings", {"input": "x", "models": ["normal", "tools"]}),
         ("/v1/responses", {"input": "x", "models": ["tools"]}),
         ("/v1/responses", {"input": "x", "tools": [{"type": "image_generation", "model": "tools"}]}),
@@ -219,7 +221,7 @@ def test_further_models(
         assert reply.status in (400, 403), reply.body
     assert upstream.exchanges == []
     allowed = {**said, "models": ["normal"], "tools": []}
-    for name in ("Model", "preset", "user_config"):
+    for name in ("Model", "preset", "user_config", "plugins"):
         allowed.pop(name, None)
     with gateway.connect() as connection:
         body = json.dumps(allowed | {"fallbacks": "default"}).encode()

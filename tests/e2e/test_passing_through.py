@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -593,6 +594,28 @@ def test_caller_leaves_within_its_body(gateway: GatewayProcess, provider: PathUp
     )
     assert row is not None
     assert (row["error_type"], row["usage"] and row["usage"]["source"]) == ("client_disconnected", None)
+
+
+def test_caller_leaves_behind_its_body(gateway: GatewayProcess, provider: PathUpstream) -> None:
+    """What a model has read counts, though all of it was sent on as it came and no reply has begun."""
+    heard, never = threading.Event(), provider.event()
+
+    async def silent(asked: Asked) -> None:
+        await asked.read_body()
+        heard.set()
+        await never.wait()
+
+    provider.on("/v1/v2/chat", silent)
+    connection = gateway.connect()
+    body = b'{"model":"big","messages":"%b"}' % (b"ab c" * (MB // 2))
+    connection.send(request_bytes("POST", "/proxy/main/v2/chat", [bearer(), JSON], body))
+    assert heard.wait(10)
+    connection.reset()
+    found = {"source": "partial", "input_tokens": len(body) // 4}
+    until(
+        lambda: any(found.items() <= (row["usage"] or {}).items() for row in gateway.traces("limit=5")),
+        what="the call to be recorded with what it used",
+    )
 
 
 def test_caller_leaves_within_the_reply(gateway: GatewayProcess, provider: PathUpstream) -> None:

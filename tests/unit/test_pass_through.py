@@ -656,19 +656,25 @@ async def test_stream_about_a_long_picture_that_breaks_off(account: str) -> None
     assert len(picture) // 500 < (usage.input_tokens or 0) < len(picture) // 500 + 3000
 
 
-async def test_caller_that_leaves_before_any_reply() -> None:
+@pytest.mark.parametrize("size", [len(NAMING), MAX_HEAD_BYTES + 1], ids=["held", "sent on"])
+async def test_caller_that_leaves_before_any_reply(size: int) -> None:
     """Likewise, if its provider has the call."""
-    client = FakeClient(BEARER, JSON_BODY, body=NAMING, path="/v1/messages")
+    client = FakeClient(BEARER, JSON_BODY, body=NAMING.ljust(size), path="/v1/messages")
     rig = Rig(asyncio.Event())
     asked = rig.upstream.pass_on
 
     async def ask(passage: Passage) -> UpstreamReply:
         client.leave()
-        return await asked(passage)
+        if isinstance(passage.body, bytes):
+            return await asked(passage)
+        while await passage.body.read_piece():
+            pass
+        await passage.body.until_gone()
+        raise ClientDisconnected
 
     rig.upstream.pass_on = ask  # type: ignore[method-assign]
     trace = await rig.call_unknown(client, account="loud")
-    assert (trace.status_code, trace.attempts[0].usage) == (499, Usage(6, 0, "partial"))
+    assert (trace.status_code, trace.attempts[0].usage) == (499, Usage(size // 4, 0, "partial"))
 
 
 async def test_caller_that_leaves_within_its_call() -> None:

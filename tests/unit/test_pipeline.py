@@ -1262,6 +1262,57 @@ async def test_call_that_is_cut_in_a_retry_keeps_its_failures() -> None:
     assert trace.attempts[0].error_type == "upstream_unreachable"
 
 
+async def _lasting(rig: Rig, client: FakeClient) -> asyncio.Task[None]:
+    """A call whose stream has begun and goes on and on."""
+    task = asyncio.ensure_future(rig.pipeline.call_model(client, CHAT))
+    await until_async(lambda: bool(client.pieces), "the stream has begun")
+    return task
+
+
+async def test_what_goes_on_without_a_key_is_cut() -> None:
+    """A stream may last for ever: it ends with its caller's key, and says so in its trace."""
+    rig = Rig(streamed(event(), asyncio.Event()))
+    client = streaming()
+    task = await _lasting(rig, client)
+    await rig.pipeline.cut_refused_calls(0.0)
+    assert rig.pipeline.open_count == 1, "its key is good"
+    rig.current.snapshot = Snapshot("v2", 1, Identity([]), Routing(TARGETS))
+    await rig.pipeline.cut_refused_calls(0.0)
+    await asyncio.wait([task], timeout=5)
+    trace = rig.settled()
+    assert (trace.status_code, trace.is_cut, trace.error_type) == (200, True, "invalid_api_key")
+    assert not client.is_ended
+    assert trace.usage is not None
+    assert trace.usage.source == "partial"
+
+
+async def test_a_call_without_a_reply_yet_is_not_cut() -> None:
+    """It has bounds of its own, and an answer that says more."""
+    go_on = asyncio.Event()
+    rig = Rig(go_on, whole())
+    client = caller_of()
+    task = asyncio.ensure_future(rig.pipeline.call_model(client, CHAT))
+    await until_async(lambda: len(rig.upstream.requests) == 1, "the call is under way")
+    rig.current.snapshot = Snapshot("v2", 1, Identity([]), Routing(TARGETS))
+    await rig.pipeline.cut_refused_calls(0.0)
+    go_on.set()
+    await task
+    assert client.status == 200
+
+
+async def test_a_young_stream_goes_on_without_its_key() -> None:
+    """A model's answer comes to its end; only what lasts is looked at."""
+    go_on = asyncio.Event()
+    rig = Rig(streamed(event(), go_on, event(finish="stop"), DONE))
+    client = streaming()
+    task = await _lasting(rig, client)
+    rig.current.snapshot = Snapshot("v2", 1, Identity([]), Routing(TARGETS))
+    await rig.pipeline.cut_refused_calls(300.0)
+    go_on.set()
+    await task
+    assert client.received.endswith(DONE)
+
+
 async def test_cutting_nothing() -> None:
     """Without open calls there is nothing to wait for."""
     await Rig().pipeline.cut_open_calls()

@@ -41,12 +41,17 @@ class Permission(Part):
     @model_validator(mode="before")
     @classmethod
     def _check_left_out(cls, value: Any) -> Any:
-        """Whoever writes `role: viewer` has left nothing out, and means to grant less."""
+        """Whoever writes `role: viewer`, or blanks a role, has left nothing out, and means to grant less."""
         if isinstance(value, dict):
             known, written = cls.model_fields.keys(), {name for name in value if value[name] is not None}
             if not (written <= known or known <= written):
                 what = "needs its resource_type and role_id where another field of it is unknown"
                 raise wrong(what, "Rename the unknown field, or remove it")
+            blank = ", ".join(sorted(known & value.keys() - written))
+            if blank:
+                raise wrong(
+                    f"{blank} has no value", "Write one, or remove the whole line to have the default"
+                )
         return value
 
     def grant(self, roles: CallingRoles) -> ModelGrant | None:

@@ -91,6 +91,10 @@ class Accounts:
         """Whether an admin can sign in with a password."""
         return any(user.role is Role.ADMIN and user.has_password for user in self.users())
 
+    def first_admin(self) -> str:
+        """Who is to have the first password: an admin that there is, else the first user, made by a link."""
+        return next((user.name for user in self.users() if user.role is Role.ADMIN), FIRST_USER)
+
     def check_password(self, name: str, password: str) -> User | None:
         """The user *name* if that is their password. Slow on purpose, as long for a name that is none."""
         found = next((one for one in self._file.read().get("users", ()) if one["name"] == name), None)

@@ -41,13 +41,23 @@ def link_of(secret: str, origin: str) -> str:
     return f"{origin}/first#{secret}"
 
 
+def make_link(state_dir: Path, name: str, origin: str) -> str:
+    """A one-time link, which the audit log has as made by a command.
+
+    Raises:
+        AccountRefused, OSError, ValueError: There is to be none.
+    """
+    link = link_of(_make_link(state_dir, name), origin)
+    _note(state_dir, "operator.link_made", name)
+    return link
+
+
 def print_link(state_dir: Path, name: str, origin: str) -> int:
     """Print a one-time link."""
     try:
-        link = link_of(_make_link(state_dir, name), origin)
+        link = make_link(state_dir, name, origin)
     except (AccountRefused, OSError, ValueError) as error:
         return _fail(error)
-    _note(state_dir, "operator.link_made", name)
     return _say(f"{link}\nIt works once, for {LINK_S / 3600:.0f} hours.")
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.app.limit_counters import HostFigures, open_figures
-from gateway.model import Charge, Correction
+from gateway.app.limit_counters import HostFigures, open_figures, shared_points
+from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import FILE_NAME, counters_in_memory, open_counters
+from gateway.store.redis_counters import RedisCounters
 from gateway.telemetry.prometheus import to_text
 
 DROPS = "gateway_limits_drops_total"
@@ -54,6 +55,20 @@ def test_what_limits_have_lost() -> None:
         f'{DROPS}{{reason="notes_full"}} 0',
         f"{MISSED} 0",
     ]
+
+
+async def test_what_redis_is_never_told() -> None:
+    """Of what is counted while the server is away only so much is kept for it: the rest is told as lost."""
+    redis = RedisCounters("redis://127.0.0.1:1/0", counters_in_memory(places=16))
+    for number in range(50_002):
+        one = Charge(number.to_bytes(16, "big"), 0, 5, 0)
+        await redis.settle([Correction(one, 1, Decision(None, (), (), 0.0, is_shared=True))])
+    text = to_text(shared_points(redis)).decode()
+    assert f'{DROPS}{{reason="owed_full"}} 2' in text.splitlines()
+    assert "decided_here" not in text
+    await redis.reserve([Charge(b"k" * 16, 1, 5, 0)])
+    text = to_text(shared_points(redis)).decode()
+    assert 'gateway_limits_decided_here_total{reason="away"} 1' in text.splitlines()
 
 
 def test_turns_that_were_missed(tmp_path: Path) -> None:

@@ -118,12 +118,53 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
                     {"type": "image_generation", "model": "c"},
                 ]
             },
-            [("b", "tools"), ("c", "tools")],
+            [("openrouter:advisor", "tools"), ("b", "tools"), ("c", "tools")],
         ),
         (
             {"plugins": [{"id": "fusion", "tools": [{"type": "x", "parameters": {"model": "b"}}]}]},
-            [("b", "plugins")],
+            [("openrouter/fusion", "plugins"), ("b", "plugins")],
         ),
+        (
+            {"plugins": [{"id": "fusion", "analysis_models": ["b"]}]},
+            [("b", "plugins"), ("openrouter/fusion", "plugins")],
+        ),
+        ({"plugins": [{"id": "fusion", "enabled": False}, {"id": "web"}]}, []),
+        ({"tools": [{"type": "openrouter:fusion"}]}, [("openrouter/fusion", "tools")]),
+        (
+            {"tools": [{"type": "openrouter:fusion", "parameters": {"preset": "general-high"}}]},
+            [("openrouter/fusion", "tools")],
+        ),
+        ({"tools": [{"type": "openrouter:advisor"}]}, [("openrouter:advisor", "tools")]),
+        ({"tools": [{"type": "openrouter:subagent", "parameters": 5}]}, [("openrouter:subagent", "tools")]),
+        ({"tools": [{"type": "openrouter:advisor", "parameters": {"model": "b"}}]}, [("b", "tools")]),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "openrouter:advisor",
+                        "parameters": {
+                            "advisors": [
+                                {"name": "x", "model": "b"},
+                                {"name": "y", "model": "c", "tools": [{"type": "z", "model": "d"}]},
+                            ]
+                        },
+                    }
+                ]
+            },
+            [("b", "tools"), ("c", "tools"), ("d", "tools")],
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "openrouter:advisor",
+                        "parameters": {"advisors": [{"model": "b"}, {"name": "y"}]},
+                    }
+                ]
+            },
+            [("b", "tools"), ("openrouter:advisor", "tools")],
+        ),
+        ({"tools": [{"type": "openrouter:web_search"}]}, []),
         ({"tools": [{"name": "f", "parameters": {"model": "no", "analysis_models": ["no"]}}]}, []),
         ({"models": "b", "tools": "model"}, [("b", "models")]),
         ({"models": [1, None, ["b"], {"model": 2}], "tools": {"model": "b"}}, []),
@@ -158,6 +199,15 @@ def test_named(body: dict[str, Any], expected: list[tuple[str, str]]) -> None:
 def test_escaped_names(body: bytes) -> None:
     """A member is what it is, however it is written."""
     assert [model.name for model in further_models(split_body(body))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "written", [rb"open\u0072outer:advisor", rb"openrouter\u003aadvisor", rb"\u006Fpenrouter:advisor"]
+)
+def test_escaped_types(written: bytes) -> None:
+    """So is a tool that names nothing."""
+    body = b'{"tools":[{"type":"%b"}]}' % written
+    assert [model.name for model in further_models(split_body(body))] == ["openrouter:advisor"]
 
 
 def test_unreadable() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, ReplyFacts
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
@@ -391,7 +391,7 @@ def test_oversize_event_ends_the_stream() -> None:
 
 
 def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
-    """Without a count, four bytes of the call and one event of the reply are a token each."""
+    """Without a count, four bytes of the call and one short event of the reply are a token each."""
     stream = reader()
     stream.feed(event(chunk()) * 3 + b": comment\n\n" + DONE)
     assert stream.facts().usage == Usage(100, 3, "estimated")
@@ -408,6 +408,32 @@ def test_usage_of_a_cut_stream_is_partial() -> None:
     stream = reader()
     stream.feed(event(chunk(usage={"prompt_tokens": 12, "completion_tokens": 0})) + event(chunk()) * 4)
     assert stream.facts().usage == Usage(12, 5, "partial"), "what came tells more than what was begun with"
+
+
+@pytest.mark.parametrize("together", [1, 5], ids=["alone", "several at once"])
+def test_text_of_several_tokens_an_event_counts(together: int) -> None:
+    """Who leaves early is charged for the text that came, of servers too that send a paragraph an event."""
+    texts = ["word " * (number % 40) for number in range(1, 401)]
+    for end in (1, 3, 16, 17, 100, 400):
+        stream = reader()
+        events = [event(chunk(text)) for text in texts[:end]]
+        feed_all(stream, [b"".join(events[at : at + together]) for at in range(0, end, together)])
+        said = sum(map(len, texts[:end])) // BYTES_PER_TOKEN
+        usage = stream.facts().usage
+        assert usage.source == "partial"
+        assert usage.output_tokens == pytest.approx(max(end, said), rel=0.35 if together > 1 else 0.15), end
+
+
+def test_all_kinds_of_text_count() -> None:
+    """Thoughts and what a tool gets, in a first event, in one that ends the answer, and between."""
+    text = "word" * 10
+    call = {"index": 0, "id": "call_1", "function": {"name": "f", "arguments": text}}
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "reasoning": text}, {"tool_calls": [call]}]
+    stream = reader()
+    for finish, delta in ((None, deltas[0]), (None, deltas[0]), (None, deltas[1]), ("tool_calls", deltas[1])):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        stream.feed(event({"id": "chat-1", "choices": [choice]}))
+    assert stream.facts().usage == Usage(100, 40, "estimated")
 
 
 def test_first_id_and_model_count() -> None:

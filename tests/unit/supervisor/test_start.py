@@ -16,7 +16,10 @@ import pytest
 from gateway.config import SecretSource, accepted, check
 from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
 from gateway.control.accepted_files import AcceptedFiles
+from gateway.control.sign_in.accounts import Accounts
+from gateway.control.sign_in.roles import Role as AccountRole
 from gateway.settings import read_settings
+from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.supervisor.start import _way_in
 from gateway.supervisor.state_folder import lock_state_folder
 from tests.rig.certificates import Authority
@@ -143,6 +146,38 @@ def test_the_command_that_makes_a_link(tmp_path: Path, host: str, said: str) -> 
     settings = read_settings(flags, {"GATEWAY_ADMIN_TOKEN": "t"})
     [line] = _way_in(settings, "http://control")
     assert line.endswith(f": gateway admin link --state-dir {tmp_path}{said} --control-port 8788")
+
+
+def test_the_first_link_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees the terminal of a first start may become the admin: the audit log has that, no secret."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, {})
+    [line] = _way_in(settings, "http://control")
+    secret = line.partition("/first#")[2]
+    noted = list(AuditLog(tmp_path / FOLDER).newest())
+    assert [(one["action"], one["name"], one["by"]["kind"]) for one in noted] == [
+        ("operator.link_made", "admin", "command"),
+        ("operator.created", "admin", "command"),
+    ]
+    assert secret
+    assert secret not in str(noted)
+
+
+def test_the_first_link_is_that_of_the_admin_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator with a token may have made one, or viewers alone: neither ends the gateway as it starts."""
+    settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, {"GATEWAY_ADMIN_TOKEN": "t"})
+    Accounts(tmp_path).add_user("bob", AccountRole.VIEWER)
+    with monkeypatch.context() as terminal:
+        terminal.setattr("sys.stdout.isatty", lambda: True)
+        assert list(_way_in(settings, "http://control")) == []
+        assert "there is no user 'admin'" in caplog.text
+        Accounts(tmp_path).add_user("ada", AccountRole.ADMIN)
+        [line] = _way_in(settings, "http://control")
+    assert Accounts(tmp_path).find_link(line.partition("/first#")[2]) == "ada"
+    [line] = _way_in(settings, "http://control")
+    assert ": gateway admin link --user ada --state-dir " in line
 
 
 def test_missing_virtual_account_is_warned_of(config: Path) -> None:

@@ -75,6 +75,18 @@ def test_what_is_misspelt_is_not_left_out(slip: dict[str, str | None]) -> None:
     assert Permission.model_validate({**slip, **whole}).grant(BUILT_IN) is None
 
 
+@pytest.mark.parametrize("name", ["role_id", "resource_type", "resource_fqn"])
+def test_a_blank_right_grants_nothing(name: str) -> None:
+    """Nor at TrueFoundry, whose types demand a text: a role that was taken out of a line is no default."""
+    permission = {
+        "resource_fqn": "t:openai:main",
+        "resource_type": "provider-account",
+        "role_id": "provider-account-access",
+    }
+    with pytest.raises(ValidationError, match=f"{name} has no value"):
+        Permission.model_validate({**permission, name: None})
+
+
 @pytest.mark.parametrize(
     ("role", "may_call"),
     [

@@ -26,6 +26,8 @@ export class Form {
     this.isReadOnly = isReadOnly;
     this.body = {};
     this.opened = new Set();
+    // What makes the fields of entries that nobody has opened yet, by their place.
+    this.unmade = new Map();
   }
 
   /** Show *body*, from the beginning. */
@@ -34,12 +36,23 @@ export class Form {
     this.draw();
   }
 
+  /** Whether it shows *body*: as it is loaded it is checked, and to draw it once more would take as long again. */
+  shows(body) {
+    return JSON.stringify(this.body) === JSON.stringify(body);
+  }
+
   draw() {
     const focused = this.box.contains(document.activeElement) ? document.activeElement.id : "";
+    this.unmade.clear();
     this.box.replaceChildren(...this.fields(this.schema.root, []));
-    if (this.isReadOnly) for (const one of this.box.querySelectorAll("input, select, textarea, button")) one.disabled = true;
+    this.disable(this.box);
     if (focused) document.getElementById(focused)?.focus();
     this.mark(this.problems || []);
+  }
+
+  /** Let nobody change what is in *box*, where nobody may. */
+  disable(box) {
+    if (this.isReadOnly) for (const one of box.querySelectorAll("input, select, textarea, button")) one.disabled = true;
   }
 
   get(path) {
@@ -79,6 +92,7 @@ export class Form {
     for (const field of this.box.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     for (const problem of problems) {
       const steps = problem.path.split(".");
+      steps.forEach((_step, index) => this.unmade.get(steps.slice(0, index + 1).join("."))?.());
       for (let length = steps.length; length > 0; length -= 1) {
         const id = idOf(steps.slice(0, length));
         const spot = document.getElementById(`${id}-error`);
@@ -120,6 +134,20 @@ export class Form {
     const box = make("details", { className: "more", open: isOpen || this.opened.has(key) },
       make("summary", {}, icon("right", "small"), title), make("div", { className: "stack" }, ...children));
     box.addEventListener("toggle", () => (box.open ? this.opened.add(key) : this.opened.delete(key)));
+    return box;
+  }
+
+  /** The same, whose children *build* makes when they are wanted: of a thousand entries few are ever opened. */
+  lateDetails(key, title, build, isOpen) {
+    if (isOpen || this.opened.has(key)) return this.details(key, title, build(), isOpen);
+    const box = this.details(key, title, []);
+    const fill = () => {
+      this.unmade.delete(key);
+      box.lastChild.append(...build());
+      this.disable(box.lastChild);
+    };
+    this.unmade.set(key, fill);
+    box.addEventListener("toggle", () => { if (this.unmade.get(key) === fill) fill(); });
     return box;
   }
 
@@ -325,7 +353,7 @@ export class Form {
       this.restructure(path.slice(0, -1), now.length || this.isRequired(path.slice(0, -1)) ? now : undefined);
     };
     const tool = (symbol, label, action, isOff = false) => make("button", { type: "button", className: "quiet icon-only small", "aria-label": `${label}: ${title}`, title: label, disabled: isOff, onclick: action }, icon(symbol, "small"));
-    const box = this.details(path.join("."), make("strong", { textContent: String(title) }), this.inside(name, plain.items, path, item), items.length <= 3);
+    const box = this.lateDetails(path.join("."), make("strong", { textContent: String(title) }), () => this.inside(name, plain.items, path, item), items.length <= 3);
     return make("div", { className: "item" }, box, make("div", { className: "item-tools" },
       tool("arrow-up", "Move up", () => move(index - 1), index === 0), tool("arrow-down", "Move down", () => move(index + 1), index === items.length - 1), tool("trash", "Remove", remove)));
   }

@@ -83,7 +83,7 @@ function show(found, isOfText) {
   const elsewhere = found.elsewhere.filter((one) => one.severity === "error");
   yaml.mark(found.problems, elsewhere);
   if (form) {
-    if (isOfText && found.manifest) form.show(found.manifest);
+    if (isOfText && found.manifest && !form.shows(found.manifest)) form.show(found.manifest);
     form.mark(found.problems);
     at("form-note").replaceChildren(...(found.manifest ? [] : [note("warn", "The form waits", "The YAML cannot be read as it is; the form follows when it can.")]));
   }
