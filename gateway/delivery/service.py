@@ -365,16 +365,17 @@ class Delivery:
         asyncio.get_running_loop().call_later(_RESTART_S, run_again)
 
     def _remove(self, name: str) -> None:
+        earlier = self._spool.state_of(name)
         sender = self._senders.pop(name, None)
         if sender is not None:
             entry = sender.retire()
             tasks = self._tasks.pop(name, set())
             spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
         else:  # it was taken out while this process was not there
-            earlier = self._spool.state_of(name)
             entry = Ledger(earlier).retire(self._spool.reader(name).counts())
         self._spool.retire(name, entry)
-        left = entry.dropped.get(REMOVED, 0)
+        # Less what it had lost so before, if its name was taken out once and came back.
+        left = entry.dropped.get(REMOVED, 0) - earlier.dropped.get(REMOVED, 0)
         level = logging.WARNING if left else logging.INFO
         _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
 
