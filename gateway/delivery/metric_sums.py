@@ -58,7 +58,8 @@ class MetricSums:
     """What the workers have sent, added up. Used in delivery's thread only.
 
     Attributes:
-        started_ns: Unix time since when the sums count.
+        started_ns: Unix time since when the sums count; set back with the clock, as a later start than the
+            moment itself is refused. From then on it stays, or each report would look like a new start.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class MetricSums:
             own: What control has counted since its start.
         """
         self.take(self._control, MetricPoints(True, list(own)))
+        self.started_ns = min(self.started_ns, int(self._now_s() * 1e9))
         self.keep_now()
         return self.points()
 

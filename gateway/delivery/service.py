@@ -196,8 +196,7 @@ class Delivery:
         Args:
             own: What control has counted since its start.
         """
-        sums = self._metrics
-        return self._ask(lambda: MetricsReport(sums.started_ns, sums.report(own), sums.present()))
+        return self._ask(lambda: self._metrics_report(own))
 
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.
@@ -378,6 +377,10 @@ class Delivery:
         left = entry.dropped.get(REMOVED, 0) - earlier.dropped.get(REMOVED, 0)
         level = logging.WARNING if left else logging.INFO
         _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
+
+    def _metrics_report(self, own: Sequence[MetricPoint]) -> MetricsReport:
+        points = self._metrics.report(own)
+        return MetricsReport(self._metrics.started_ns, points, self._metrics.present())
 
     def _telemetry(self) -> dict[str, Any]:
         return {

@@ -128,6 +128,17 @@ def test_the_same_run_goes_on_however_long_control_was_away(tmp_path: Path) -> N
         assert values(strangers) == {}
 
 
+def test_the_start_is_set_back_with_the_clock(tmp_path: Path) -> None:
+    """Once: a start that moved with each report would look like a new one each time; also after a restart."""
+    wall, monotonic = Clock(NOW_S), Clock(NOW_S)
+    sums = MetricSums(tmp_path / "metrics", clock_s=monotonic, now_s=wall)
+    for now_s in (NOW_S + 5, NOW_S - 100, NOW_S - 90):
+        wall.now_s = now_s
+        sums.report([calls(1)])
+    assert sums.started_ns == (NOW_S - 100) * 1e9
+    assert MetricSums(tmp_path / "metrics", clock_s=monotonic, now_s=wall).started_ns == sums.started_ns
+
+
 @pytest.mark.parametrize("text", [b"", b"\xc1", b"\x91\x01"], ids=["empty", "garbage", "short"])
 def test_a_damaged_file_is_no_file(tmp_path: Path, text: bytes) -> None:
     """Metrics never keep control from starting."""
