@@ -193,6 +193,11 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def set_default(name: str, value: str) -> None:
+    """Have a library that reads the environment find *value*, unless the operator has set the variable."""
+    os.environ.setdefault(name, value)
+
+
 def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
     """Settings from *flags* (by `Option.flag`; None: not given), else *environ*, else the defaults.
 

@@ -20,6 +20,11 @@ from gateway.delivery.ledger import REMOVED, by_reason
 # Names that were configured once; the oldest of more are forgotten.
 _MAX_DESTINATIONS: Final = 256
 
+SUPERSEDED: Final = "superseded"
+"""Why points are dropped that waited, where the next request has fewer of them."""
+SHUTDOWN: Final = "shutdown"
+"""Why points are dropped that waited when the process ended."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -57,7 +62,7 @@ class MetricsLedger:
         if points >= self.queued:
             self.created += points - self.queued
         else:
-            self.dropped["superseded"] += self.queued - points
+            self.dropped[SUPERSEDED] += self.queued - points
         self.queued, self.in_flight = 0, points
         self._note()
 
@@ -83,7 +88,7 @@ class MetricsLedger:
     def give_up(self) -> None:
         """There will be no next try."""
         if self.queued:
-            self.dropped["shutdown"] += self.queued
+            self.dropped[SHUTDOWN] += self.queued
             self.queued = 0
             self._note()
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +20,10 @@ from gateway.config import Config, SecretSource
 from gateway.config.check import check_destinations
 from gateway.config.otel_environment import NAME as ENVIRONMENT
 from gateway.delivery.exchange import AnyExchange, FindProxy
-from gateway.delivery.probe import Probe, ProbeResult, probe_all
+from gateway.delivery.probe import INSTANCE, Probe, ProbeResult, probe_all
 from gateway.proxies import Proxies
 from gateway.settings import environment
+from gateway.telemetry.resource import worker_resource
 
 OK: Final = 0
 FAILED: Final = 1
@@ -48,13 +51,18 @@ def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> i
 
 def make_probes(config: Config, secrets: SecretSource, find_proxy: FindProxy) -> list[Probe]:
     """What to try of *config*: every destination of traces, then every one of metrics."""
+    # As that of the workers: what is tried is to be found where their spans are.
+    resource = worker_resource(INSTANCE, host=platform.node(), pid=os.getpid(), environ=environment())
     probes = [
-        Probe(destination, "traces", lambda _: AnyExchange(find_proxy))
+        Probe(destination, "traces", resource, lambda _: AnyExchange(find_proxy))
         for destination in make_destinations(config, secrets)
     ]
     return probes + [
         Probe(
-            target.destination, "metrics", lambda destination: make_metrics_exchange(destination, find_proxy)
+            target.destination,
+            "metrics",
+            resource,
+            lambda destination: make_metrics_exchange(destination, find_proxy),
         )
         for target in make_metrics_targets(config, secrets)
     ]

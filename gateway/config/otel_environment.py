@@ -355,7 +355,7 @@ class _Reader:
         for part in filter(None, (part.strip() for part in text.split(","))):
             key, equals, value = part.partition("=")
             key = unquote(key.strip())
-            if not equals or not key:
+            if not equals or not key.strip():
                 self.warn(name, "holds a part that is not KEY=VALUE", "That part is ignored")
                 continue
             yield key, unquote(value.strip())

@@ -218,7 +218,7 @@ def _is_plain_to_tls(tried: Try) -> bool:
 
 _PROXY_KEY_WANTED: Final = _answered(407)
 _TOO_LARGE: Final = _answered(413)
-_LATE: Final = _answered(408, 504)
+_LATE: Final = _answered(504)
 
 
 def _wants_proxy_key(tried: Try) -> bool:
@@ -452,6 +452,12 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "See that a firewall does not swallow the connection, and the load of the endpoint. What was "
         "sent waits and is sent again.",
         _is_late,
+    ),
+    Rule(
+        "the endpoint, or what lies between, had not got the whole request in time",
+        "See the way there and the load of the endpoint; a lower batch.max_bytes makes requests smaller. "
+        "OTLP does not let us send the same again after this answer.",
+        _answered(408),
     ),
     Rule(
         "the endpoint broke the connection off",

@@ -25,6 +25,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it h
 from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
 from gateway.egress import EgressRefusedError
+from gateway.settings import set_default
 from gateway.tls_files import NO_FILES, make_context, signature_of
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -68,6 +69,9 @@ _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 def find_grpc() -> ModuleType | None:
     """grpcio, None when it is not installed."""
+    # Else it writes to our log by itself, a line for each failed handshake, in a form of its own. What it
+    # tells of is in the outcome.
+    set_default("GRPC_VERBOSITY", "NONE")
     try:
         return importlib.import_module("grpc")
     except ImportError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,8 @@ _PRESENT_S: Final = 5.0
 # Nor does a worker that hangs come back after so long: its connection is ended after a minute of silence.
 _FOLD_S: Final = 600.0
 _KEEP_EVERY_S: Final = 5.0
-# A control process is started again within seconds. An older file is of another run, whose sums a collector
-# has seen end already.
+# A control process is started again within seconds. An older file without a worker that is still there is of
+# another run, whose sums a collector has seen end already.
 _MAX_FILE_AGE_S: Final = 60.0
 # Label sets of one instrument in the base; more are added up under `other`, as a worker does.
 _MAX_SETS: Final = 2_000
@@ -58,19 +58,23 @@ class MetricSums:
     """What the workers have sent, added up. Used in delivery's thread only.
 
     Attributes:
-        started_ns: Unix time since when the sums count.
+        started_ns: Unix time since when the sums count; set back with the clock, as a later start than the
+            moment itself is refused. From then on it stays, or each report would look like a new start.
     """
 
     def __init__(
         self,
         file: Path,
         *,
+        living: Collection[Origin] = (),
         clock_s: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """Go on from *file*, if a control process of this run has just written it.
+        """Go on from *file*, if a control process of this run has written it.
 
         Args:
+            living: Workers that are there. They go on counting from where the file has them, however long
+                ago it was written, or their whole life would look like what they did since this start.
             clock_s: Monotonic.
             now_s: Unix time.
         """
@@ -84,7 +88,7 @@ class MetricSums:
         self._is_failing = False
         self.started_ns = int(now_s() * 1e9)
         self._control = Origin(_CONTROL, self.started_ns)
-        self._load()
+        self._load(living)
 
     def take(self, origin: Origin, sent: MetricPoints) -> None:
         """Note what a worker sent."""
@@ -102,6 +106,7 @@ class MetricSums:
             own: What control has counted since its start.
         """
         self.take(self._control, MetricPoints(True, list(own)))
+        self.started_ns = min(self.started_ns, int(self._now_s() * 1e9))
         self.keep_now()
         return self.points()
 
@@ -152,11 +157,14 @@ class MetricSums:
         else:
             self._is_failing = False
 
-    def _load(self) -> None:
+    def _load(self, living: Collection[Origin]) -> None:
         kept = None
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             kept = msgspec.msgpack.decode(self._file.read_bytes(), type=_Kept)
-        if kept is None or not 0 <= self._now_s() - kept.written_at_s <= _MAX_FILE_AGE_S:
+        if kept is None:
+            return
+        is_fresh = 0 <= self._now_s() - kept.written_at_s <= _MAX_FILE_AGE_S
+        if not is_fresh and not any(Origin(*known[:2]) in living for known in kept.workers):
             return
         self.started_ns = kept.started_ns
         self._add_to_base(kept.base)

@@ -1,8 +1,9 @@
 """What an endpoint's answer means for the batch that was sent.
 
 Pure. The rules are OTLP/HTTP's: retry 429, 502, 503, 504 and lost connections only; a partial success is
-never retried. Two answers are more than a refusal of these bytes: 401 and 403 are about the destination, and
-a request that is too large may go in parts. https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+never retried. Two answers are more than a refusal of these bytes: 401, 403 and 407 are about the destination
+or the way there, and a request that is too large may go in parts.
+https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from gateway.wire.http_date import parse_http_date
 from gateway.wire.retry_after import parse_retry_after
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
-DENIED: Final = frozenset({401, 403})
+# 407 is a proxy's: the endpoint has seen nothing. On the way to an endpoint with TLS it is no answer at all.
+DENIED: Final = frozenset({401, 403, 407})
 _TOO_LARGE: Final = 413
 _BAD_REQUEST: Final = 400
 # What the OpenTelemetry collector says, with 400, where others answer 413.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from gateway import __version__
 from gateway.delivery.advice import Try, explain
-from gateway.delivery.batch import Batcher, BatchLimits
+from gateway.delivery.batch import Batcher, BatchLimits, without_keys
 from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import Exchange, FindProxy
 from gateway.delivery.outcome import Outcome, Verdict
@@ -24,12 +24,9 @@ from gateway.wire.frames import CallSpans, Frame, SpanSegments
 from gateway.wire.otlp import HAS_IS_REMOTE, SpanKind, field, resource_attributes, span_head, span_name
 
 SPAN_NAME: Final = "gateway otel test"
-_SERVICE: Final = "tfy-llm-gateway"
+INSTANCE: Final = "gateway-otel-test"
+"""The `service.instance.id` of what is sent."""
 _SAMPLED: Final = 1
-_INSTANCE: Final = "gateway-otel-test"
-_RESOURCE: Final = resource_attributes(
-    {"service.name": _SERVICE, "service.version": __version__, "service.instance.id": _INSTANCE}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +59,13 @@ class Probe:
 
     Attributes:
         signal: traces or metrics.
+        resource: Encoded attributes of a `Resource`; the destination's own win over them.
         make_exchange: The way to the destination; called inside the event loop.
     """
 
     destination: Destination
     signal: str
+    resource: bytes
     make_exchange: Callable[[Destination], Exchange]
 
 
@@ -80,8 +79,10 @@ async def _probe(probe: Probe, find_proxy: FindProxy) -> ProbeResult:
     name, signal = destination.name, probe.signal
     if destination.disabled:
         return ProbeResult(name, signal, False, None, None, destination.disabled, "Mend the configuration.")
-    make_body = metrics_request if signal == "metrics" else span_request
-    body = make_body(destination, time.time_ns(), secrets.token_bytes(24))
+    if signal == "metrics":
+        body = metrics_request(destination, probe.resource)
+    else:
+        body = span_request(destination, probe.resource, time.time_ns(), secrets.token_bytes(24))
     exchange = probe.make_exchange(destination)
     start_s = time.perf_counter()
     try:
@@ -95,11 +96,12 @@ async def _probe(probe: Probe, find_proxy: FindProxy) -> ProbeResult:
     return ProbeResult(name, signal, is_ok, outcome.status, latency_ms, words.what, words.advice)
 
 
-def span_request(destination: Destination, now_ns: int, ids: bytes) -> bytes:
+def span_request(destination: Destination, resource: bytes, now_ns: int, ids: bytes) -> bytes:
     """An `ExportTraceServiceRequest` with the one span.
 
     Args:
         destination: Its resource attributes are added, as to every span.
+        resource: As in `Probe`.
         now_ns: Unix time of the span's end.
         ids: 24 random bytes: trace id and span id.
     """
@@ -115,13 +117,15 @@ def span_request(destination: Destination, now_ns: int, ids: bytes) -> bytes:
     )
     call = CallSpans(1, None, [SpanSegments(plain, b"")])
     batcher = Batcher(__version__, BatchLimits(), destination.resource_attributes, 0)
-    batcher.add(1, Frame(_INSTANCE, now_ns, 1, "", _RESOURCE, [call]))
+    batcher.add(1, Frame(INSTANCE, now_ns, 1, "", resource, [call]))
     return batcher.take().body
 
 
-def metrics_request(destination: Destination, _now_ns: int, _ids: bytes) -> bytes:
-    """An `ExportMetricsServiceRequest` of our resource, without a metric."""
-    return field(0x0A, field(0x0A, _RESOURCE + resource_attributes(destination.resource_attributes)))
+def metrics_request(destination: Destination, resource: bytes) -> bytes:
+    """An `ExportMetricsServiceRequest` of the resource, without a metric."""
+    own = destination.resource_attributes
+    rest = without_keys(resource, frozenset(key.encode() for key in own))
+    return field(0x0A, field(0x0A, rest + resource_attributes(own)))
 
 
 def _tried(destination: Destination, signal: str, outcome: Outcome, *, is_proxied: bool) -> Try:

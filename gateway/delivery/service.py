@@ -122,7 +122,7 @@ class Delivery:
         )
         self._spool.listen(self._tell_senders)
         self._workers = Workers(state_dir, self._spool.progress)
-        self._metrics = MetricSums(state_dir / _METRICS_FILE)
+        self._metrics = MetricSums(state_dir / _METRICS_FILE, living=self._workers.living())
         self._intake = Intake(self._spool, self._workers, on_config, on_metrics=self._metrics.take)
         self._bits = MaskBits(state_dir / _SPOOL_FOLDER / _BITS_FILE)
         self._senders: dict[str, Sender] = {}
@@ -196,8 +196,7 @@ class Delivery:
         Args:
             own: What control has counted since its start.
         """
-        sums = self._metrics
-        return self._ask(lambda: MetricsReport(sums.started_ns, sums.report(own), sums.present()))
+        return self._ask(lambda: self._metrics_report(own))
 
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.
@@ -365,18 +364,23 @@ class Delivery:
         asyncio.get_running_loop().call_later(_RESTART_S, run_again)
 
     def _remove(self, name: str) -> None:
+        earlier = self._spool.state_of(name)
         sender = self._senders.pop(name, None)
         if sender is not None:
             entry = sender.retire()
             tasks = self._tasks.pop(name, set())
             spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
         else:  # it was taken out while this process was not there
-            earlier = self._spool.state_of(name)
             entry = Ledger(earlier).retire(self._spool.reader(name).counts())
         self._spool.retire(name, entry)
-        left = entry.dropped.get(REMOVED, 0)
+        # Less what it had lost so before, if its name was taken out once and came back.
+        left = entry.dropped.get(REMOVED, 0) - earlier.dropped.get(REMOVED, 0)
         level = logging.WARNING if left else logging.INFO
         _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
+
+    def _metrics_report(self, own: Sequence[MetricPoint]) -> MetricsReport:
+        points = self._metrics.report(own)
+        return MetricsReport(self._metrics.started_ns, points, self._metrics.present())
 
     def _telemetry(self) -> dict[str, Any]:
         return {

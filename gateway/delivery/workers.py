@@ -189,6 +189,11 @@ class Workers:
             states.insert(0, earlier)
         return [replace(state) for state in states]
 
+    def living(self) -> frozenset[Origin]:
+        """Those whose process is there, connected or not."""
+        self._look()
+        return frozenset(origin for origin, state in self._states.items() if state.is_there)
+
     def _look(self) -> None:
         """Bring all up to date."""
         for file in tally_files(self._state_dir):

@@ -41,7 +41,10 @@ _NEVER: Final = frozenset(
     {
         *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "te", "trailer"),
         *("transfer-encoding", "upgrade", "accept-encoding", "user-agent", "origin", "referer"),
-        *("baggage", "traceparent", "tracestate", "x-request-id", "b3"),
+        *("baggage", "traceparent", "tracestate", "x-request-id"),
+        # The same trace in the words of other tracers; Elastic's agents send theirs beside `traceparent`.
+        *("b3", "elastic-apm-traceparent", "grpc-trace-bin", "jaeger-baggage", "newrelic", "sentry-trace"),
+        *("traceresponse", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-ot-span-context"),
         # Rights, and what may be tried again, go by the method that was asked.
         *("x-http-method", "x-http-method-override", "x-method-override"),
         # Whom Google bills, by whose credentials these are.
@@ -49,7 +52,10 @@ _NEVER: Final = frozenset(
         *("cookie", "cookie2", "forwarded", "via", "true-client-ip", "x-real-ip", "cf-connecting-ip"),
     }
 )
-_NEVER_BEGIN: Final = ("x-tfy-", "proxy-", "x-forwarded-", "x-envoy-", "x-b3-", "sec-")
+_NEVER_BEGIN: Final = (
+    *("x-tfy-", "proxy-", "x-forwarded-", "x-envoy-", "sec-"),
+    *("x-b3-", "x-datadog-", "uberctx-", "ot-baggage-", "ot-tracer-"),  # traces and baggage, as above
+)
 # Also what balancers say of who has signed in at them (`cf-access-jwt-assertion`, `x-amzn-oidc-data`).
 _CREDENTIAL: Final = re.compile(
     r"auth|api[-_]?key|token|secret|passw|credential|session|signature|jwt|assertion|oidc|client-?cert"

@@ -70,8 +70,9 @@ def environment_attributes(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         key, equals, value = pair.partition("=")
-        if equals and key.strip():
-            found[unquote(key.strip())] = unquote(value.strip())
+        name = unquote(key.strip())
+        if equals and name.strip():
+            found[name] = unquote(value.strip())
     if environ.get("OTEL_SERVICE_NAME"):
         found["service.name"] = environ["OTEL_SERVICE_NAME"]
     return for_elastic(found)

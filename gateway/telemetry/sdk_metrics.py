@@ -48,7 +48,8 @@ def encode_request(points: Iterable[Timed], *, resource: bytes, now_ns: int, is_
 
     grouped: dict[str, list[Timed]] = {}
     for point, start_ns in points:
-        grouped.setdefault(point.name, []).append((point, start_ns))
+        # The clock may have been set back since the start, and nobody takes a point that ends before it.
+        grouped.setdefault(point.name, []).append((point, min(start_ns, now_ns)))
     metrics = [
         _metric(INSTRUMENTS[name], group, now_ns, is_delta=is_delta)
         for name, group in grouped.items()

@@ -14,6 +14,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from gateway.app.metrics_ledger import SHUTDOWN, SUPERSEDED
+from gateway.delivery.ledger import REMOVED
 from gateway.endpoints.catalogue import CHAT, EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import ReplyFacts
@@ -32,6 +34,7 @@ from gateway.model import (
     Usage,
     UsageSource,
 )
+from gateway.tally import REASONS
 from gateway.telemetry import attributes
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import HEDGE_LOST, CallTrace
@@ -272,6 +275,20 @@ def test_usage_sources_are_documented() -> None:
     """Every source of a usage, and no other."""
     values = set(rows("Usage sources")) - {"gateway.usage.source"}
     assert values == set(get_args(UsageSource))
+
+
+@pytest.mark.parametrize(
+    ("where", "reasons"),
+    [
+        ("worker", [*REASONS, "worker_lost"]),
+        ("destination of traces", [REMOVED]),
+        ("destination of metrics", [SUPERSEDED, SHUTDOWN, REMOVED]),
+    ],
+)
+def test_why_spans_and_points_are_dropped_is_documented(where: str, reasons: list[str]) -> None:
+    """A number in the ledger that nobody can look up is no answer."""
+    (row,) = re.findall(rf"^\| {where} \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(reasons) <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_reasons_are_documented() -> None:

@@ -11,6 +11,7 @@ from gateway.config.document import UNNAMED
 from gateway.config.manifests.client_tls import ClientTls
 from gateway.config.manifests.part import (
     Amount,
+    Attributes,
     Flag,
     GrpcUrl,
     Headers,
@@ -101,7 +102,7 @@ class Exporter(Part):
 class TracesExporter(Exporter):
     """What every exporter of traces has."""
 
-    additional_resource_attributes: dict[str, str] = Field(default_factory=dict)
+    additional_resource_attributes: Attributes = Field(default_factory=dict)
     """Added to the resource of every trace sent there, over ours of the same name."""
     exclude_request_data: Flag = False
     """Whether prompts and replies are left out."""
@@ -116,7 +117,7 @@ class TracesExporter(Exporter):
 class MetricsExporter(Exporter):
     """What every exporter of metrics has."""
 
-    additional_resource_attributes: dict[str, str] = Field(default_factory=dict)
+    additional_resource_attributes: Attributes = Field(default_factory=dict)
     """Added to the resource of all metrics sent there, over ours of the same name. Extension."""
     export_delta_metrics: Flag = False
     """Whether counters are sent as what was added since the last time."""

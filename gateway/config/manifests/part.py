@@ -171,6 +171,13 @@ def _check_header_name(name: str) -> str:
     return name.lower()
 
 
+def _check_attribute_names(attributes: dict[str, str]) -> dict[str, str]:
+    if not all(name.strip() for name in attributes):
+        # Elasticsearch takes no field without a name, and refuses the whole span or data point that has one.
+        raise wrong("holds an attribute without a name", "Name it, or remove it")
+    return attributes
+
+
 def _check_header_names(headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
     seen: set[str] = set()
     for name in headers:
@@ -261,6 +268,7 @@ Headers = Annotated[dict[str, HeaderValue], AfterValidator(_check_header_names)]
 HeaderName = Annotated[str, Field(min_length=1), AfterValidator(_check_header_name)]
 """In lower case."""
 
+Attributes = Annotated[dict[str, str], AfterValidator(_check_attribute_names)]
 Text = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_label)]
 AccountName = Annotated[

@@ -36,6 +36,19 @@ def test_all_took_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [line.split(" (")[0] for line in lines] == ["a traces: ok", "b metrics: ok"]
 
 
+def test_the_span_is_found_where_those_of_calls_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its resource is that of a worker: the same service and environment, beside a manifest too."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "front door")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod")
+    with OtlpSink() as sink:
+        assert run_otel_test(write(tmp_path, manifest("a", sink.traces_url)), None, as_json=False) == OK
+        ((resource, _span),) = sink.spans_with_resource()
+    assert resource["service.name"] == "front door"
+    assert resource["deployment.environment"] == resource["deployment.environment.name"] == "prod"
+    assert resource["telemetry.sdk.language"] == "python"
+    assert resource["service.instance.id"] == "gateway-otel-test"
+
+
 def test_one_did_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """1, with advice, and without the key."""
     with OtlpSink() as sink:

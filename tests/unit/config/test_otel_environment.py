@@ -333,6 +333,13 @@ otel_traces_exporter_config: {type: http, endpoint: "https://mine"}
     assert [one.name for one in config.otel_configs] == ["mine"]
 
 
+def test_an_attribute_without_a_name_is_told(tmp_path: Path) -> None:
+    """Nor is a blank one, however it is written: backends refuse the span that has it."""
+    environ = {BASE: "https://h", "OTEL_RESOURCE_ATTRIBUTES": "team=a,%20=x"}
+    checked = check_text(tmp_path, ACCOUNT, CALLER, environ=environ)
+    assert [problem.path for problem in checked.problems] == ["OTEL_RESOURCE_ATTRIBUTES"]
+
+
 @pytest.mark.parametrize("is_manifest", [False, True], ids=["variables", "a manifest"])
 @pytest.mark.parametrize("signal", ["traces", "metrics"])
 def test_what_counts_beside_manifests(tmp_path: Path, signal: str, *, is_manifest: bool) -> None:

@@ -246,6 +246,7 @@ CASES: dict[str, tuple[Try, str, str]] = {
     "redirect": (Try(LOCAL, status=302), "redirect", "https://"),
     "503": (Try(LOCAL, status=503), "out of service", "wait in the spool"),
     "504": (Try(LOCAL, status=504), "in time", "firewall"),
+    "408": (Try(LOCAL, status=408), "whole request in time", "does not let us send the same again"),
     "500": (Try(LOCAL, status=500), "trouble of its own", "log"),
     "418": (Try(LOCAL, status=418), "refused the request", "exactly"),
     "taken at the wrong time": (Try(LOCAL, status=200, clock_ahead_s=90.0), "taken, but", "NTP"),

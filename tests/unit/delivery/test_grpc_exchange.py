@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -273,6 +277,35 @@ async def test_a_header_that_cannot_be_sent_is_not_told(sink: GrpcSink, exchange
     outcome = await exchange.post(to(sink, Authorization="canary-se\ncret"), body())
     assert outcome.verdict is Verdict.RETRY
     assert "canary" not in outcome.message
+
+
+@requires("grpc")
+def test_grpcio_writes_nothing_to_the_log_itself() -> None:
+    """What goes wrong is told once, by us. In a process of its own: grpcio asks the environment once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        tried = subprocess.Popen(
+            [sys.executable, "-c", _TLS_TO_PLAIN, str(listener.getsockname()[1])],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"},
+        )
+        listener.settimeout(30.0)
+        connection, _ = listener.accept()
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.close()
+        out, err = tried.communicate(timeout=30.0)
+    assert "WRONG_VERSION_NUMBER" in out
+    assert err == ""
+
+
+_TLS_TO_PLAIN: Final = """
+import asyncio, sys
+from gateway.delivery.destination import Destination
+from gateway.delivery.grpc_exchange import GrpcExchange
+to = Destination("a", f"https://127.0.0.1:{sys.argv[1]}", {}, {}, 0, protocol="grpc")
+print(asyncio.run(GrpcExchange().post(to, b"")).message)
+"""
 
 
 async def test_without_grpcio_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

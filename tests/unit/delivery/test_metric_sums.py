@@ -110,6 +110,35 @@ def test_another_run_begins_anew(tmp_path: Path) -> None:
     assert values(make_sums(tmp_path, clock)) == {}
 
 
+def test_the_same_run_goes_on_however_long_control_was_away(tmp_path: Path) -> None:
+    """Known by a worker that is still there, whose counts go on too; also if the clock was set back."""
+    for away_s in (100_000.0, -5.0):
+        clock = Clock(NOW_S)
+        first = MetricSums(tmp_path / "metrics", clock_s=clock, now_s=clock)
+        first.take(ONE, sent(calls(2)))
+        first.take(TWO, sent(calls(1)))
+        first.keep_now()
+        clock.now_s += away_s
+        second = MetricSums(tmp_path / "metrics", living={TWO, THREE}, clock_s=clock, now_s=clock)
+        assert values(second) == {("calls", "m"): [3]}
+        assert second.started_ns == first.started_ns
+        second.take(TWO, sent(calls(4), is_full=True))
+        assert values(second) == {("calls", "m"): [6]}
+        strangers = MetricSums(tmp_path / "metrics", living={THREE}, clock_s=clock, now_s=clock)
+        assert values(strangers) == {}
+
+
+def test_the_start_is_set_back_with_the_clock(tmp_path: Path) -> None:
+    """Once: a start that moved with each report would look like a new one each time; also after a restart."""
+    wall, monotonic = Clock(NOW_S), Clock(NOW_S)
+    sums = MetricSums(tmp_path / "metrics", clock_s=monotonic, now_s=wall)
+    for now_s in (NOW_S + 5, NOW_S - 100, NOW_S - 90):
+        wall.now_s = now_s
+        sums.report([calls(1)])
+    assert sums.started_ns == (NOW_S - 100) * 1e9
+    assert MetricSums(tmp_path / "metrics", clock_s=monotonic, now_s=wall).started_ns == sums.started_ns
+
+
 @pytest.mark.parametrize("text", [b"", b"\xc1", b"\x91\x01"], ids=["empty", "garbage", "short"])
 def test_a_damaged_file_is_no_file(tmp_path: Path, text: bytes) -> None:
     """Metrics never keep control from starting."""

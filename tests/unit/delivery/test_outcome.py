@@ -40,6 +40,8 @@ def answer(status: int, body: bytes = b"", content_type: str = PROTOBUF, retry_a
         (301, Verdict.REFUSED),
         (400, Verdict.REFUSED),
         (401, Verdict.DENIED),
+        (403, Verdict.DENIED),
+        (407, Verdict.DENIED),
         (408, Verdict.REFUSED),
         (413, Verdict.TOO_LARGE),
         (429, Verdict.RETRY),

@@ -14,10 +14,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import HttpExchange
 from gateway.delivery.probe import Probe, ProbeResult, metrics_request, probe_all
+from gateway.wire.otlp import resource_attributes
 from tests.rig.otlp_sink import HANG, Answer, OtlpSink, partial_success
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 KEY = "aWQ6Y2FuYXJ5LXNlY3JldA=="
+RESOURCE = resource_attributes({"service.name": "gateway", "host.name": "h"})
 HTTP2_SETTINGS = bytes.fromhex("000012040000000000") + b"\0" * 18
 
 
@@ -26,7 +28,7 @@ def destination(endpoint: str, disabled: str = "", **headers: str) -> Destinatio
 
 
 async def one(target: Destination, signal: str = "traces") -> ProbeResult:
-    probe = Probe(target, signal, lambda _: HttpExchange(timeout_s=2.0))
+    probe = Probe(target, signal, RESOURCE, lambda _: HttpExchange(timeout_s=2.0))
     (result,) = await probe_all([probe], lambda _: None)
     return result
 
@@ -137,10 +139,11 @@ async def test_a_destination_that_is_disabled() -> None:
 
 
 def test_an_empty_request_of_metrics() -> None:
-    """Valid, with the resource and nothing else."""
-    request = ExportMetricsServiceRequest.FromString(metrics_request(destination("http://x"), 0, b""))
+    """Valid, with the resource and nothing else; the destination's own attributes win, each name is once."""
+    request = ExportMetricsServiceRequest.FromString(metrics_request(destination("http://x"), RESOURCE))
     (metrics,) = request.resource_metrics
-    assert metrics.resource.attributes[0].value.string_value == "tfy-llm-gateway"
+    attributes = [(one.key, one.value.string_value) for one in metrics.resource.attributes]
+    assert attributes == [("host.name", "h"), ("service.name", "mine"), ("a", "b")]
     assert not metrics.scope_metrics
 
 

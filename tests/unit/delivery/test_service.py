@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import threading
@@ -337,6 +338,27 @@ def test_what_a_removed_destination_had_not_got_is_counted(
     assert [one["name"] for one in delivery.telemetry()["removed"]] == ["b"]
     ledger = entry(delivery, "a")["ledger"]
     assert (ledger["created"], ledger["dropped"]["total"]) == (2, 2)
+
+
+def test_of_a_destination_removed_again_only_the_new_loss_is_told(
+    bench: Bench, sink: OtlpSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it lost when it was taken out before is in the ledger, and was told then; running or not."""
+    caplog.set_level(logging.INFO)
+    sink.answer(*[HANG] * 100)
+    delivery = bench.start(to(sink, "a"))
+    with Worker(bench.state_dir) as worker:
+        worker.hand_over(1, make_call("x"), make_call("y"))
+        until(lambda: entry(delivery, "a")["ledger"]["in_flight"], what="a try")
+    for lost in (2, 0):
+        caplog.clear()
+        delivery.configure([])
+        assert f"destination a is no more; dropped, as it had not got them: {lost} spans" in caplog.text
+        delivery.configure([to(sink, "a")])
+    delivery.stop(0.0)
+    caplog.clear()
+    bench.start()
+    assert "destination a is no more; dropped, as it had not got them: 0 spans" in caplog.text
 
 
 def test_a_version_goes_to_the_workers_and_what_they_say_comes_back(bench: Bench) -> None:

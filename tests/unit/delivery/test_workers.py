@@ -231,5 +231,7 @@ def test_who_is_there(bench: Bench) -> None:
         "kept": True,
         "unknown": False,
     }
+    assert {one.instance_id for one in bench.workers.living()} == {"kept"}
     bench.end_worker("kept")
+    assert bench.workers.living() == frozenset()
     assert not bench.states()["kept"].is_there

@@ -48,11 +48,14 @@ def test_defaults(given: list[tuple[str, str]], sent: str) -> None:
         "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion", "x-amzn-oidc-data", "x-amzn-oidc-identity",
         "x-ms-client-principal", "x-client-cert", "x_api_key", "api_key", "x_own_key", "x-passwd",
         "x-goog-user-project", "x-http-method-override", "x-http-method", "x-method-override",
-        "traceparent", "baggage", "accept-encoding", "user-agent", "x-request-id", "x-named-in-connection",
+        "traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "elastic-apm-traceparent",
+        "x-amzn-trace-id", "x-datadog-trace-id", "x-datadog-tags", "uber-trace-id", "uberctx-user",
+        "ot-baggage-user", "grpc-trace-bin", "x-cloud-trace-context", "newrelic", "sentry-trace",
+        "accept-encoding", "user-agent", "x-request-id", "x-named-in-connection",
     ],
 )  # fmt: skip
 def test_never(name: str) -> None:
-    """Credentials, the connection's and the gateway's own never pass."""
+    """Credentials, traces and baggage, the connection's and the gateway's own never pass."""
     pairs = [(name, "x"), ("connection", "close, X-Named-In-Connection")]
     assert unlisted_headers(pairs) == []
 

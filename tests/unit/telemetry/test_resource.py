@@ -45,13 +45,14 @@ def test_variables_of_opentelemetry() -> None:
     found = given(
         OTEL_RESOURCE_ATTRIBUTES=(
             "team=a%20b, k8s.pod.name = p-1 ,service.name=other,service.instance.id=theirs,process.pid=1,"
-            "none,=x"
+            "none,=x,%20=y"
         ),
         OTEL_SERVICE_NAME="front door",
     )
     assert (found["team"], found["k8s.pod.name"]) == ("a b", "p-1")
     assert found["service.name"] == "front door"
     assert (found["service.instance.id"], found["process.pid"]) == ("i-1", 42)
+    assert all(name.strip() for name in found)
     assert given(OTEL_RESOURCE_ATTRIBUTES="service.name=other")["service.name"] == "other"
     assert given(OTEL_SERVICE_NAME="")["service.name"] == "tfy-llm-gateway"
 

@@ -60,6 +60,16 @@ def test_sum(*, is_delta: bool, temporality: int) -> None:
     assert found == {"model_name": "m", "tenant_name": "t"}
 
 
+def test_a_point_does_not_end_before_it_starts() -> None:
+    """Not even after the clock was set back."""
+    body = encode_request(
+        [(names.REQUESTS.point(3, "m", "", "t"), 10)], resource=b"", now_ns=5, is_delta=True
+    )
+    [metric] = metrics_of(ExportMetricsServiceRequest.FromString(body))
+    [point] = metric.sum.data_points
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (5, 5)
+
+
 def test_labels_beside_those_of_the_instrument() -> None:
     """They bring their names."""
     [metric] = metrics_of(encode(names.REQUESTS.point(1, "a", "", "t", "llm_gateway_metadata_team=x=y")))

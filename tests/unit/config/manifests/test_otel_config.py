@@ -49,6 +49,14 @@ def test_grpc_takes_a_bare_host_and_port(exporter: type[GrpcTracesExporter | Grp
             exporter(type="grpc", endpoint=wrong)
 
 
+@pytest.mark.parametrize("name", ["", " "])
+@pytest.mark.parametrize("exporter", [HttpTracesExporter, HttpMetricsExporter])
+def test_an_attribute_has_a_name(exporter: type[HttpTracesExporter | HttpMetricsExporter], name: str) -> None:
+    """Elasticsearch refuses all documents with one that has none, and OTLP tells nobody."""
+    with pytest.raises(ValidationError, match="an attribute without a name"):
+        exporter(type="http", endpoint="http://h", additional_resource_attributes={name: "x"})
+
+
 def test_defaults() -> None:
     """Compressed protobuf, everything, named `default`."""
     config = OtelConfig.model_validate(
