@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import MovedError, RedisError
 from redis.retry import Retry
 
-from gateway.store.replicas import secrets_in, shown
+from gateway.store.replicas import secrets_in, shown, trusting
 
 KEPT_SETS: Final = 50
 TIMEOUT_S: Final = 1.0
@@ -104,7 +104,7 @@ class ConfigStore:
         self._secrets = secrets_in(url)
         self._lock = threading.Lock()
         self._redis: Redis = Redis.from_url(
-            url,
+            trusting(url),
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),

@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from gateway.store.replicas import trusting
 from gateway.tasks import end, spawn
 
 CONNECT_S: Final = 1.0
@@ -103,7 +104,7 @@ class Lines:
     def __init__(self, url: str, *, client_name: str = "gateway-limits") -> None:
         """Prepare; nothing is connected yet. *client_name* is what the server calls the connections."""
         self._pool = ConnectionPool.from_url(
-            url,
+            trusting(url),
             socket_timeout=None,
             socket_connect_timeout=CONNECT_S,
             retry=Retry(NoBackoff(), 0),

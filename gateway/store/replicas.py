@@ -95,7 +95,7 @@ class Replicas:
         self._secrets = secrets_in(url)
         self._now_s = now_s
         self._redis: Redis = Redis.from_url(
-            url,
+            trusting(url),
             socket_timeout=_SOCKET_S,
             socket_connect_timeout=_SOCKET_S,
             # A connection that has ended since the exchange before is made anew. More is not tried: who asks
@@ -189,6 +189,16 @@ def secrets_in(url: str) -> tuple[str, ...]:
     parts = urlsplit(url)
     found = {parts.password or "", unquote(parts.password or "")}
     return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def trusting(url: str) -> str:
+    """*url* as redis has to get it, so that an authority which it names is trusted however that writes.
+
+    Python 3.13 and later also refuse certificates that RFC 5280 wants to be written otherwise: see
+    `gateway.tls_files`, which trusts in the same way.
+    """
+    names_authority = "ssl_ca_certs=" in urlsplit(url).query
+    return f"{url}&ssl_exclude_verify_flags=VERIFY_X509_STRICT" if names_authority else url
 
 
 def _records(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[Record]:

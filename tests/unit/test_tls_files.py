@@ -70,6 +70,14 @@ def test_what_cannot(folder: Path, names: tuple[str, str, str], expected: str) -
     assert raised.value.field in expected.partition(" ")[0]
 
 
+def test_an_authority_that_is_named_may_write_as_it_likes(folder: Path) -> None:
+    """Python 3.13 and later would hold it to the letter of RFC 5280; the system's stay as that has them."""
+    named = make_context(files(folder, ("one.pem", "", ""))).verify_flags
+    of_the_system = make_context(files(folder, ("", "one.pem", "one.key"))).verify_flags
+    assert not named & ssl.VERIFY_X509_STRICT
+    assert of_the_system == ssl.create_default_context().verify_flags
+
+
 def test_what_a_server_can_use(folder: Path) -> None:
     """A pair, a pair in one file, and authorities of callers, who then need a certificate."""
     assert make_server_context(files(folder, ("", "one.pem", "one.key"))).verify_mode is ssl.CERT_NONE

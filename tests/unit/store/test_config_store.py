@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +13,8 @@ from redis import Redis
 
 from gateway.store import config_store
 from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+from gateway.tls_files import TlsFiles, make_server_context
+from tests.rig.certificates import Authority
 from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
@@ -119,22 +119,14 @@ def test_paused(tmp_path: Path) -> None:
         own.go_on()
 
 
-@requires("openssl")
 def test_tls(server: ValkeyServer, store: ConfigStore, tmp_path: Path) -> None:
     """`rediss://`, with the server's certificate checked."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
-        str(certificate), "-days", "1", "-subj", "/CN=localhost", "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    context = make_server_context(TlsFiles(None, *authority.write("redis")))
     store.put(b"one", NOTE)
     with RedisRelay(server.port, tls=context) as relay:
         url = f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0"
-        over_tls = ConfigStore(f"{url}?ssl_ca_certs={certificate}", timeout_s=PATIENT_S)
+        over_tls = ConfigStore(f"{url}?ssl_ca_certs={authority.file}", timeout_s=PATIENT_S)
         assert over_tls.find(1) == b"one"
         over_tls.close()
         with pytest.raises(ConfigAwayError):

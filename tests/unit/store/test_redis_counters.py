@@ -6,8 +6,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import ssl
-import subprocess
 import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,6 +20,8 @@ from gateway.model import PARALLEL, Charge, Correction, Decision
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
+from gateway.tls_files import TlsFiles, make_server_context
+from tests.rig.certificates import Authority
 from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until_async
@@ -548,18 +548,13 @@ async def test_a_user_with_few_rights(fleet: Fleet) -> None:
     assert (await take(counters, *charges)).is_shared
 
 
-@requires("openssl")
 async def test_over_tls(fleet: Fleet, tmp_path: Path) -> None:
     """With the authority that the URL names; without it the server is not trusted."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: ASYNC221 - before all else
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    authority = Authority(tmp_path)
+    tls = make_server_context(TlsFiles(None, *authority.write("redis")))
     with RedisRelay(fleet.server.port, tls) as relay:
         url = relay.url.replace("redis:", "rediss:", 1)
-        trusting = await fleet.replica(url=f"{url}?ssl_ca_certs={tmp_path / 'cert.pem'}")
+        trusting = await fleet.replica(url=f"{url}?ssl_ca_certs={authority.file}")
         other = await fleet.replica(url=url)
         await back(trusting)
         assert (await take(trusting, month())).is_shared

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,6 +16,8 @@ from redis.asyncio import Redis
 from gateway.store import redis_table
 from gateway.store.redis_table import AWAY, FOUND, FULL, PLACES, SHUTDOWN, TIMEOUT, UNKNOWN, RemoteTables
 from gateway.store.shared_table import SharedTable, table_in_memory
+from gateway.tls_files import TlsFiles, make_server_context
+from tests.rig.certificates import Authority
 from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until_async
@@ -321,21 +321,13 @@ async def test_cluster(tmp_path: Path) -> None:
             node.kill()
 
 
-@requires("openssl")
 async def test_tls(fleet: Fleet, tmp_path: Path) -> None:
     """`rediss://`, with the server's certificate checked."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    command = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
-        str(certificate), "-days", "1", "-subj", "/CN=localhost", "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ]  # fmt: skip
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    context = make_server_context(TlsFiles(None, *authority.write("redis")))
     with RedisRelay(fleet.server.port, tls=context) as relay:
         one = await fleet.replica(
-            url=f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0?ssl_ca_certs={certificate}"
+            url=f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0?ssl_ca_certs={authority.file}"
         )
         await back(one.remote)
         two = await fleet.replica()

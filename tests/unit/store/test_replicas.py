@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
-from gateway.store.replicas import TARGETS, Replicas, shown
+from gateway.store.replicas import TARGETS, Replicas, shown, trusting
 from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
@@ -241,3 +241,17 @@ async def test_a_cluster(tmp_path: Path) -> None:
 def test_how_it_is_shown(url: str, place: str) -> None:
     """Where it is, and nothing that is secret."""
     assert shown(url) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rediss://host?ssl_ca_certs=/ca.pem", "&ssl_exclude_verify_flags=VERIFY_X509_STRICT"),
+        ("rediss://:ssl_ca_certs=@host?db=1", ""),
+        ("rediss://host", ""),
+        ("unix:///run/valkey.sock?db=1", ""),
+    ],
+)
+def test_an_authority_that_is_named_may_write_as_it_likes(url: str, expected: str) -> None:
+    """Python 3.13 and later would hold it to the letter of RFC 5280; the system's stay as that has them."""
+    assert trusting(url) == url + expected

@@ -250,7 +250,7 @@ def test_what_is_no_thought(block: dict[str, Any]) -> None:
 
 def test_too_deep() -> None:
     """A body that is nested deeper than it can be rebuilt is refused, not a crash."""
-    deep = '{"type":"document","source":{"type":"content","content":[' * 300 + "]}}" * 300
+    deep = '{"type":"document","source":{"type":"content","content":[' * 900 + "]}}" * 900
     body = f'{{"model":"a/b","messages":[{{"role":"user","content":[{deep}]}}]}}'.encode()
     with pytest.raises(GatewayError) as caught:
         messages_to_chat.write(parse_call(MESSAGES, body, model=None, account=None), TARGET)

@@ -286,12 +286,12 @@ def test_no_page_is_an_error() -> None:
 
 def test_too_deep() -> None:
     """Arguments nested deeper than they can be rebuilt are a bad reply, not a crash."""
-    deep = '{"a":' * 2000 + "1" + "}" * 2000
+    deep = '{"a":' * 20_000 + "1" + "}" * 20_000
     call = '{"functionCall":{"name":"f","args":' + deep + "}}"
     body = '{"candidates":[{"content":{"parts":[' + call + "]}}]}"
     with pytest.raises(UpstreamBadReply):
         messages_to_gemini.read(CALL, body.encode(), started_at_ns=NOW_NS)
-    deep = '{"type":"document","source":{"type":"content","content":[' * 300 + "]}}" * 300
+    deep = '{"type":"document","source":{"type":"content","content":[' * 900 + "]}}" * 900
     asked = f'{{"model":"a/b","messages":[{{"role":"user","content":[{deep}]}}]}}'.encode()
     with pytest.raises(GatewayError) as caught:
         messages_to_gemini.write(parse_call(MESSAGES, asked, model=None, account=None), TARGET)
