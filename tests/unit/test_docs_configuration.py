@@ -27,7 +27,8 @@ from gateway.config.not_in_force import FIELDS, ITEMS, VALUES
 from gateway.config.shape import fields_of
 from gateway.settings import OPTIONS
 
-PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+PAGE: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
 _ROW: Final = re.compile(r"^\| `([^`]+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
 # Listed once, in sections of their own.
 _PRICES: Final = "cost"
@@ -229,6 +230,28 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
         if isinstance(action, argparse._SubParsersAction)
         for name, command in action.choices.items()
     }
+
+
+@pytest.mark.parametrize("command", [name for name in _commands(make_parser()) if name != "serve"])
+def test_flags_of_other_commands(command: str) -> None:
+    """Each stands on the page that the list of commands leads to, but for those that `serve` has too."""
+    [told] = re.findall(r"^Other commands: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    page = re.search(rf"`gateway {command}[^`]*`\s\(\[[^]]*\]\(([\w-]+\.md)", told)
+    text = (DOCS / page[1]).read_text(encoding="utf-8") if page else PAGE
+    of_serve = {f"--{option.flag}" for option in OPTIONS}
+    flags = set(_flags(make_parser(), command)) - of_serve - {"--help"}
+    assert {flag for flag in flags if not flag.startswith("--no-")} <= set(re.findall(r"--[a-z-]+", text))
+
+
+def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
+    """All of a command, those of its own commands among them."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                if command in ("", name):
+                    yield from _flags(inner, "")
+        elif not command:
+            yield from (flag for flag in action.option_strings if flag.startswith("--"))
 
 
 def test_the_example_is_right(tmp_path: Path) -> None:
