@@ -1,0 +1,82 @@
+"""docs/operations.md: words to look for in the log are said there, and what is in force is the default."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.config.manifests.global_settings import TimeoutSettings
+from gateway.settings import OPTIONS
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+# Waits are told in seconds, and are written in milliseconds.
+_MS: Final = 1000
+
+
+def section(title: str) -> str:
+    """The text below a heading, to the next one."""
+    [text] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def worth_an_alarm() -> list[str]:
+    """The pieces of warnings that an operator is told to look for."""
+    told = section("Logs").partition("Worth an alarm")[2]
+    return re.findall(r"`([^`]+)`", told.partition("`warning`")[2])
+
+
+def set_by() -> list[tuple[str, str]]:
+    """Who sets a value of the table of what is in force, and the value."""
+    rows = re.findall(
+        r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|$", section("Limits and timeouts in force"), re.MULTILINE
+    )
+    return [
+        (name, value)
+        for value, setters in rows
+        for name in re.findall(r"`((?:--|timeout_)[\w.-]+)`", setters)
+    ]
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """What the code can say: every text in it that is no docstring."""
+    found = []
+    for file in sorted((ROOT / "gateway").rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        found += [
+            node.value
+            for node in nodes
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+        ]
+    return found
+
+
+@pytest.mark.parametrize("words", worth_an_alarm())
+def test_what_is_worth_an_alarm_is_said(words: str, texts: list[str]) -> None:
+    """An alarm on words that nobody writes would never ring."""
+    assert any(words in text for text in texts)
+
+
+@pytest.mark.parametrize(("name", "value"), set_by())
+def test_what_is_in_force_is_the_default(name: str, value: str) -> None:
+    """The same number as the flag or field has where nothing is written."""
+    if name.startswith("--"):
+        [default] = [option.default for option in OPTIONS if f"--{option.flag}" == name]
+        shown = float(str(default))
+    else:
+        limit = getattr(TimeoutSettings(), name.partition(".")[2])
+        shown = 0.0 if limit is None else limit / _MS
+    [number] = re.findall(r"^(?:none|[\d,.]*\d)", value)
+    assert (0.0 if number == "none" else float(number.replace(",", ""))) == shown
+
+
+def test_they_are_found() -> None:
+    """Words of both kinds, and rows of both kinds."""
+    assert len(worth_an_alarm()) > 5
+    assert {"--max-body-bytes", "--max-loop-lag", "timeout_settings.gap_ms"} <= {name for name, _ in set_by()}
