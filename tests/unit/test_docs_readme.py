@@ -23,3 +23,9 @@ def test_the_manifests_can_be_run_as_printed(tmp_path: Path) -> None:
     checked = check.check(file, strict=True, secrets=secrets)
     assert checked.problems == ()
     assert checked.config is not None
+
+
+def test_every_page_is_in_the_list() -> None:
+    """A page without a way in is found by nobody."""
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)", README.read_text(encoding="utf-8")))
+    assert {f"docs/{page.name}" for page in (README.parent / "docs").glob("*.md")} == linked
