@@ -16,7 +16,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from gateway.cli import make_parser
-from gateway.config import SecretSource, check
+from gateway.config import SecretSource, check, metadata_environment
 from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.known import IN_FORCE
@@ -26,6 +26,8 @@ from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS
 from gateway.config.not_in_force import FIELDS, ITEMS, VALUES
 from gateway.config.shape import fields_of
 from gateway.settings import OPTIONS
+from gateway.supervisor.unknown_variables import KNOWN
+from gateway.telemetry import metadata_labels
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 PAGE: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -211,6 +213,18 @@ def test_every_flag() -> None:
             assert default == f"`{option.default}`", flag
         else:
             assert not default.startswith("`"), flag
+
+
+def test_every_other_variable() -> None:
+    """What the code looks up in the environment by a name of its own, and is no flag's."""
+    read = {
+        match
+        for file in sorted((DOCS.parent / "gateway").rglob("*.py"))
+        for match in re.findall(r"""environ(?:\.get\(|\[)"([A-Z_]+)\"""", file.read_text(encoding="utf-8"))
+    }
+    known = KNOWN - {option.variable for option in OPTIONS}
+    for variable in read | known | {metadata_environment.VARIABLE, metadata_labels.VARIABLE}:
+        assert f"`{variable}`" in PAGE, variable
 
 
 def test_every_command() -> None:
