@@ -671,6 +671,6 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _redis_url,
         None,
         "URL",
-        "Redis or Valkey where replicas share circuits and limits (needs the extra redis)",
+        "Redis or Valkey where replicas share circuits, limits, sessions and stored objects (extra redis)",
     ),
 )
