@@ -22,6 +22,7 @@ _CELL_END: Final = re.compile(r"(?<!\\)\|")
 _CODE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 
+_FILE: Final = re.compile(r"(?<![\w/.])((?:deploy|docs|gateway|perf|requirements|tests)/[\w./-]+\w)")
 _PART_LINK: Final = re.compile(r"\]\(([^)\s#]*)#([^)\s]+)\)")
 
 
@@ -83,3 +84,12 @@ def test_long_pages_have_contents(page: Path) -> None:
     text = _CODE.sub("", page.read_text(encoding="utf-8"))
     linked = re.findall(r"\]\(#([^)\s]+)\)", text.partition("\n## ")[0])
     assert {_slug(title) for title in re.findall(r"^## (.*)$", text, re.MULTILINE)} <= set(linked)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """Also without a link; the history alone tells of some that were."""
+    if page.name == "CHANGELOG.md":
+        return
+    named = set(_FILE.findall(page.read_text(encoding="utf-8")))
+    assert [name for name in named if not ((ROOT / name).exists() or (page.parent / name).exists())] == []
