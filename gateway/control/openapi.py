@@ -578,9 +578,11 @@ def document(topics: Sequence[Topic] = TOPICS) -> dict[str, Any]:
 
 def curl(operation: Operation) -> str:
     """How to try *operation* in a shell."""
-    words = ["curl -s", '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
+    # Events are shown as they come, and not when there are enough for a buffer.
+    command = "curl -sN" if operation.gives_events else "curl -s"
+    words = [command, '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
     if operation.who == "anybody":
-        words = ["curl -s"]
+        words = [command]
     if operation.who == "caller":
         words[1] = '-H "Authorization: Bearer $TOKEN"'
     if operation.method != "GET":

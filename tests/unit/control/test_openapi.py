@@ -61,6 +61,7 @@ def test_events_are_described_as_such() -> None:
     for path in streams:
         [method] = document()["paths"][path].values()
         assert list(method["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert all(curl(one).startswith("curl -sN ") == one.gives_events for one in OPERATIONS)
 
 
 def test_manifests_may_be_yaml() -> None:
