@@ -80,3 +80,15 @@ def test_they_are_found() -> None:
     """Words of both kinds, and rows of both kinds."""
     assert len(worth_an_alarm()) > 5
     assert {"--max-body-bytes", "--max-loop-lag", "timeout_settings.gap_ms"} <= {name for name, _ in set_by()}
+
+
+def test_the_rights_at_redis_are_all_that_is_told() -> None:
+    """The line to copy has each command and key that the parts of the page name, and no other."""
+    told, _, rest = section("Replicas").partition("    ACL SETUSER ")
+    rules = rest.partition("\n\n")[0].split()
+    quoted = [*re.findall(r"`([^`]+)`", told), "SELECT"]
+    keys = {f"~{word}" for word in quoted if re.fullmatch(r"\{gateway:\w+\}:\*", word)}
+    # What has two words is a command of a container, which rules write with a bar.
+    commands = {f"+{w.lower().replace(' ', '|')}" for w in quoted if re.fullmatch(r"[A-Z]{3,}[A-Z |]*", w)}
+    assert len(rules) == len(set(rules))
+    assert {rule for rule in rules if rule[0] in "~+"} == keys | commands
