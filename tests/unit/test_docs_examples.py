@@ -12,6 +12,7 @@ import pytest
 
 from gateway.cli import make_parser
 from gateway.config import SecretSource, check
+from gateway.settings import read_settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = sorted([*ROOT.glob("docs/*.md"), *(ROOT / name for name in ("README.md", "deploy/README.md"))])
@@ -97,6 +98,15 @@ def test_python_is_python(text: str) -> None:
 def test_json_is_json(text: str) -> None:
     """Nothing is left out in the middle."""
     json.loads(text)
+
+
+def test_an_environment_is_one(tmp_path: Path) -> None:
+    """What goes into the file of a service are settings that can be used together."""
+    [text] = [text for place, text in blocks("sh") if place.startswith("deploy.md")]
+    environ = dict(line.split("=", 1) for line in text.splitlines())
+    settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, environ)
+    assert (settings.host, settings.drain_delay_s) == ("0.0.0.0", 5.0)
+    assert settings.redis_url == environ["GATEWAY_REDIS_URL"]
 
 
 def test_they_are_found() -> None:
