@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
+import json
+import logging
 import re
 from pathlib import Path
 from typing import Final
@@ -10,6 +13,7 @@ from typing import Final
 import pytest
 
 from gateway.config.manifests.global_settings import TimeoutSettings
+from gateway.log import JsonFormatter, TextFormatter
 from gateway.settings import OPTIONS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -92,3 +96,14 @@ def test_the_rights_at_redis_are_all_that_is_told() -> None:
     commands = {f"+{w.lower().replace(' ', '|')}" for w in quoted if re.fullmatch(r"[A-Z]{3,}[A-Z |]*", w)}
     assert len(rules) == len(set(rules))
     assert {rule for rule in rules if rule[0] in "~+"} == keys | commands
+
+
+def test_a_line_of_json_is_what_is_shown() -> None:
+    """Who collects logs goes by its names; the line of text above says the same."""
+    told = section("Logs")
+    shown = json.loads(re.findall(r"```json log\n(.*?)```", told, re.DOTALL)[0])
+    record = logging.LogRecord(shown["logger"], logging.INFO, "f", 1, shown["message"], (), None)
+    moment = dt.datetime.fromisoformat(shown["time"])
+    record.created, record.msecs, record.process = moment.timestamp(), moment.microsecond / 1000, shown["pid"]
+    assert json.loads(JsonFormatter("supervisor").format(record)) == shown
+    assert f"    {TextFormatter('supervisor').format(record)}\n" in told
