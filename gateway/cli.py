@@ -19,6 +19,7 @@ from typing import Final
 from gateway import __version__
 from gateway.process import discard_output, open_standard_streams
 from gateway.settings import (
+    ADMIN_TOKEN_VARIABLE,
     CONFIG_IN_REDIS,
     OPTIONS,
     SettingsError,
@@ -126,7 +127,8 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve = commands.add_parser(
         "serve",
         help="run the gateway",
-        description="Run the gateway. Each flag may also be set in the environment, as GATEWAY_<FLAG>.",
+        description="Run the gateway. Each flag may also be set in the environment, as GATEWAY_<FLAG>. "
+        f"The token of the control plane, {ADMIN_TOKEN_VARIABLE}, has no flag: others can read those.",
         allow_abbrev=False,
     )
     for option in OPTIONS:

@@ -307,7 +307,7 @@ def is_service_link(variable: str, value: str) -> bool:
 
 
 def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, Path]:
-    """The origin of the control plane and the state folder, as `gateway serve` would have them.
+    """Where the control plane is from this host, and the state folder, as `gateway serve` would have them.
 
     Raises:
         SettingsError: A value is not usable.
@@ -318,13 +318,18 @@ def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, st
         if option.setting in {"control_host", "control_port", "control_tls_cert", "state_dir"}
     }
     port = found["control_port"]
-    origin = origin_of(found["control_host"], port, is_tls=found["control_tls_cert"] is not None)
+    origin = origin_of(reached_at(found["control_host"]), port, is_tls=found["control_tls_cert"] is not None)
     return origin, found["state_dir"] or _default_state_dir(port, environ)
 
 
 def origin_of(host: str, port: int, *, is_tls: bool) -> str:
     """The URL of a server of ours, without a path."""
     return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def reached_at(host: str) -> str:
+    """Where this host finds a server bound to *host*: one on all addresses is at loopback's too."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def _server_files(cert: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles:
@@ -676,6 +681,6 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _redis_url,
         None,
         "URL",
-        "Redis or Valkey where replicas share circuits and limits (needs the extra redis)",
+        "Redis or Valkey where replicas share circuits, limits, sessions and stored objects (extra redis)",
     ),
 )

@@ -75,7 +75,7 @@ from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
 from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment, is_loopback, origin_of
+from gateway.settings import Settings, environment, is_loopback, origin_of, reached_at
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
@@ -575,8 +575,7 @@ def _access(settings: Settings) -> Access:
 
 def _places(settings: Settings) -> Places:
     # Bound to all addresses it is on this one too.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    origin = origin_of(host, settings.port, is_tls=settings.tls != NO_FILES)
+    origin = origin_of(reached_at(settings.host), settings.port, is_tls=settings.tls != NO_FILES)
     return Places(origin, settings.trace_link or "")
 
 

@@ -125,7 +125,9 @@ class _Room:
 
 async def _show_schema(request: Request) -> Response:
     found = await asyncio.to_thread(schema_of, request.path_params["kind"])
-    return _unknown_type() if found is None else json_reply(found)
+    if found is None:
+        return error_reply(404, "manifest_not_found", "there is no such type of manifests")
+    return json_reply(found)
 
 
 def manifest_routes(files: ManifestFiles, audit: AuditTrail) -> list[Route]:

@@ -41,6 +41,8 @@ class Operation:
         answer: What the answer holds, in words.
         body: None: no body; (): any object.
         path: As the router has it.
+        takes_yaml: Whether the body may be YAML as well as JSON.
+        gives_events: Whether a success is server-sent events, and not JSON.
     """
 
     method: str
@@ -49,8 +51,11 @@ class Operation:
     answer: str
     who: str = "viewer"
     query: Sequence[Field] = ()
+    headers: Sequence[Field] = ()
     body: Sequence[Field] | None = None
     status: int = 200
+    takes_yaml: bool = False
+    gives_events: bool = False
 
     @property
     def shown_path(self) -> str:
@@ -79,6 +84,13 @@ _ROLE: Final = Field("role", "viewer or admin", is_required=True)
 _TARGET: Final = (Field("target", "its name: <account>/<integration>", is_required=True),)
 _MANIFEST_NAME: Final = (Field("name", "of the manifest; the first one by default"),)
 
+_IF_MATCH: Final = Field(
+    "If-Match", "the etag of what is to be changed: refused with 412 if that is another by now"
+)
+_IF_NONE_MATCH: Final = Field("If-None-Match", "*: only if there is none")
+_JSON: Final = "application/json"
+_EVENTS: Final[Mapping[str, Any]] = {"text/event-stream": {"schema": {"type": "string"}}}
+
 _SEARCH: Final = (
     Field("since", "started at this time (RFC 3339) or later"),
     Field("until", "started before this time"),
@@ -105,8 +117,8 @@ TOPICS: Final = (
             Operation(
                 "GET",
                 "/api/traces",
-                "Calls in the local store, newest first",
-                "traces and next_cursor",
+                "Calls in the local store, newest first; metadata.<key> searches by metadata too",
+                "traces, next_cursor and searched_back_to",
                 query=(*_PAGE, *_SEARCH),
             ),
             Operation(
@@ -115,6 +127,8 @@ TOPICS: Final = (
                 "Calls that come from now on, as server-sent events",
                 "events traces with up to 100 calls each",
                 query=_SEARCH,
+                headers=(Field("Last-Event-ID", "goes on where a stream that broke off was"),),
+                gives_events=True,
             ),
             Operation(
                 "GET", "/api/traces/{trace_id}", "Every span of a trace", "resource and spans, in start order"
@@ -207,9 +221,16 @@ TOPICS: Final = (
                 "manifest, file, version, warnings",
                 who="admin",
                 query=_MANIFEST_NAME,
+                headers=(_IF_MATCH,),
                 body=(),
             ),
-            Operation("GET", "/api/manifests", "Every manifest on disk", "manifests and version"),
+            Operation(
+                "GET",
+                "/api/manifests",
+                "Every manifest on disk, or some",
+                "manifests, is_writable and why_not",
+                query=(Field("type", "only of this type"), Field("name", "only of this name")),
+            ),
             Operation(
                 "GET",
                 "/api/manifests/{place:path}",
@@ -222,10 +243,17 @@ TOPICS: Final = (
                 "Write a manifest, as JSON or as YAML; masked secrets stay",
                 "as of GET, and warnings",
                 who="admin",
+                headers=(_IF_MATCH, _IF_NONE_MATCH),
                 body=(),
+                takes_yaml=True,
             ),
             Operation(
-                "DELETE", "/api/manifests/{place:path}", "Remove a manifest", "the new version", who="admin"
+                "DELETE",
+                "/api/manifests/{place:path}",
+                "Remove a manifest",
+                "the new version",
+                who="admin",
+                headers=(_IF_MATCH,),
             ),
             Operation(
                 "POST",
@@ -254,7 +282,9 @@ TOPICS: Final = (
             Operation(
                 "GET", "/api/schema/{kind:path}", "The JSON Schema of a type of manifests", "the schema"
             ),
-            Operation("GET", "/api/config/history", "What was in force, newest first", "versions"),
+            Operation(
+                "GET", "/api/config/history", "What was in force, newest first", "versions and why_not"
+            ),
             Operation(
                 "GET",
                 "/api/config/history/{version}",
@@ -424,6 +454,7 @@ TOPICS: Final = (
                     Field("request", "the body of a chat completion", "object", is_required=True),
                     Field("metadata", "as in x-tfy-metadata", "object"),
                 ),
+                gives_events=True,
             ),
         ),
     ),
@@ -547,9 +578,11 @@ def document(topics: Sequence[Topic] = TOPICS) -> dict[str, Any]:
 
 def curl(operation: Operation) -> str:
     """How to try *operation* in a shell."""
-    words = ["curl -s", '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
+    # Events are shown as they come, and not when there are enough for a buffer.
+    command = "curl -sN" if operation.gives_events else "curl -s"
+    words = [command, '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
     if operation.who == "anybody":
-        words = ["curl -s"]
+        words = [command]
     if operation.who == "caller":
         words[1] = '-H "Authorization: Bearer $TOKEN"'
     if operation.method != "GET":
@@ -573,9 +606,10 @@ def openapi_routes() -> list[Route]:
 def _described(operation: Operation, tag: str) -> dict[str, Any]:
     names = _PARAMETER.findall(operation.path)
     in_path = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in names]
-    in_query = [
-        {"name": one.name, "in": "query", "description": one.text, "schema": {"type": one.type}}
-        for one in operation.query
+    sent = [
+        {"name": one.name, "in": where, "description": one.text, "schema": {"type": one.type}}
+        for where, fields in (("query", operation.query), ("header", operation.headers))
+        for one in fields
     ]
     words = re.findall(r"[a-z_]+", operation.path.removeprefix("/api"))
     described: dict[str, Any] = {
@@ -583,15 +617,15 @@ def _described(operation: Operation, tag: str) -> dict[str, Any]:
         "tags": [tag],
         "summary": operation.summary,
         "description": f"For: {operation.who}.",
-        "parameters": [*in_path, *in_query],
+        "parameters": [*in_path, *sent],
         "responses": {
             str(operation.status): {
                 "description": operation.answer,
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                "content": _EVENTS if operation.gives_events else {_JSON: {"schema": {"type": "object"}}},
             },
             "default": {
                 "description": "Refused; the message says why",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
             },
         },
     }
@@ -605,7 +639,10 @@ def _described(operation: Operation, tag: str) -> dict[str, Any]:
             "properties": {one.name: {"type": one.type, "description": one.text} for one in operation.body},
             "required": [one.name for one in operation.body if one.is_required],
         }
-        described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        content: dict[str, Any] = {_JSON: {"schema": schema}}
+        if operation.takes_yaml:
+            content["application/yaml"] = {"schema": {"type": "string"}}
+        described["requestBody"] = {"content": content}
     return described
 
 

@@ -24,7 +24,7 @@ from gateway.control.sign_in.command import make_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.process import discard_output, keep_no_core
 from gateway.server_tls import HeldTls
-from gateway.settings import Settings, environment, is_loopback, origin_of
+from gateway.settings import Settings, environment, is_loopback, origin_of, reached_at
 from gateway.supervisor.cannot_start import (
     CannotStart,
     CertificateUnusable,
@@ -219,7 +219,7 @@ def _say_ready(settings: Settings, config: Config) -> None:
     workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
     lines = (
         f"configuration {settings.config} (version {config.version}), {workers}",
-        *_way_in(settings, control),
+        *_way_in(settings),
         *_health_of(settings),
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
@@ -232,7 +232,7 @@ def _say_ready(settings: Settings, config: Config) -> None:
         _log.warning("standard output cannot be written: %s", error.strerror)
 
 
-def _way_in(settings: Settings, control: str) -> Iterator[str]:
+def _way_in(settings: Settings) -> Iterator[str]:
     """How to sign in for the first time, while no admin has a password.
 
     The link only to a terminal: standard output of a service is kept in logs, which more people read than may
@@ -245,7 +245,9 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
         # An operator with a token may have made another one, who has not chosen a password yet.
         name = accounts.first_admin()
         if sys.stdout.isatty():
-            link = make_link(settings.state_dir, name, control)
+            host, is_tls = reached_at(settings.control_host), settings.control_tls != NO_FILES
+            origin = origin_of(host, settings.control_port, is_tls=is_tls)
+            link = make_link(settings.state_dir, name, origin)
             yield f"set the password of the dashboard, once, within a day: {link}"
         else:
             certificate = settings.control_tls_cert

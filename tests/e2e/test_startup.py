@@ -15,6 +15,7 @@ from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import REPOSITORY, GatewayProcess
 from tests.rig.manifests import ENVIRONMENT, chat, chat_body, standard_documents, virtual_account
 from tests.rig.until import until
+from tests.unit.test_docs_state_folder import documented
 
 CONFIGURATION, USAGE, PORT, STATE = 1, 2, 3, 4
 
@@ -187,3 +188,13 @@ def test_start_says_what_has_no_effect(tmp_path: Path, upstream: FakeUpstream) -
     assert "NOT_SET_ANYWHERE" in log
     assert "gateway-guardrails-config" in log
     assert "virtual-account" in log
+
+
+def test_what_is_kept_is_documented(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """All that a gateway leaves in its state folder, locks too, stands in docs/operations.md."""
+    documents = standard_documents(upstream.base_url, 1)
+    with GatewayProcess(tmp_path / "g", documents, environment=ENVIRONMENT) as gateway:
+        assert chat(gateway, "fake/normal").status == 200
+    kept = {path.name for path in gateway.state.iterdir()}
+    assert {"spool", "traces.db", "counters.lock"} <= kept
+    assert kept - documented() == set()

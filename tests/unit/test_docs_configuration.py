@@ -16,7 +16,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from gateway.cli import make_parser
-from gateway.config import SecretSource, check
+from gateway.config import SecretSource, check, metadata_environment
 from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.known import IN_FORCE
@@ -26,8 +26,11 @@ from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS
 from gateway.config.not_in_force import FIELDS, ITEMS, VALUES
 from gateway.config.shape import fields_of
 from gateway.settings import OPTIONS
+from gateway.supervisor.unknown_variables import KNOWN
+from gateway.telemetry import metadata_labels
 
-PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+PAGE: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
 _ROW: Final = re.compile(r"^\| `([^`]+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
 # Listed once, in sections of their own.
 _PRICES: Final = "cost"
@@ -212,6 +215,18 @@ def test_every_flag() -> None:
             assert not default.startswith("`"), flag
 
 
+def test_every_other_variable() -> None:
+    """What the code looks up in the environment by a name of its own, and is no flag's."""
+    read = {
+        match
+        for file in sorted((DOCS.parent / "gateway").rglob("*.py"))
+        for match in re.findall(r"""environ(?:\.get\(|\[)"([A-Z_]+)\"""", file.read_text(encoding="utf-8"))
+    }
+    known = KNOWN - {option.variable for option in OPTIONS}
+    for variable in read | known | {metadata_environment.VARIABLE, metadata_labels.VARIABLE}:
+        assert f"`{variable}`" in PAGE, variable
+
+
 def test_every_command() -> None:
     """`serve` has the table of its flags; of all others the page says what there is."""
     [told] = re.findall(r"^Other commands: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
@@ -229,6 +244,28 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
         if isinstance(action, argparse._SubParsersAction)
         for name, command in action.choices.items()
     }
+
+
+@pytest.mark.parametrize("command", [name for name in _commands(make_parser()) if name != "serve"])
+def test_flags_of_other_commands(command: str) -> None:
+    """Each stands on the page that the list of commands leads to, but for those that `serve` has too."""
+    [told] = re.findall(r"^Other commands: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    page = re.search(rf"`gateway {command}[^`]*`\s\(\[[^]]*\]\(([\w-]+\.md)", told)
+    text = (DOCS / page[1]).read_text(encoding="utf-8") if page else PAGE
+    of_serve = {f"--{option.flag}" for option in OPTIONS}
+    flags = set(_flags(make_parser(), command)) - of_serve - {"--help"}
+    assert {flag for flag in flags if not flag.startswith("--no-")} <= set(re.findall(r"--[a-z-]+", text))
+
+
+def _flags(parser: argparse.ArgumentParser, command: str) -> Iterator[str]:
+    """All of a command, those of its own commands among them."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                if command in ("", name):
+                    yield from _flags(inner, "")
+        elif not command:
+            yield from (flag for flag in action.option_strings if flag.startswith("--"))
 
 
 def test_the_example_is_right(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from gateway.config import SecretSource
+from gateway.control.pages import frame
 from gateway.delivery.advice import RULES
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
 
@@ -47,3 +48,13 @@ def test_variables_are_a_destination(tmp_path: Path) -> None:
     header = SecretSource({}, None).resolve(exporter.headers["Authorization"], tmp_path)
     assert header == f"ApiKey {KEY}"
     assert exporter.additional_resource_attributes == {"deployment.environment.name": "production"}
+
+
+def test_the_page_has_what_is_to_be_filled_in() -> None:
+    """Each label that the steps name is on the page of the dashboard."""
+    steps = PAGE.partition("### On the page")[2].partition("\n### ")[0]
+    labels = re.findall(r"\*\*([^*]+)\*\*", steps)
+    template = Path(frame.__file__).with_name("templates") / "otel.html"
+    shown = template.read_text(encoding="utf-8")
+    assert len(labels) > 6
+    assert [label for label in labels if label not in shown] == []

@@ -16,11 +16,13 @@ PAGES: Final = sorted(
 )
 
 _SHORTEST_TABLE: Final = 3
+_MANY_LINES: Final = 300
 _BELOW_HEAD: Final = re.compile(r"\|(?: *:?-+:? *\|)+")
 _CELL_END: Final = re.compile(r"(?<!\\)\|")
 _CODE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 
+_FILE: Final = re.compile(r"(?<![\w/.])((?:deploy|docs|gateway|perf|requirements|tests)/[\w./-]+\w)")
 _PART_LINK: Final = re.compile(r"\]\(([^)\s#]*)#([^)\s]+)\)")
 
 
@@ -44,7 +46,12 @@ def test_links_lead_to_headings(page: Path) -> None:
 
 def _headings(page: Path) -> set[str]:
     titles = re.findall(r"^#+ (.*)$", _CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    return {_slug(title) for title in titles}
+
+
+def _slug(title: str) -> str:
+    """What GitHub calls a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -64,3 +71,25 @@ def test_every_decision_is_in_the_list() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
     assert listed == {page.name for page in folder.glob("[0-9]*.md")}
+
+
+_LONG: Final = [
+    page for page in PAGES if page.parent.name == "docs" and page.read_text().count("\n") > _MANY_LINES
+]
+
+
+@pytest.mark.parametrize("page", _LONG, ids=lambda page: page.name)
+def test_long_pages_have_contents(page: Path) -> None:
+    """All of their parts are linked before the first of them."""
+    text = _CODE.sub("", page.read_text(encoding="utf-8"))
+    linked = re.findall(r"\]\(#([^)\s]+)\)", text.partition("\n## ")[0])
+    assert {_slug(title) for title in re.findall(r"^## (.*)$", text, re.MULTILINE)} <= set(linked)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """Also without a link; the history alone tells of some that were."""
+    if page.name == "CHANGELOG.md":
+        return
+    named = set(_FILE.findall(page.read_text(encoding="utf-8")))
+    assert [name for name in named if not ((ROOT / name).exists() or (page.parent / name).exists())] == []

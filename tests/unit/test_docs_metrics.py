@@ -14,11 +14,21 @@ from gateway.telemetry import instruments as names
 from gateway.telemetry.instruments import INSTRUMENTS
 from gateway.wire.frames import MetricKind
 
-PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+# Without the history, which tells of names that were.
+PAGES: Final = sorted(
+    page
+    for folder in ("", "docs", "deploy")
+    for page in (ROOT / folder).glob("*.md")
+    if page.stem != "CHANGELOG"
+)
 SECTION: Final = PAGE.partition("\n## Metrics\n")[2].partition("\n## ")[0]
 ROWS: Final = re.findall(
     r"^\| `([^`]+)` \| (counter|gauge|histogram) \| (\S+) \| (.*?) ?\|$", SECTION, re.MULTILINE
 )
+# A file of Elastic's, and an attribute of which the page says that there is none.
+NOT_OURS: Final = {"gateway.yml", "gen_ai.system_instructions"}
 KINDS: Final = {MetricKind.SUM: "counter", MetricKind.GAUGE: "gauge", MetricKind.HISTOGRAM: "histogram"}
 OLD: Final = (names.OLD_TIME_TO_FIRST_CHUNK, names.OLD_TIME_PER_OUTPUT_CHUNK, names.OLD_TOKEN_USAGE)
 """Those that only `semconv: latest+old` brings."""
@@ -60,3 +70,15 @@ def test_bounds_are_documented() -> None:
     assert f"at most {call_metrics._MAX_LABEL_CHARACTERS} characters" in SECTION
     assert f"every {PERIOD_S:g} s" in SECTION
     assert call_metrics.TENANT in SECTION
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_on_any_page_are_some(page: Path) -> None:
+    """An attribute, a metric or a label of these namespaces stands in the tables of telemetry.md."""
+    tables = "".join(re.findall(r"^\|.*$", PAGE, re.MULTILINE))
+    known = NOT_OURS | set(re.findall(r"`([a-z_.]+)`", tables))
+    known |= {label for one in INSTRUMENTS.values() for label in one.labels}
+    known |= {name.replace(".", "_") for name in INSTRUMENTS}
+    prefixes = r"ai_gateway_|gateway_|gateway\.|gen_ai\."
+    for name, star in re.findall(rf"`((?:{prefixes})[a-z_.]*)(\*?)`", page.read_text(encoding="utf-8")):
+        assert name in known or (star and any(one.startswith(name) for one in known)), name

@@ -252,6 +252,14 @@ def test_the_place_of_the_control_plane() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "origin"), [("0.0.0.0", "http://127.0.0.1:8788"), ("::", "http://[::1]:8788")]
+)
+def test_on_all_addresses_the_control_plane_is_on_loopback_too(host: str, origin: str) -> None:
+    """A link is to be opened: no browser asks 0.0.0.0, as which a container has it."""
+    assert read_control_place({}, {**HOME, "GATEWAY_CONTROL_HOST": host})[0] == origin
+
+
+@pytest.mark.parametrize(
     ("environ", "expected"),
     [
         ({"XDG_STATE_HOME": "/state"}, "/state/gateway/9000"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import re
@@ -24,6 +25,7 @@ from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.manifests import edited, judged, listed, one_manifest, saved_manifest
 from gateway.control.model_test import ModelTest
+from gateway.control.openapi import TOPICS, Operation
 from gateway.control.otel_settings import saved_json
 from gateway.control.replica_list import ReplicaList
 from gateway.control.targets import TargetsSource
@@ -42,6 +44,7 @@ from tests.unit.control.rooms import THIS, AnyModel, SpoolCounts
 from tests.unit.tracestore.call_maker import make_row, make_span
 
 TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
+OPERATIONS = [operation for topic in TOPICS for operation in topic.operations]
 EXAMPLES: dict[str, Any] = {
     name: json.loads(body) for name, body in re.findall(r"```json ([\w-]+)\n(.*?)```", TEXT, re.DOTALL)
 }
@@ -215,19 +218,52 @@ def test_every_parameter_is_documented() -> None:
     ) == set(_PARAMETERS) | {"metadata.<key>"}
 
 
-def test_every_error_code_is_documented() -> None:
-    """What a program may meet."""
-    codes = {code for _status, code in traces._UNANSWERED_AS.values()} | set(replies._CODES.values())
-    for code in codes | {
-        "invalid_parameter",
-        "trace_not_found",
-        "unauthorized",
-        "misdirected_request",
-        *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
-        *("manifest_not_found", "version_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
-        *("destination_not_found", "target_not_found"),
-        *("csrf", "admin_only", "link_ended", "wrong_secret", "refused", "too_many_tries"),
-        "invalid_api_key",
-        "internal",
-    }:
-        assert f"`{code}`" in TEXT
+def answered_errors() -> set[tuple[int, str]]:
+    """Status and code of each error that the code of the control plane can answer with."""
+    found = set(traces._UNANSWERED_AS.values()) | set(replies._CODES.items())
+    found.add((400, json.loads(bytes(replies.invalid_reply("m", ()).body))["error"]["code"]))
+    for file in Path(replies.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("error_reply", "BodyRefused"):
+                status, code = node.args[:2]
+                if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+                    found.add((int(str(status.value)), str(code.value)))
+    return found
+
+
+def test_every_error_is_documented() -> None:
+    """With its status, and no other: what a program may meet."""
+    table = TEXT.partition("| status | code |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    documented = [(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)]
+    assert len(answered_errors()) > 30
+    assert set(documented) == answered_errors()
+    assert len(documented) == len(set(documented))
+    assert [status for status, _ in documented] == sorted(status for status, _ in documented)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
+def test_every_operation_is_documented(operation: Operation) -> None:
+    """As a heading, in a table or in a sentence, with its method and path."""
+    path = re.sub(r"\\\{\w+(?::\w+)?\\\}", r"\\{\\w+\\}(?:/\\{\\w+\\})?", re.escape(operation.path))
+    assert re.search(rf"\b{operation.method}(?:, [A-Z]+)* {path}(?![\w/])", TEXT)
+
+
+def test_every_action_of_the_audit_log_is_documented() -> None:
+    """Also what commands on the host note."""
+    action = re.compile(
+        r"(?:account|admin_token|config|destination|manifest|operator|sign_in|target|token)\.(?!html)[a-z_]+"
+    )
+    written = {
+        node.value
+        for file in Path(replies.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and action.fullmatch(node.value)
+    }
+    table = TEXT.partition("| action |")[2].partition("\n\n")[0]
+    documented = set(
+        re.findall(r"`(\w+\.\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[1:]))
+    )
+    assert len(written) > 20
+    # The three of a manifest that changed are put together.
+    assert documented == written | {"manifest.created", "manifest.changed", "manifest.removed"}

@@ -201,7 +201,9 @@ def test_schema(client: TestClient) -> None:
     """Of a type; its help is that of the fields."""
     schema = client.get(f"/api/schema/{KIND}").json()
     assert schema["properties"]["rules"]["description"]
-    assert client.get("/api/schema/unheard-of").status_code == 404
+    unknown = client.get("/api/schema/unheard-of")
+    assert unknown.status_code == 404
+    assert "no such type" in unknown.json()["error"]["message"]
 
 
 def test_a_viewer_may_have_it_checked(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -40,6 +40,38 @@ def test_who_may_is_as_the_guard_has_it() -> None:
         assert is_open == (operation.who in ("anybody", "caller")), operation
 
 
+# The double of who calls the gateway knows nobody, and a stream does not end.
+_ASKED = [one for one in OPERATIONS if one.method == "GET" and one.who != "caller" and not one.gives_events]
+
+
+@pytest.mark.parametrize("operation", _ASKED, ids=lambda one: one.path)
+def test_what_may_be_asked_is_what_is_described(operation: Operation) -> None:
+    """Where a parameter that nobody knows is refused, the refusal lists those that are known."""
+    path = re.sub(r"\{[\w:]+\}", "x", operation.path)
+    error = Rooms().client().get(f"{path}?nobody-knows=1").json().get("error", {})
+    known = re.search(r"there are (.*?)(?:,? and metadata\.<key>.*|, each once)?$", error.get("message", ""))
+    if known:
+        assert {one.name for one in operation.query} == set(known[1].split(", "))
+
+
+def test_events_are_described_as_such() -> None:
+    """By the type that the answer has."""
+    streams = {"/api/traces/tail", "/api/playground/chat"}
+    assert {one.path for one in OPERATIONS if one.gives_events} == streams
+    for path in streams:
+        [method] = document()["paths"][path].values()
+        assert list(method["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert all(curl(one).startswith("curl -sN ") == one.gives_events for one in OPERATIONS)
+
+
+def test_manifests_may_be_yaml() -> None:
+    """A generator knows of both forms, and how a change that came between is noticed."""
+    put = document()["paths"]["/api/manifests/{place}"]["put"]
+    assert list(put["requestBody"]["content"]) == ["application/json", "application/yaml"]
+    headers = [one["name"] for one in put["parameters"] if one["in"] == "header"]
+    assert headers == ["If-Match", "If-None-Match"]
+
+
 def test_it_is_a_document_of_openapi() -> None:
     """Each operation has an id of its own, and every parameter of its path."""
     shown = Rooms().client().get("/api/openapi.json").json()

@@ -16,8 +16,11 @@ from gateway.errors import IdentityUnavailable, InvalidApiKey
 from gateway.identity import signed_tokens
 from gateway.identity.key_set import KeySet, parse_keys
 from gateway.identity.signed_tokens import REFUSED_FOR_S, Account, Provider, SignedTokens
+from gateway.identity.tokens import Identity
 from gateway.model import Caller
 from tests.rig.signed_tokens import AUDIENCE, ISSUER, SigningKey, claims, confused, key_set, part
+from tests.unit.doubles import FakeHeaders
+from tests.unit.makers import make_credential
 
 KEY = SigningKey("k1")
 RSA = SigningKey("r1", "RS256")
@@ -317,6 +320,13 @@ def test_other_words() -> None:
     """What has not the form of a signed token is somebody else's business."""
     assert find(tokens(), "sk-opaque") is None
     assert find(tokens(), "a.b.c") is None
+
+
+def test_a_listed_token_of_that_form() -> None:
+    """Callers keep keys that another product had signed: what is listed signs in, whoever its issuer is."""
+    elsewhere = SigningKey("x1").sign(claims(iss="https://another.example/"))
+    identity = Identity([make_credential(elsewhere, APP)], tokens())
+    assert identity.identify(FakeHeaders([("authorization", f"Bearer {elsewhere}")])) is APP
 
 
 # -- what is kept

@@ -13,5 +13,7 @@ def test_every_operation_is_on_it() -> None:
         assert topic.title in html
         for operation in topic.operations:
             assert f">{operation.shown_path}</code>" in html
+            for one in operation.headers:
+                assert f"<code>{one.name}:</code>" in html
     assert ":path}" not in html, "that is a word of the router's"
     assert "http://127.0.0.1:8788/api/traces" in html
