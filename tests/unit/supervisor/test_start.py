@@ -152,7 +152,7 @@ def test_the_first_link_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Whoever sees the terminal of a first start may become the admin: the audit log has that, no secret."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     settings = read_settings({"config": "/m", "state-dir": str(tmp_path)}, {})
-    [line] = _way_in(settings, "http://control")
+    [line] = _way_in(settings)
     secret = line.partition("/first#")[2]
     noted = list(AuditLog(tmp_path / FOLDER).newest())
     assert [(one["action"], one["name"], one["by"]["kind"]) for one in noted] == [
@@ -171,12 +171,12 @@ def test_the_first_link_is_that_of_the_admin_there_is(
     Accounts(tmp_path).add_user("bob", AccountRole.VIEWER)
     with monkeypatch.context() as terminal:
         terminal.setattr("sys.stdout.isatty", lambda: True)
-        assert list(_way_in(settings, "http://control")) == []
+        assert list(_way_in(settings)) == []
         assert "there is no user 'admin'" in caplog.text
         Accounts(tmp_path).add_user("ada", AccountRole.ADMIN)
-        [line] = _way_in(settings, "http://control")
+        [line] = _way_in(settings)
     assert Accounts(tmp_path).find_link(line.partition("/first#")[2]) == "ada"
-    [line] = _way_in(settings, "http://control")
+    [line] = _way_in(settings)
     assert ": gateway admin link --user ada --state-dir " in line
 
 
