@@ -96,7 +96,13 @@ class Try:
 
     def says(self, *patterns: str) -> bool:
         """Whether the message matches one of these, in any case."""
-        return any(re.search(pattern, self.message, re.IGNORECASE) for pattern in patterns)
+        words = self._words()
+        return any(re.search(pattern, words, re.IGNORECASE) for pattern in patterns)
+
+    def _words(self) -> str:
+        """The message without the endpoint's host, which may be called `alerts` or `dns-sink`."""
+        host = self.endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
+        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", self.message) if host else self.message
 
 
 _T = TypeVar("_T")

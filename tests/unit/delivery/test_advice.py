@@ -187,6 +187,23 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "nothing listens",
         "collector runs",
     ),
+    "a collector that is called alerts": (
+        Try(
+            "https://alerts:4318/v1/traces",
+            message="ClientConnectorError: Cannot connect to host alerts:4318 [Connect call failed]",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
+    "a collector that is called dns": (
+        Try(
+            "http://dns-sink.corp:4317",
+            "grpc",
+            message="gRPC UNAVAILABLE: dns-sink.corp:4317: Failed to connect: Connection refused",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
     "dns": (
         Try(LOCAL, message="ClientConnectorDNSError: Cannot connect to host x [Name or service not known]"),
         "has no address",
