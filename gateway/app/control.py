@@ -406,7 +406,7 @@ class Control:
         find_proxy = self._proxies.find
         probes = await asyncio.to_thread(make_probes, config or self._in_force, self._secrets, find_proxy)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
-        results = await probe_all(wanted, find_proxy)
+        results = await probe_all(wanted)
         return [result.to_dict() for result in results]
 
     def _make_sharing(self, board: TargetBoard | None, health: TargetHealth | None) -> Sharing | None:

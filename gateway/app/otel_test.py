@@ -44,7 +44,7 @@ def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> i
     told = [problem for problem in checked.problems if problem.file == Path(ENVIRONMENT)]
     sys.stderr.write("".join(f"{problem}\n" for problem in told))
     find_proxy = Proxies(environment()).find
-    results = asyncio.run(probe_all(make_probes(checked.config, secrets, find_proxy), find_proxy))
+    results = asyncio.run(probe_all(make_probes(checked.config, secrets, find_proxy)))
     sys.stdout.write(_as_json(results) if as_json else _as_text(results))
     return OK if results and all(result.ok for result in results) else FAILED
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from gateway.config import Config, Problem, Severity
 from gateway.config.document import UNNAMED
 from gateway.config.manifest_files import ManifestFiles, NoSuchManifest, Saved, Shown
+from gateway.config.otel_environment import NAME as ENVIRONMENT
 
 TYPE: Final = "gateway-otel-config"
 _TRACES: Final = "otel_traces_exporter_config"
@@ -52,9 +53,10 @@ class OtelManifests:
             stored = self._files.find(TYPE, stored_name)
         except NoSuchManifest:
             stored = None
+        is_first = not self._files.all(TYPE)
         saved = self._files.put(TYPE, stored_name, body, expected_tag, must_exist=name is not None)
-        lost = tuple(self._check_waiting(stored, saved.shown))
-        return replace(saved, warnings=saved.warnings + lost)
+        lost = self._check_environment(saved.shown) if is_first else self._check_waiting(stored, saved.shown)
+        return replace(saved, warnings=(*saved.warnings, *lost))
 
     def draft(self, name: str | None, body: Mapping[str, Any]) -> tuple[Config, str]:
         """The configuration as it would be with *body* in the place of the manifest *name*, not written.
@@ -82,6 +84,17 @@ class OtelManifests:
         waiting = 0 if is_kept else self._find_waiting(stored.name)
         if waiting:
             path = _TRACES if now.name == stored.name else "name"
-            message = f"'{stored.name}' ends, and {waiting} spans that wait for it will not be sent"
-            fix = "The local store keeps them; let nothing wait before a destination is renamed or ended"
-            yield Problem(stored.file, stored.line, path, Severity.WARNING, message, fix)
+            yield Problem(stored.file, stored.line, path, *_lost(stored.name, waiting))
+
+    def _check_environment(self, now: Shown) -> Iterator[Problem]:
+        """What is lost with the destination of the variables, which the first manifest takes the place of."""
+        is_kept = now.name == ENVIRONMENT and now.body.get(_TRACES)
+        waiting = 0 if is_kept else self._find_waiting(ENVIRONMENT)
+        if waiting and now.file is not None:
+            yield Problem(now.file, now.line, "name", *_lost(ENVIRONMENT, waiting))
+
+
+def _lost(name: str, waiting: int) -> tuple[Severity, str, str]:
+    message = f"'{name}' ends, and {waiting} spans that wait for it will not be sent"
+    fix = "The local store keeps them; let nothing wait before a destination is renamed or ended"
+    return Severity.WARNING, message, fix

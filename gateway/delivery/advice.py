@@ -96,7 +96,13 @@ class Try:
 
     def says(self, *patterns: str) -> bool:
         """Whether the message matches one of these, in any case."""
-        return any(re.search(pattern, self.message, re.IGNORECASE) for pattern in patterns)
+        words = self._words()
+        return any(re.search(pattern, words, re.IGNORECASE) for pattern in patterns)
+
+    def _words(self) -> str:
+        """The message without the endpoint's host, which may be called `alerts` or `dns-sink`."""
+        host = self.endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
+        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", self.message) if host else self.message
 
 
 _T = TypeVar("_T")
@@ -147,6 +153,7 @@ _NO_ADDRESS: Final = (
 _NO_GZIP: Final = ("decompressor", "compression algorithm", "unsupported content.encoding", "grpc-encoding")
 _NO_WAY: Final = ("unreachable", "no route")
 _NOBODY: Final = ("refused", "connect call failed")
+_PROXY_SAYS: Final = (r"Client\w*Proxy\w*Error", "HTTP proxy returned")
 _MISTAKE_BY_ANSWER: Final = {mistake.name: mistake for mistake in KeyMistake}
 
 
@@ -175,7 +182,7 @@ def _names(product: Product) -> Callable[[Try], bool]:
 
 def _found_nobody(tried: Try) -> bool:
     """Whether no connection came about: then a usual port says nothing of what is spoken there."""
-    return tried.status is None and tried.says(*_NO_ADDRESS, *_NO_WAY, *_NOBODY)
+    return tried.status is None and tried.says(*_NO_ADDRESS, *_NO_WAY, *_NOBODY, *_PROXY_SAYS)
 
 
 def _is_grpc_behind_http(tried: Try) -> bool:
@@ -226,9 +233,11 @@ def _wants_proxy_key(tried: Try) -> bool:
 
 
 def _is_proxy(tried: Try) -> bool:
+    """Whether it is the proxy that is not reached, or that says no; names of hosts tell nothing of that."""
     if tried.status is not None:
         return False
-    return tried.says("proxy") or (tried.is_proxied and tried.says("cannot connect", "connect call failed"))
+    # What is found by name then, and connected to, is the proxy; a handshake is with the endpoint again.
+    return tried.says(*_PROXY_SAYS) or (tried.is_proxied and _found_nobody(tried))
 
 
 def _is_too_large(tried: Try) -> bool:
@@ -395,6 +404,11 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "This is no OTLP endpoint: see the host and the path. A sign-in page or a proxy may stand in front "
         "of it, or the address is that of a product's pages.",
         _is_web_page,
+    ),
+    Rule(
+        "the gateway may not call the address of the endpoint",
+        "Write another endpoint, or change the setting that is named, in gateway-global-settings.",
+        _unanswered(r"egress_settings\."),
     ),
     Rule(
         "the proxy wants to know who asks",

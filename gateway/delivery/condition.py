@@ -159,6 +159,7 @@ class Condition:
                 protocol=destination.protocol,
                 signal=self._signal,
                 authorization=authorization_in(destination.headers),
+                is_proxied=outcome.is_proxied,
                 status=outcome.status,
                 message=outcome.message,
                 rejected=outcome.rejected,

@@ -77,6 +77,7 @@ class HttpExchange:
         self._contexts = TlsContexts()
         self._connector = CheckedConnector()
         self._is_connected = False
+        self._is_proxied = False
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             trace_configs=[self._watch_connections()],
@@ -99,7 +100,11 @@ class HttpExchange:
                 Verdict.TOO_LARGE, None, f"{encoded.plain_bytes} bytes are too large for a request"
             )
         outcome = await self._try(destination, encoded.data)
-        return replace(outcome, message=destination.shown_text(outcome.message))
+        return replace(
+            outcome,
+            message=destination.shown_text(outcome.message),
+            is_proxied=self._is_proxied,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,7 +113,7 @@ class HttpExchange:
     async def _try(self, destination: Destination, data: bytes) -> Outcome:
         timeout_s = destination.timeout_s if self._timeout_s is None else self._timeout_s
         deadline_s = asyncio.get_running_loop().time() + timeout_s
-        self._is_connected = False
+        self._is_connected = self._is_proxied = False
         try:
             answer = await self._exchange(destination, data, deadline_s)
         except TimeoutError:
@@ -139,6 +144,7 @@ class HttpExchange:
         # A redirect would carry the body and its key elsewhere; it is an answer like any other that is no
         # success.
         proxy = self._find_proxy(destination.endpoint)
+        self._is_proxied = proxy is not None
         self._connector.follow(destination.egress, destination.endpoint, proxy)
         async with asyncio.timeout_at(deadline_s):
             response = await self._session.post(

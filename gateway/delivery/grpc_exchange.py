@@ -101,7 +101,8 @@ class GrpcExchange:
         if self._grpc is None:
             return Outcome(Verdict.RETRY, None, MISSING, is_unsent=True)
         try:
-            call = self._call(self._grpc, destination, body)
+            proxy = self._find_proxy(_url_of(destination.endpoint))
+            call = self._call(self._grpc, destination, body, proxy)
         # ValueError: an endpoint or file that cannot be used; the batch waits for a better configuration.
         except (OSError, ValueError) as error:
             message = plain_text(f"{type(error).__name__}: {error}")
@@ -116,7 +117,11 @@ class GrpcExchange:
             # Its connection may be one that something between has forgotten. Calls on it would be late until
             # the system gives it up, which takes a quarter of an hour.
             await self.close()
-        return replace(outcome, message=destination.shown_text(outcome.message))
+        return replace(
+            outcome,
+            message=destination.shown_text(outcome.message),
+            is_proxied=proxy is not None,
+        )
 
     async def close(self) -> None:
         """Close the channel."""
@@ -124,8 +129,7 @@ class GrpcExchange:
             self._channel.close()
             self._channel = None
 
-    def _call(self, grpc: ModuleType, destination: Destination, body: bytes) -> Any:
-        proxy = self._find_proxy(_url_of(destination.endpoint))
+    def _call(self, grpc: ModuleType, destination: Destination, body: bytes, proxy: str | None) -> Any:
         tls = destination.tls
         # The files too, as they are: a certificate that was renewed in its place is used.
         made_for = (destination.endpoint, tls, signature_of(tls), destination.egress, proxy)

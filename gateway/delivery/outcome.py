@@ -76,6 +76,7 @@ class Outcome:
         rejected: Spans of a delivered batch that the endpoint did not take.
         retry_after_s: The endpoint's wish, 0.0 without one.
         is_unsent: For certain nothing of the batch reached the endpoint.
+        is_proxied: A proxy of the environment leads there.
         clock_ahead_s: How far our clock is ahead of the answer's `Date`, 0.0 when unknown.
     """
 
@@ -85,6 +86,7 @@ class Outcome:
     rejected: int = 0
     retry_after_s: float = 0.0
     is_unsent: bool = False
+    is_proxied: bool = field(default=False, compare=False)
     clock_ahead_s: float = field(default=0.0, compare=False)
 
 

@@ -17,7 +17,7 @@ from gateway import __version__
 from gateway.delivery.advice import Try, explain
 from gateway.delivery.batch import Batcher, BatchLimits, without_keys
 from gateway.delivery.destination import Destination
-from gateway.delivery.exchange import Exchange, FindProxy
+from gateway.delivery.exchange import Exchange
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.elastic import authorization_in
 from gateway.wire.frames import CallSpans, Frame, SpanSegments
@@ -69,12 +69,12 @@ class Probe:
     make_exchange: Callable[[Destination], Exchange]
 
 
-async def probe_all(probes: Sequence[Probe], find_proxy: FindProxy) -> list[ProbeResult]:
+async def probe_all(probes: Sequence[Probe]) -> list[ProbeResult]:
     """Try each, side by side, over connections of its own; results in the order given."""
-    return await asyncio.gather(*[_probe(probe, find_proxy) for probe in probes])
+    return await asyncio.gather(*[_probe(probe) for probe in probes])
 
 
-async def _probe(probe: Probe, find_proxy: FindProxy) -> ProbeResult:
+async def _probe(probe: Probe) -> ProbeResult:
     destination = probe.destination
     name, signal = destination.name, probe.signal
     if destination.disabled:
@@ -91,8 +91,7 @@ async def _probe(probe: Probe, find_proxy: FindProxy) -> ProbeResult:
         await exchange.close()
     latency_ms = round((time.perf_counter() - start_s) * 1000, 1)
     is_ok = outcome.verdict is Verdict.DELIVERED and not outcome.rejected
-    is_proxied = find_proxy(destination.endpoint) is not None
-    words = explain(_tried(destination, signal, outcome, is_proxied=is_proxied))
+    words = explain(_tried(destination, signal, outcome))
     return ProbeResult(name, signal, is_ok, outcome.status, latency_ms, words.what, words.advice)
 
 
@@ -128,13 +127,13 @@ def metrics_request(destination: Destination, resource: bytes) -> bytes:
     return field(0x0A, field(0x0A, rest + resource_attributes(own)))
 
 
-def _tried(destination: Destination, signal: str, outcome: Outcome, *, is_proxied: bool) -> Try:
+def _tried(destination: Destination, signal: str, outcome: Outcome) -> Try:
     return Try(
         endpoint=destination.endpoint,
         protocol=destination.protocol,
         signal=signal,
         authorization=authorization_in(destination.headers),
-        is_proxied=is_proxied,
+        is_proxied=outcome.is_proxied,
         status=outcome.status,
         message=outcome.message,
         rejected=outcome.rejected,

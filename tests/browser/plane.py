@@ -120,7 +120,7 @@ class Plane:
     async def _test(self, name: str | None, config: Config | None) -> Sequence[dict[str, Any]]:
         probes = make_probes(config or self._config(), self._secrets(), lambda _: None)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
-        return [result.to_dict() for result in await probe_all(wanted, lambda _: None)]
+        return [result.to_dict() for result in await probe_all(wanted)]
 
 
 async def shoot(page: Page, name: str) -> None:

@@ -211,6 +211,20 @@ def test_what_is_lost_with_a_destination_is_said(folder: Path, waiting: int) -> 
     assert told == ([[], ["name"], [TRACES]] if waiting else [[], [], []])
 
 
+@pytest.mark.parametrize(("name", "told"), [("new", ["name"]), ("environment", [])])
+def test_what_is_lost_with_the_variables_destination_is_said(
+    tmp_path: Path, name: str, told: list[str]
+) -> None:
+    """The first manifest takes its place, unless it goes on under its name; the second ends nothing."""
+    (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))
+    client = Rooms(manifests=tmp_path, waiting={"environment": 5}).client()
+    first, second = client.put(PATH, json=body(name)).json(), client.put(PATH, json=body("second")).json()
+    lost = [
+        [one["path"] for one in saved["warnings"] if "5 spans" in one["message"]] for saved in (first, second)
+    ]
+    assert lost == [told, []]
+
+
 def test_a_manifest_needs_no_name(tmp_path: Path) -> None:
     """It has the name that it would have in a file, also in what is told of the change."""
     (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))

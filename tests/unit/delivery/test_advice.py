@@ -139,6 +139,71 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "proxy does not lead",
         "NO_PROXY",
     ),
+    "proxy that says no over grpc": (
+        Try("http://x:4318", "grpc", message="gRPC UNAVAILABLE: HTTP proxy returned response code 403"),
+        "proxy does not lead",
+        "NO_PROXY",
+    ),
+    "an address that is not called": (
+        Try(
+            LOCAL,
+            message="ClientConnectorDNSError: Cannot connect to host x:4318 ssl:default "
+            "[x (10.0.0.1) is in egress_settings.deny]",
+            is_proxied=True,
+        ),
+        "may not call",
+        "gateway-global-settings",
+    ),
+    "no proxy of that name": (
+        Try(LOCAL, message="ClientConnectorDNSError: Cannot connect to host squid:3128", is_proxied=True),
+        "proxy does not lead",
+        "NO_PROXY",
+    ),
+    "nobody at the proxy's address over grpc": (
+        Try(
+            "https://x:4317",
+            "grpc",
+            message="gRPC UNAVAILABLE: Failed to connect to remote host: Connection refused",
+            is_proxied=True,
+        ),
+        "proxy does not lead",
+        "NO_PROXY",
+    ),
+    "a certificate behind a proxy": (
+        Try(
+            LOCAL,
+            message="ClientConnectorCertificateError: Cannot connect to host x:443 ssl:True "
+            "[SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED: self-signed certificate in its chain]",
+            is_proxied=True,
+        ),
+        "nobody whom this machine trusts",
+        "A proxy that opens TLS",
+    ),
+    "a collector that is called proxy": (
+        Try(
+            LOCAL,
+            message="ClientConnectorError: Cannot connect to host otel-proxy:4318 [Connect call failed]",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
+    "a collector that is called alerts": (
+        Try(
+            "https://alerts:4318/v1/traces",
+            message="ClientConnectorError: Cannot connect to host alerts:4318 [Connect call failed]",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
+    "a collector that is called dns": (
+        Try(
+            "http://dns-sink.corp:4317",
+            "grpc",
+            message="gRPC UNAVAILABLE: dns-sink.corp:4317: Failed to connect: Connection refused",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
     "dns": (
         Try(LOCAL, message="ClientConnectorDNSError: Cannot connect to host x [Name or service not known]"),
         "has no address",

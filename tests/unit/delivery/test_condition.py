@@ -132,6 +132,13 @@ def test_a_failure_as_the_api_shows_it() -> None:
     }
 
 
+def test_the_advice_is_that_of_the_way_there(condition: Condition) -> None:
+    """As of a test of the same destination: what is not reached is the proxy."""
+    condition.retrying(replace(DOWN, is_proxied=True))
+    assert condition.last_failure is not None
+    assert "HTTPS_PROXY" in condition.last_failure.advice
+
+
 def test_what_is_rejected_is_told_whatever_was_remarked_before(
     condition: Condition, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -208,6 +208,7 @@ async def test_a_proxy_that_leads_nowhere_has_passed_nothing_on(answer: bytes | 
         is_done.set()
         await exchange.close()
     assert (outcome.verdict, outcome.status, outcome.is_unsent) == (Verdict.RETRY, None, True)
+    assert outcome.is_proxied
 
 
 async def test_a_connection_that_is_used_again_leads_to_the_endpoint(sink: OtlpSink) -> None:

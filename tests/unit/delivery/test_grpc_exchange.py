@@ -235,7 +235,7 @@ async def test_a_proxy_leads_there(endpoint: str, monkeypatch: pytest.MonkeyPatc
         await exchange.close()
     assert urls == [endpoint]
     assert asked[0] == b"CONNECT collector.invalid:4317 HTTP/1.1\r\n"
-    assert (outcome.verdict, outcome.is_unsent) == (Verdict.RETRY, True)
+    assert (outcome.verdict, outcome.is_unsent, outcome.is_proxied) == (Verdict.RETRY, True, True)
     assert "proxy returned response code 403" in outcome.message
     assert "canary" not in outcome.message
 
@@ -246,8 +246,9 @@ async def test_without_a_proxy_there_is_none(sink: GrpcSink, monkeypatch: pytest
     for name in ("grpc_proxy", "https_proxy", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     exchange = GrpcExchange()
-    assert (await exchange.post(to(sink), body())).verdict is Verdict.DELIVERED
+    outcome = await exchange.post(to(sink), body())
     await exchange.close()
+    assert (outcome.verdict, outcome.is_proxied) == (Verdict.DELIVERED, False)
 
 
 @requires("grpc")

@@ -29,7 +29,7 @@ def destination(endpoint: str, disabled: str = "", **headers: str) -> Destinatio
 
 async def one(target: Destination, signal: str = "traces") -> ProbeResult:
     probe = Probe(target, signal, RESOURCE, lambda _: HttpExchange(timeout_s=2.0))
-    (result,) = await probe_all([probe], lambda _: None)
+    (result,) = await probe_all([probe])
     return result
 
 
