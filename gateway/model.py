@@ -1146,6 +1146,7 @@ class LimitNote(msgspec.Struct, frozen=True):
         target: Whom it was asked for, "" for the call as it was asked.
         used: What was counted, this call included if it was taken.
         reset_s: As in `Decision`.
+        is_enforced: It may refuse; else it only watches, whether it has room or not.
     """
 
     rule: str
@@ -1156,6 +1157,7 @@ class LimitNote(msgspec.Struct, frozen=True):
     limit: int
     used: int
     reset_s: float
+    is_enforced: bool = True
 
 
 class HeldLimit(msgspec.Struct, frozen=True):
@@ -1166,6 +1168,7 @@ class HeldLimit(msgspec.Struct, frozen=True):
     is_budget: bool
     target: str
     limit: int
+    is_enforced: bool = True
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -1231,6 +1234,7 @@ class LimitsSaid(msgspec.Struct, frozen=True, gc=False):
             limit.limit,
             decision.used[at],
             reset_s,
+            limit.is_enforced,
         )
 
 
