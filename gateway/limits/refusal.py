@@ -73,6 +73,8 @@ def _within(window: str) -> str:
 
 
 def _when(meter: Meter, amount: int, reset_s: float) -> str:
+    if not meter.limit.amount:
+        return "It lets none of these calls through: whoever owns it can raise it."
     if amount > meter.limit.amount:
         return "It never has room for that much: ask for less."
     if meter.limit.kind == "parallel":

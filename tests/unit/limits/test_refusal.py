@@ -49,6 +49,16 @@ def meter_of(rule: Rule) -> Meter:
             id="more than there ever is",
         ),
         pytest.param(
+            limit_of("requests", 0, id="r"),
+            1,
+            0,
+            inf,
+            'The rate limit "r" allows 0 requests per minute: 0 requests left. It lets none of these calls '
+            "through: whoever owns it can raise it.",
+            {"x-should-retry": "false"},
+            id="nothing at all",
+        ),
+        pytest.param(
             limit_of("parallel", 3, id="p"),
             1,
             3,
