@@ -98,8 +98,6 @@ def _is_for_all(when: RuleWhen) -> bool:
 
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
-    for key, written in (("subjects", when.subjects), ("models", when.models)):
-        yield from check_not_empty(document, (*path, key), written)
     yield from check_subjects(document, (*path, "subjects"), when.subjects, known.subjects)
     for index, name in enumerate(when.models or ()):
         yield from check_named(document, (*path, "models", index), model_name(name), known.models, "model")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import AfterValidator, Field, Strict
 
 from gateway.config.manifests.logging_config import ValueFilter
-from gateway.config.manifests.part import Part, Text, wrong
+from gateway.config.manifests.part import Part, Patterns, Text, wrong
 
 _PER: Final = re.compile(r"user|virtualaccount|model|metadata\..+", re.DOTALL)
 
@@ -30,10 +30,16 @@ LimitCount = Annotated[int, Strict(), Field(ge=0, le=1_000_000_000_000_000)]
 class RuleWhen(Part):
     """Which calls a rule is about; every part must match."""
 
-    subjects: tuple[Text, ...] | None = None
-    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`. Without it: all."""
-    models: tuple[Text, ...] | None = None
-    """What is asked for, or what answers: patterns of `<account>/<model>`. Without it: every model."""
+    subjects: Patterns = None
+    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`.
+
+    Without it, or with an empty list: all.
+    """
+    models: Patterns = None
+    """What is asked for, or what answers: patterns of `<account>/<model>`.
+
+    Without it, or with an empty list: every model.
+    """
     metadata: dict[str, str] = Field(default_factory=dict)
     """Keys and values that the metadata of a call must have."""
 
