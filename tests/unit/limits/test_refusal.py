@@ -83,8 +83,8 @@ def meter_of(rule: Rule) -> Meter:
             1,
             1_000_000,
             inf,
-            'The budget "b" allows 1 USD in all: 0 USD left, and this call may need 1e-06 USD. It does not '
-            "reset: whoever owns it can raise it.",
+            'The budget "b" allows 1 USD in all: 0 USD left. '
+            "It does not reset: whoever owns it can raise it.",
             {"x-should-retry": "false"},
             id="for ever",
         ),
