@@ -138,15 +138,18 @@ def _check_filter(
 
 def _check_overrides(document: Document, applies_to: object, known: Known) -> Iterator[Problem]:
     """They are for names as they are: `*` stands for nothing there."""
+    names: frozenset[str] | None
     match applies_to:
         case PerUser():
-            key, names, what = "users", known.subjects["user"], "user"
+            key, names, what = "users", known.subjects.get("user"), "user"
         case PerVirtualAccount():
             key, names, what = "virtual_accounts", known.subjects["virtualaccount"], "virtual account"
         case PerModel():
             key, names, what = "models", known.models, "model"
         case _:
             return
+    if names is None:
+        return
     for index, override in enumerate(applies_to.overrides):
         for number, name in enumerate(getattr(override, key)):
             if model_name(name) not in names:

@@ -205,6 +205,17 @@ def test_rules_that_never_decide(tmp_path: Path, first: str, *, is_reached: bool
     assert [line.partition(". ")[0] for line in lines] == [behind_b if is_reached else behind_a]
 
 
+def test_users_of_an_identity_provider(tmp_path: Path) -> None:
+    """No manifest knows them, so nobody says that there is none of a name."""
+    provider = (
+        "type: external-identity-provider\nname: acme\nissuer: https://login.acme.com/\n"
+        "audiences: [api://gateway]\njwks_uri: https://login.acme.com/keys\n"
+    )
+    override = "overrides: [{users: [b@x.io], limits: {tokens_per_day: 2}}]"
+    text = f"{TENANT}applies_to: {{type: per-user, {override}}}\n"
+    assert findings(tmp_path, text, provider) == []
+
+
 BUDGETS = "type: gateway-budget-config\nrules:\n"
 
 
