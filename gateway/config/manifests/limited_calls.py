@@ -98,7 +98,7 @@ class UserOverride(Part, Generic[_L]):
     users: tuple[Text, ...]
     """With `per-user`: their emails."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class VirtualAccountOverride(Part, Generic[_L]):
@@ -107,7 +107,7 @@ class VirtualAccountOverride(Part, Generic[_L]):
     virtual_accounts: tuple[Text, ...]
     """With `per-virtual-account`: their names."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class ModelOverride(Part, Generic[_L]):
@@ -116,7 +116,7 @@ class ModelOverride(Part, Generic[_L]):
     models: tuple[Text, ...]
     """With `per-model`: their names."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class MetadataOverride(Part, Generic[_L]):
@@ -125,7 +125,7 @@ class MetadataOverride(Part, Generic[_L]):
     metadata_values: tuple[str, ...]
     """With `metadata`: the values."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class Aggregate(Part):
