@@ -39,7 +39,7 @@ Unsupported = Literal["drop", "reject"]
 
 
 EVERYONE: Final = "everyone"
-"""A team that everybody belongs to."""
+"""A team that every user belongs to, and no virtual account: TrueFoundry shares most accounts with it."""
 _EVERYBODY: Final = f"team:{EVERYONE}"
 
 
@@ -77,8 +77,9 @@ class Caller:
 
 
 def subjects_of(kind: str, name: str, teams: Iterable[str] = ()) -> frozenset[str]:
-    """What rules may name a caller by: `virtualaccount:app`, `user:a@x.io`, `team:ml`, `team:everyone`."""
-    return frozenset((f"{kind}:{name}", _EVERYBODY, *[f"team:{team}" for team in teams]))
+    """What rules may name a caller by: `virtualaccount:app`, or `user:a@x.io`, `team:ml`, `team:everyone`."""
+    everybody = (_EVERYBODY,) if kind == "user" else ()
+    return frozenset((f"{kind}:{name}", *everybody, *[f"team:{team}" for team in teams]))
 
 
 @dataclass(frozen=True, slots=True)

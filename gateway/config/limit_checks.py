@@ -93,7 +93,7 @@ def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterat
 
 
 def _is_for_all(when: RuleWhen) -> bool:
-    everybody = when.subjects is None or not {"*", "team:everyone"}.isdisjoint(when.subjects)
+    everybody = when.subjects is None or "*" in when.subjects
     return everybody and (when.models is None or "*" in when.models) and not when.metadata
 
 

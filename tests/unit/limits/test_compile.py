@@ -121,7 +121,7 @@ def test_each_limit_of_a_manifest(tmp_path: Path) -> None:
     [
         ("users: {in: [ann]}", [ANN]),
         ("teams: {in: [ml]}", [ANN]),
-        ("teams: {in: [everyone]}", [APP, ANN, BOB]),
+        ("teams: {in: [everyone]}", [ANN, BOB]),
         ("virtual_accounts: {in: ['*']}", [APP]),
         ("virtual_accounts: {in: [app]}, users: {in: [bob]}", [APP, BOB]),
         ("users: {not_in: [bob]}", [APP, ANN]),
