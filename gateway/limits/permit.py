@@ -98,12 +98,13 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
     relaxed: tuple[int, ...] = ()
     counted: Sequence[int] = ()
 
-    def pass_over(self, used: Sequence[int], beside: _Budgets) -> bool:
+    def pass_over(self, used: Sequence[int], target: str, beside: _Budgets) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
 
-        A budget has room if all its limits do; those *beside* these have let the call in before.
+        A budget has room if all its limits do; those *beside* these have let the call in before. What else is
+        without room is in the call's way, unless it is for *target* alone: then another target may be asked.
         """
-        meters, charges = self.held.meters, self.charges
+        meters, charges, targets = self.held.meters, self.charges, self.held.targets
         without = [
             at
             for at, charge in enumerate(charges)
@@ -111,16 +112,17 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         ]
         # What was passed over before is not enforced any more, and has no room all the same.
         refusing = [at for at in without if charges[at].is_enforced]
-        if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
+        soft = [at for at in refusing if meters[at].rule.mode == "soft_enforce"]
+        if any(targets[at] != target or not target for at in refusing if at not in soft):
             return False
         if not _another_has_room(meters, without, beside):
             return False
         changed = list(charges)
-        for at in refusing:
+        for at in soft:
             changed[at] = msgspec.structs.replace(changed[at], is_enforced=False)
         self.charges = changed
-        self.relaxed += tuple(refusing)
-        return bool(refusing)
+        self.relaxed += tuple(soft)
+        return bool(soft)
 
     def with_room(self, places: Iterable[int]) -> Iterator[_Budget]:
         """Budgets at these *places* that have let the call in, since they had room."""
@@ -617,7 +619,7 @@ class CallPermit(msgspec.Struct, eq=False):
         turn = _Turn(held, charges, held.owners)
         turns = 1
         while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
-            if not turn.pass_over(decision.used, beside | self._with_room()):
+            if not turn.pass_over(decision.used, target, beside | self._with_room()):
                 break
             decision = await self._reserve(turn.charges)
             turns += 1

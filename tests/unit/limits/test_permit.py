@@ -402,6 +402,22 @@ async def test_soft_budgets_of_two_windows(others: list[Rule], *, is_refused: bo
     assert ((await rig.direct()).refusal is not None) == is_refused
 
 
+@pytest.mark.parametrize(
+    "of_one",
+    [limit_of("requests", 0, models=("one/*",)), budget_of(0, id="one", models=("one/*",))],
+    ids=["a rate limit", "a budget"],
+)
+async def test_a_soft_budget_beside_a_target_without_room(of_one: Rule) -> None:
+    """Where another budget has room it is not in the way, and the next target is asked."""
+    soft, other = budget_of(0, id="soft", mode="soft_enforce"), budget_of(5, id="call")
+    rig = Rig(policy_of(soft, other, of_one), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call(ONE, TWO)
+    assert (permit.has_admitted(ONE), permit.is_refused) == (False, False)
+    assert await permit.admit_target(TWO)
+    assert rig.used() == {"soft": MICRO_USD, "call": MICRO_USD}
+    assert (await Rig(policy_of(soft, of_one), need=FixedNeed(cost_usd=1.0)).call(ONE, TWO)).is_refused
+
+
 async def test_first_blocks() -> None:
     """Of budgets of which the first decides the others are counted and do not refuse."""
     policy = policy_of(budget_of(5, id="first"), budget_of(0, id="second"), order="first_blocks")
