@@ -39,7 +39,7 @@ Unsupported = Literal["drop", "reject"]
 
 
 EVERYONE: Final = "everyone"
-"""A team that everybody belongs to."""
+"""A team that every user belongs to, and no virtual account: TrueFoundry shares most accounts with it."""
 _EVERYBODY: Final = f"team:{EVERYONE}"
 
 
@@ -77,8 +77,9 @@ class Caller:
 
 
 def subjects_of(kind: str, name: str, teams: Iterable[str] = ()) -> frozenset[str]:
-    """What rules may name a caller by: `virtualaccount:app`, `user:a@x.io`, `team:ml`, `team:everyone`."""
-    return frozenset((f"{kind}:{name}", _EVERYBODY, *[f"team:{team}" for team in teams]))
+    """What rules may name a caller by: `virtualaccount:app`, or `user:a@x.io`, `team:ml`, `team:everyone`."""
+    everybody = (_EVERYBODY,) if kind == "user" else ()
+    return frozenset((f"{kind}:{name}", *everybody, *[f"team:{team}" for team in teams]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -1146,6 +1147,7 @@ class LimitNote(msgspec.Struct, frozen=True):
         target: Whom it was asked for, "" for the call as it was asked.
         used: What was counted, this call included if it was taken.
         reset_s: As in `Decision`.
+        is_enforced: It may refuse; else it only watches, whether it has room or not.
     """
 
     rule: str
@@ -1156,6 +1158,7 @@ class LimitNote(msgspec.Struct, frozen=True):
     limit: int
     used: int
     reset_s: float
+    is_enforced: bool = True
 
 
 class HeldLimit(msgspec.Struct, frozen=True):
@@ -1166,6 +1169,7 @@ class HeldLimit(msgspec.Struct, frozen=True):
     is_budget: bool
     target: str
     limit: int
+    is_enforced: bool = True
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -1231,6 +1235,7 @@ class LimitsSaid(msgspec.Struct, frozen=True, gc=False):
             limit.limit,
             decision.used[at],
             reset_s,
+            limit.is_enforced,
         )
 
 

@@ -41,7 +41,6 @@ from gateway.config.subject_checks import (
     known_subjects,
     subjects_that_share,
 )
-from gateway.model import EVERYONE
 from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
@@ -226,11 +225,7 @@ def _check_virtual_account(
         yield document.warning(
             ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
         )
-    if (
-        not caller.models
-        and not caller.grants(roles)
-        and shares.isdisjoint({f"virtualaccount:{caller.name}", f"team:{EVERYONE}"})
-    ):
+    if not caller.models and not caller.grants(roles) and f"virtualaccount:{caller.name}" not in shares:
         fix = 'Add models: ["<account>/*"]'
         yield document.warning(
             ("models",), "neither models nor permissions let this account call a model", fix

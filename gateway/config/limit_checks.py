@@ -93,13 +93,11 @@ def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterat
 
 
 def _is_for_all(when: RuleWhen) -> bool:
-    everybody = when.subjects is None or not {"*", "team:everyone"}.isdisjoint(when.subjects)
+    everybody = when.subjects is None or "*" in when.subjects
     return everybody and (when.models is None or "*" in when.models) and not when.metadata
 
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
-    for key, written in (("subjects", when.subjects), ("models", when.models)):
-        yield from check_not_empty(document, (*path, key), written)
     yield from check_subjects(document, (*path, "subjects"), when.subjects, known.subjects)
     for index, name in enumerate(when.models or ()):
         yield from check_named(document, (*path, "models", index), model_name(name), known.models, "model")
@@ -140,15 +138,18 @@ def _check_filter(
 
 def _check_overrides(document: Document, applies_to: object, known: Known) -> Iterator[Problem]:
     """They are for names as they are: `*` stands for nothing there."""
+    names: frozenset[str] | None
     match applies_to:
         case PerUser():
-            key, names, what = "users", known.subjects["user"], "user"
+            key, names, what = "users", known.subjects.get("user"), "user"
         case PerVirtualAccount():
             key, names, what = "virtual_accounts", known.subjects["virtualaccount"], "virtual account"
         case PerModel():
             key, names, what = "models", known.models, "model"
         case _:
             return
+    if names is None:
+        return
     for index, override in enumerate(applies_to.overrides):
         for number, name in enumerate(getattr(override, key)):
             if model_name(name) not in names:

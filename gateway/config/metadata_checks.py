@@ -8,7 +8,7 @@ from gateway.config.document import Document
 from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
-from gateway.config.rule_checks import check_not_empty, check_rule_ids
+from gateway.config.rule_checks import check_rule_ids
 from gateway.config.subject_checks import KnownSubjects, check_subjects
 
 
@@ -23,5 +23,4 @@ def _check_rules(document: Document, config: MetadataConfig, known: KnownSubject
     yield from check_rule_ids(document, [rule.id for rule in config.rules])
     for index, rule in enumerate(config.rules):
         path = ("rules", index, "when", "subjects")
-        yield from check_not_empty(document, path, rule.when.subjects)
         yield from check_subjects(document, path, rule.when.subjects, known)

@@ -137,7 +137,8 @@ def _check_member(
     if kind not in KINDS or not colon:
         yield _no_kind(document, path, subject)
     elif kind in known and name not in known[kind]:
-        fix = nearest(name, known[kind]) or f"Name a {KINDS[kind]} of this configuration, or team:{EVERYONE}"
+        other = "" if kind == "virtualaccount" else f", or team:{EVERYONE}"
+        fix = nearest(name, known[kind]) or f"Name a {KINDS[kind]} of this configuration{other}"
         yield document.warning(path, f"there is no {KINDS[kind]} '{name}'", fix)
 
 

@@ -74,6 +74,11 @@ class View:
         accounts = [(f"{account.name}/",) for account in self.config.provider_accounts]
         return (*((name,) for name in self.targets), *virtual, *accounts)
 
+    @cached_property
+    def given(self) -> GivenMetadata:
+        """What calls are given as metadata."""
+        return GivenMetadata.of(self.config)
+
     def teams_of(self, user: str) -> tuple[str, ...]:
         """The teams that *user* is a member of."""
         return self._teams.get(user, ())
@@ -109,9 +114,8 @@ class View:
     @cached_property
     def _given_values(self) -> tuple[tuple[str, str], ...]:
         """Keys and values that calls are given, whoever writes them."""
-        given = GivenMetadata.of(self.config)
         tags = [
-            given.to((f"virtualaccount:{account.name}",), account.metadata)
+            self.given.to((f"virtualaccount:{account.name}",), account.metadata)
             for account in self.config.virtual_accounts
         ]
         rules = [rule.metadata_override for one in self.config.metadata_configs for rule in one.rules]

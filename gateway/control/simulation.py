@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -289,12 +290,13 @@ def _caller(view: View, asked: Asked) -> tuple[Caller, bool]:
     if found is not None and not teams:
         return found, True
     models = frozenset(names[0] for names in view.models)
-    of_user = tuple(dict.fromkeys((*view.teams_of(name), *teams)))
-    if kind == "virtualaccount":
-        return Caller(name, models), False
-    tags = {} if found is None else found.tags
     rights = models if found is None else found.models
-    return Caller(name, rights, kind="user", teams=of_user, tags=tags), found is not None
+    of_user = tuple(dict.fromkeys((*view.teams_of(name), *teams)))
+    caller = (
+        Caller(name, rights) if kind == "virtualaccount" else Caller(name, rights, kind="user", teams=of_user)
+    )
+    # Rules may be about anybody, and about the teams that were named.
+    return replace(caller, tags=view.given.to(caller.subjects)), found is not None
 
 
 def _proposed_rules(

@@ -31,7 +31,7 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
     least: dict[LimitKind, LimitNote] = {}
     for note in notes:
         kind = note.kind
-        if note.is_budget or kind not in TOLD or note.outcome == "exceeded":
+        if note.is_budget or kind not in TOLD or not note.is_enforced:
             continue
         other = least.get(kind)
         if other is None or (other.outcome != "refused" and _is_less(note, other)):
@@ -50,12 +50,10 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
     headers: HeaderPairs = []
     for told in held.told:
         which, least = -1, _MOST
-        for at, limit, may_refuse in told.each:
+        for at, limit in told.each:
             left = limit - used[at]
-            if left < least and (may_refuse or left >= 0):
+            if left < least:
                 which, least = at, left
-        if which < 0:
-            continue
         if told.which != which or told.second != second:
             reset_s = said.charges[which].reset_s(decision.at_s)
             told.which, told.second = which, second

@@ -59,8 +59,7 @@ class Told:
     """The rate limits of one kind, of which the one with the least left is told.
 
     Attributes:
-        each: Which meters these are, the limit of each, and whether it may refuse; one that only watches may
-            have nothing left, and is not told then.
+        each: Which meters these are, and the limit of each.
         remaining: Name of the header that says what is left.
         headers: What else was told last; it holds for the meter `which` all through the `second`, since the
             windows of rates end with a whole one.
@@ -70,7 +69,7 @@ class Told:
 
     def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
         self.kind = kind
-        self.each = tuple((at, meters[at].limit.amount, meters[at].is_enforced) for at in places)
+        self.each = tuple((at, meters[at].limit.amount) for at in places)
         self.remaining = REMAINING[kind]
         self.which = -1
         self.second = 0
@@ -125,7 +124,14 @@ class Held(HeldLimits):
         """
         super().__init__(
             tuple(
-                HeldLimit(meter.rule.id, meter.limit.kind, meter.rule.is_budget, target, meter.limit.amount)
+                HeldLimit(
+                    meter.rule.id,
+                    meter.limit.kind,
+                    meter.rule.is_budget,
+                    target,
+                    meter.limit.amount,
+                    meter.is_enforced,
+                )
                 for meter, target in zip(meters, targets, strict=True)
             )
         )
@@ -184,8 +190,8 @@ def _far(meter: Meter) -> int:
 
 
 def _is_told(meter: Meter, kind: LimitKind) -> bool:
-    """Budgets are not told."""
-    return meter.limit.kind == kind and not meter.rule.is_budget
+    """Budgets are not told, and neither is what only watches: nobody has to slow down for it."""
+    return meter.limit.kind == kind and meter.is_enforced and not meter.rule.is_budget
 
 
 NOTHING_HELD: Final = Held((), ())

@@ -98,12 +98,13 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
     relaxed: tuple[int, ...] = ()
     counted: Sequence[int] = ()
 
-    def pass_over(self, used: Sequence[int], beside: _Budgets) -> bool:
+    def pass_over(self, used: Sequence[int], target: str, beside: _Budgets) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
 
-        A budget has room if all its limits do; those *beside* these have let the call in before.
+        A budget has room if all its limits do; those *beside* these have let the call in before. What else is
+        without room is in the call's way, unless it is for *target* alone: then another target may be asked.
         """
-        meters, charges = self.held.meters, self.charges
+        meters, charges, targets = self.held.meters, self.charges, self.held.targets
         without = [
             at
             for at, charge in enumerate(charges)
@@ -111,16 +112,35 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         ]
         # What was passed over before is not enforced any more, and has no room all the same.
         refusing = [at for at in without if charges[at].is_enforced]
-        if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
+        soft = [at for at in refusing if meters[at].rule.mode == "soft_enforce"]
+        if any(targets[at] != target or not target for at in refusing if at not in soft):
             return False
         if not _another_has_room(meters, without, beside):
             return False
         changed = list(charges)
-        for at in refusing:
+        for at in soft:
             changed[at] = msgspec.structs.replace(changed[at], is_enforced=False)
         self.charges = changed
-        self.relaxed += tuple(refusing)
-        return bool(refusing)
+        self.relaxed += tuple(soft)
+        return bool(soft)
+
+    def refuse_by_the_last(self, decision: Decision, target: str) -> Decision:
+        """The *decision* with that in the way which has room last, since all of it must have room.
+
+        Limits of *target* alone are not in the way of a call that another may answer, if others are.
+        """
+        charges, targets = self.charges, self.held.targets
+
+        def room_in_s(at: int) -> float:
+            return _room_in_s(charges[at], decision.reset_s[at])
+
+        refusing = [
+            at
+            for at, charge in enumerate(charges)
+            if at == decision.refused or (charge.is_enforced and not charge.has_room(decision.used[at]))
+        ]
+        of_call = [at for at in refusing if targets[at] != target or not target]
+        return msgspec.structs.replace(decision, refused=max(of_call or refusing, key=room_in_s))
 
     def with_room(self, places: Iterable[int]) -> Iterator[_Budget]:
         """Budgets at these *places* that have let the call in, since they had room."""
@@ -195,6 +215,14 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         for charge, had, has in zip(self.charges, before, self.owners, strict=True):
             if had and not has:
                 yield Correction(charge, -charge.amount, self.decision)
+
+
+def _room_in_s(charge: Charge, reset_s: float) -> float:
+    """When there is room for it, if its limit resets in *reset_s* seconds.
+
+    A limit that never has room for so much does not reset for this call, though it be unused.
+    """
+    return inf if charge.amount > charge.limit else reset_s
 
 
 def _usual_corrections(
@@ -485,9 +513,9 @@ class CallPermit(msgspec.Struct, eq=False):
         if not without or (not hard and _another_has_room(meters, without)):
             return None
         reset_s = {at: charges[at].reset_s(decision.at_s) for at in hard or without}
-        first = min(reset_s, key=reset_s.__getitem__)
+        last = max(reset_s, key=reset_s.__getitem__)
         status = self._policy.budget_status
-        return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
+        return refusal_of(meters[last], 0, decision.used[last], reset_s[last], budget_status=status)
 
     def may_read(self, target: Target) -> int | None:
         """Tokens of input that an attempt at *target* may have, None where nobody has looked."""
@@ -617,10 +645,12 @@ class CallPermit(msgspec.Struct, eq=False):
         turn = _Turn(held, charges, held.owners)
         turns = 1
         while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
-            if not turn.pass_over(decision.used, beside | self._with_room()):
+            if not turn.pass_over(decision.used, target, beside | self._with_room()):
                 break
             decision = await self._reserve(turn.charges)
             turns += 1
+        if decision.refused is not None and not decision.is_unknown:
+            decision = turn.refuse_by_the_last(decision, target)
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:
@@ -637,10 +667,7 @@ class CallPermit(msgspec.Struct, eq=False):
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
         """Keep the refusal, if none is there that resets earlier."""
         charge, meter = turn.charges[at], turn.held.meters[at]
-        reset_s = decision.reset_s[at]
-        # A limit that never has room for so much does not reset for this call, though it be unused.
-        if charge.amount > charge.limit and not decision.is_unknown:
-            reset_s = inf
+        reset_s = decision.reset_s[at] if decision.is_unknown else _room_in_s(charge, decision.reset_s[at])
         if self.refusal is not None and reset_s >= self._reset_s:
             return
         self._reset_s, self._refusing = reset_s, len(self.said)

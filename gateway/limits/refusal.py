@@ -28,7 +28,8 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
 
     Args:
         meter: The limit in the way.
-        amount: What the call needs of it, 0 for one that was admitted and has used up what was left.
+        amount: What the call needs of it, 0 for one that was admitted and has used up what was left. Of 1 no
+            number is told: so much is asked for where nothing is known.
         used: What is counted there without it.
         reset_s: Seconds until there is room, `math.inf` for never.
         budget_status: Of a refusal by a budget.
@@ -37,10 +38,7 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
     what = "The budget" if rule.is_budget else "The rate limit"
     allowed = f'{what} "{rule.id}" allows {_amount(limit.kind, limit.amount)}{_within(limit.window.name)}'
     left = _amount(limit.kind, max(0, limit.amount - used))
-    is_counted_by_one = limit.kind in ("requests", "parallel")
-    need = (
-        "" if is_counted_by_one or not amount else f", and this call may need {_amount(limit.kind, amount)}"
-    )
+    need = f", and this call may need {_amount(limit.kind, amount)}" if amount > 1 else ""
     message = f"{allowed}: {left} left{need}. {_when(meter, amount, reset_s)}"
     headers: list[tuple[str, str]] = []
     if isfinite(reset_s):
@@ -73,6 +71,8 @@ def _within(window: str) -> str:
 
 
 def _when(meter: Meter, amount: int, reset_s: float) -> str:
+    if not meter.limit.amount:
+        return "It lets none of these calls through: whoever owns it can raise it."
     if amount > meter.limit.amount:
         return "It never has room for that much: ask for less."
     if meter.limit.kind == "parallel":

@@ -126,7 +126,7 @@ class Override:
 
     Attributes:
         names: Of them.
-        limits: In place of those of the rule with the same window.
+        limits: In place of all those of the rule.
     """
 
     names: frozenset[str]
@@ -167,11 +167,7 @@ class Rule:
         """The limits of one of those that it counts for."""
         for override in self.overrides:
             if entity and entity[0] in override.names:
-                merged = {limit.name: limit for limit in (*self.limits, *override.limits)}
-                # A budget for ever stands alone, so one takes the others' place.
-                if len({limit.window.name == "lifetime" for limit in merged.values()}) > 1:
-                    return override.limits
-                return tuple(merged.values())
+                return override.limits
         return self.limits
 
 

@@ -144,11 +144,21 @@ class RedisCounters:
         self._seen: dict[bytes, _Seen] = {}
         self._is_told_away = False
         self._is_over = asyncio.Event()
+        self._is_tried = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Begin to connect, again and again if need be."""
         spawn(self._keep_line(), name="redis-counters", owner=self._tasks)
+
+    async def tried(self, within_s: float) -> None:
+        """Wait until the server was reached, or was not; no longer than *within_s*.
+
+        Who counts before that does not know what the others have used.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._is_tried.wait()
 
     async def close(self) -> None:
         """Have counted what is owed, if that takes no time, and let go of the connection."""
@@ -386,8 +396,10 @@ class RedisCounters:
                 line = await self._come_back()
             except LineError as error:
                 self._over(str(error))
+                self._is_tried.set()
                 await asyncio.sleep(_RETRY_S)
                 continue
+            self._is_tried.set()
             try:
                 await self._stay(line)
             finally:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import (
     TOKENS_OF_A_CALL,
     USD_OF_A_CALL,
@@ -25,6 +25,7 @@ from tests.rig.limited_gateway import (
 )
 from tests.rig.manifests import ENVIRONMENT, chat, chat_body, openai_account, virtual_account
 from tests.rig.raw_http import Reply
+from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until
 from tests.rig.valkey_server import ValkeyServer
@@ -127,6 +128,26 @@ def test_a_budget_for_three(replicas: list[GatewayProcess], upstream: FakeUpstre
     assert statuses(replies) == {200: admitted, 429: ALL - admitted}
     assert 3 - alone <= admitted <= 3 + alone
     assert len(upstream.exchanges) == admitted
+
+
+def test_a_replica_that_begins(
+    valkey: ValkeyServer, upstream: FakeUpstream, start_gateway: StartGateway
+) -> None:
+    """It takes calls once it knows what the others have used, also where the server is some way off."""
+    documents = [
+        openai_account("fake", upstream.base_url, ["two"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        rate("two", ["fake/two"], {"requests_per_day": 2}),
+    ]
+    with RedisRelay(valkey.port) as relay:
+        relay.delay_s = 0.02
+        environment = {**ENVIRONMENT, "GATEWAY_REDIS_URL": relay.url}
+        first = start_gateway(documents, workers=1, environment=environment)
+        assert [chat(first, "fake/two").status for _ in range(2)] == [200, 200]
+        later = start_gateway(documents, workers=1, environment=environment)
+        assert chat(later, "fake/two").status == 429
+        [row] = later.get("/api/limits/usage")["usage"]
+        assert row["used"] == 2
 
 
 def test_a_server_that_dies(

@@ -19,8 +19,8 @@ def test_credentials_are_not_shown() -> None:
 
 
 def test_subjects_of_callers() -> None:
-    """What rules name a caller by: itself, each team of it, and everyone."""
-    assert Caller("app", frozenset()).subjects == {"virtualaccount:app", "team:everyone"}
+    """What rules name a caller by: itself, each team of it, and of users everyone."""
+    assert Caller("app", frozenset()).subjects == {"virtualaccount:app"}
     user = Caller("a@x.io", frozenset(), kind="user", teams=("ml", "ops"), tags={"a": "b"})
     assert user.subjects == {"user:a@x.io", "team:ml", "team:ops", "team:everyone"}
     assert hash(user) == hash(dataclasses.replace(user))

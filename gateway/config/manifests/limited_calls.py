@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import AfterValidator, Field, Strict
 
 from gateway.config.manifests.logging_config import ValueFilter
-from gateway.config.manifests.part import Part, Text, wrong
+from gateway.config.manifests.part import Part, Patterns, Text, wrong
 
 _PER: Final = re.compile(r"user|virtualaccount|model|metadata\..+", re.DOTALL)
 
@@ -30,10 +30,16 @@ LimitCount = Annotated[int, Strict(), Field(ge=0, le=1_000_000_000_000_000)]
 class RuleWhen(Part):
     """Which calls a rule is about; every part must match."""
 
-    subjects: tuple[Text, ...] | None = None
-    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`. Without it: all."""
-    models: tuple[Text, ...] | None = None
-    """What is asked for, or what answers: patterns of `<account>/<model>`. Without it: every model."""
+    subjects: Patterns = None
+    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`.
+
+    Without it, or with an empty list: all.
+    """
+    models: Patterns = None
+    """What is asked for, or what answers: patterns of `<account>/<model>`.
+
+    Without it, or with an empty list: every model.
+    """
     metadata: dict[str, str] = Field(default_factory=dict)
     """Keys and values that the metadata of a call must have."""
 
@@ -92,7 +98,7 @@ class UserOverride(Part, Generic[_L]):
     users: tuple[Text, ...]
     """With `per-user`: their emails."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class VirtualAccountOverride(Part, Generic[_L]):
@@ -101,7 +107,7 @@ class VirtualAccountOverride(Part, Generic[_L]):
     virtual_accounts: tuple[Text, ...]
     """With `per-virtual-account`: their names."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class ModelOverride(Part, Generic[_L]):
@@ -110,7 +116,7 @@ class ModelOverride(Part, Generic[_L]):
     models: tuple[Text, ...]
     """With `per-model`: their names."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class MetadataOverride(Part, Generic[_L]):
@@ -119,7 +125,7 @@ class MetadataOverride(Part, Generic[_L]):
     metadata_values: tuple[str, ...]
     """With `metadata`: the values."""
     limits: _L
-    """Their limits; those that are not written are as for all."""
+    """Their limits, in place of all that the rule has for others."""
 
 
 class Aggregate(Part):

@@ -22,6 +22,7 @@ from gateway.config.manifests.part import (
     Label,
     Manifest,
     Part,
+    Patterns,
     PositiveCount,
     Text,
     wrong,
@@ -283,13 +284,16 @@ AnyRouting = WeightBasedRouting | PriorityBasedRouting | LatencyBasedRouting | C
 class LoadBalancingWhen(Part):
     """Which calls a rule is about; every part must match."""
 
-    subjects: tuple[Text, ...] | None = None
+    subjects: Patterns = None
     """Who calls: patterns of `user:<email>`, `team:<name>` and `virtualaccount:<name>`.
 
-    Without it: everybody.
+    Without it, or with an empty list: everybody.
     """
-    models: tuple[Text, ...] | None = None
-    """What is called, as asked: patterns of `<account>/<model>`. Without it: every model."""
+    models: Patterns = None
+    """What is called, as asked: patterns of `<account>/<model>`.
+
+    Without it, or with an empty list: every model.
+    """
     metadata: dict[str, str] = Field(default_factory=dict)
     """Keys and values that the metadata of a call must have."""
 

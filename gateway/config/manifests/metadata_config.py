@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.config.document import UNNAMED
-from gateway.config.manifests.part import Label, Manifest, Part, Text, wrong
+from gateway.config.manifests.part import Label, Manifest, Part, Patterns, Text, wrong
 
 MAX_KEYS: Final = 64
 MAX_CHARACTERS: Final = 128
@@ -30,8 +30,11 @@ Metadata = Annotated[dict[Text, str], AfterValidator(check_metadata)]
 class MetadataWhen(Part):
     """Whose calls a rule is about."""
 
-    subjects: tuple[Text, ...] | None = None
-    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`. Without it: all."""
+    subjects: Patterns = None
+    """Who calls: patterns of `user:<email>`, `team:<name>`, `virtualaccount:<name>`.
+
+    Without it, or with an empty list: all.
+    """
 
 
 class MetadataRule(Part):

@@ -115,6 +115,10 @@ class Manifest(Part):
         object.__setattr__(self, "_source", source)
 
 
+def _none_if_empty(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return names or None
+
+
 def _check_label(text: str) -> str:
     if not text.strip() or text != text.strip() or not text.isprintable():
         raise wrong("a name must be printable text without space around it", "Choose another name")
@@ -270,6 +274,8 @@ HeaderName = Annotated[str, Field(min_length=1), AfterValidator(_check_header_na
 
 Attributes = Annotated[dict[str, str], AfterValidator(_check_attribute_names)]
 Text = Annotated[str, Field(min_length=1)]
+Patterns = Annotated[tuple[Text, ...] | None, AfterValidator(_none_if_empty)]
+"""Of names that a rule is about, None for all. TrueFoundry writes `[]` for all in rules that it gives out."""
 Label = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_label)]
 AccountName = Annotated[
     str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_account_name)

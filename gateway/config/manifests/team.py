@@ -13,9 +13,7 @@ from gateway.model import EVERYONE
 
 def _check_team(name: str) -> str:
     if name == EVERYONE:
-        raise wrong(
-            f"'{EVERYONE}' is the team of all callers, which needs no manifest", "Choose another name"
-        )
+        raise wrong(f"'{EVERYONE}' is the team of all users, which needs no manifest", "Choose another name")
     return name
 
 

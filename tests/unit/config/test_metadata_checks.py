@@ -29,10 +29,6 @@ def rule(name: str, when: str = "") -> str:
             "warning 3 rules.0.when.subjects.0: 'app' is no kind of subject. Write one of " + KINDS,
         ),
         (
-            "rules:\n" + rule("a", "subjects: []"),
-            "warning 3 rules.0.when.subjects: an empty list, which matches nothing. Remove it to mean all",
-        ),
-        (
             "rules:\n" + rule("a", "subjects: ['virtualaccount:apq']"),
             "warning 3 rules.0.when.subjects.0: 'apq' matches no virtual account. Did you mean 'app'?",
         ),

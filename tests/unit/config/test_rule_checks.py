@@ -34,9 +34,9 @@ def test_rules_and_their_ids(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(("subjects", "is_told"), [("[]", True), ("['*']", False), ("null", False)])
 def test_lists_that_match_nothing(tmp_path: Path, subjects: str, *, is_told: bool) -> None:
     """An empty one is not the same as none."""
-    rule = f"{{id: a, when: {{subjects: {subjects}}}, metadata_override: {{a: b}}}}"
-    text = f"type: gateway-metadata-config\nrules:\n  - {rule}\n"
+    when = f"{{subjects: {{virtual_accounts: {{in: {subjects}}}}}}}"
+    text = f"type: tenant-rate-limit-config/model\nname: a\nlimits: {{requests_per_day: 1}}\nwhen: {when}\n"
     message = "an empty list, which matches nothing. Remove it to mean all"
     assert found(check_text(tmp_path, text, ACCOUNT, CALLER)) == (
-        [f"warning 3 rules.0.when.subjects: {message}"] if is_told else []
+        [f"warning 4 when.subjects.virtual_accounts.in: {message}"] if is_told else []
     )

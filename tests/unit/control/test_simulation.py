@@ -36,6 +36,33 @@ def test_who_calls_by_name() -> None:
     assert (answer["allowed"], answer["answered_by"], answer["refusal"]) == (True, "fake/m", None)
 
 
+@pytest.mark.parametrize(
+    ("asked", "metadata"),
+    [
+        ({"user": "a@x.io"}, {"center": "1", "who": "users"}),
+        ({"user": "a@x.io", "team": "ops"}, {"center": "2", "who": "users"}),
+        ({"user": "z@x.io"}, {"who": "users"}),
+        ({"team": "ops"}, {"center": "2", "who": "users"}),
+        ({"virtual_account": "gone"}, {}),
+    ],
+)
+def test_what_calls_are_given(asked: dict[str, Any], metadata: dict[str, str]) -> None:
+    """Also those of whom no manifest knows, as users of an identity provider, and of teams that are named."""
+    rules = [
+        {"id": "ops", "when": {"subjects": ["team:ops"]}, "metadata_override": {"center": "2"}},
+        {"id": "ml", "when": {"subjects": ["team:ml"]}, "metadata_override": {"center": "1"}},
+        {"id": "users", "when": {"subjects": ["user:*"]}, "metadata_override": {"who": "users"}},
+    ]
+    desk = desk_of(
+        {"type": "gateway-metadata-config", "name": "given", "rules": rules},
+        rate("r", {"requests_per_day": 2}, applies_to={"type": "metadata", "metadata": "center"}),
+    )
+    answer = ask(desk, model="fake/m", metadata={"who": "me"}, **asked)
+    assert answer["metadata"] == {"who": "me"} | metadata
+    (row,) = answer["rules"]
+    assert row["entity"] == {"metadata.center": metadata.get("center", "")}
+
+
 async def test_one_at_a_time() -> None:
     """Whoever may sign in may ask for it: few wait, others are told to come again."""
     client = desk_of(rate("r", {"requests_per_day": 2})).client()

@@ -112,9 +112,10 @@ def test_accounts_say_who_may_use_them(tmp_path: Path) -> None:
         viewers,
         CALLER.replace("0" * 64, "2" * 64).replace("app", "x").replace("lab/*", "x"),
         TEAM,
+        "type: virtual-account\nname: bare\ntokens: ['env:C']\n",
     ]
     users = [pat("t1", "env:A"), pat("t2", "env:B", "b@x.io")]
-    environ = {"A": "a", "B": "b"}
+    environ = {"A": "a", "B": "b", "C": "c"}
     config = accepted_config(check_text(tmp_path, *texts, *users, environ=environ))
     rights = compile_rights(config, ["main/small", "main/large", "more/qwen"])
     found = compile_identity(config, SecretSource(environ), rights, is_loopback=False)
@@ -124,6 +125,8 @@ def test_accounts_say_who_may_use_them(tmp_path: Path) -> None:
     assert other.models == {"main/small"}
     assert other.accounts == frozenset()
     assert (member.kind, member.teams) == ("user", ("ml",))
+    # All users are meant, and no virtual account.
+    assert caller(found, "c").models == frozenset()
 
 
 def test_role_bindings(tmp_path: Path) -> None:

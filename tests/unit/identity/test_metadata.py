@@ -41,7 +41,7 @@ def test_order() -> None:
         (("virtualaccount:app",), True),
         (("virtualaccount:a*",), True),
         (("team:ml",), True),
-        (("team:everyone",), True),
+        (("team:everyone",), False),
         (("user:x", "*"), True),
         (("user:app",), False),
         (("virtualaccount:APP",), False),

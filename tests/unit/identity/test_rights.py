@@ -85,7 +85,7 @@ def test_the_same_rights_are_one_set() -> None:
 
 ALICE = frozenset({"user:a", "team:ml", "team:everyone"})
 BOB = frozenset({"user:b", "team:everyone"})
-APP = frozenset({"virtualaccount:app", "team:everyone"})
+APP = frozenset({"virtualaccount:app"})
 
 
 def test_what_accounts_share() -> None:

@@ -121,7 +121,7 @@ def test_each_limit_of_a_manifest(tmp_path: Path) -> None:
     [
         ("users: {in: [ann]}", [ANN]),
         ("teams: {in: [ml]}", [ANN]),
-        ("teams: {in: [everyone]}", [APP, ANN, BOB]),
+        ("teams: {in: [everyone]}", [ANN, BOB]),
         ("virtual_accounts: {in: ['*']}", [APP]),
         ("virtual_accounts: {in: [app]}, users: {in: [bob]}", [APP, BOB]),
         ("users: {not_in: [bob]}", [APP, ANN]),
@@ -299,16 +299,19 @@ def test_modes_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_month(tmp_path: Path) -> None:
-    """An override of the month leaves the day as it is, and both end with the calendar's."""
+    """An override of the month alone leaves no limit of the day, and what holds ends with the calendar's."""
     text = (
         "type: tenant-budget-config\nname: b\nmode: audit\nlimits: {cost_per_day: 20, cost_per_month: 400}\n"
         "applies_to: {type: per-user, overrides: [{users: [ann], limits: {cost_per_month: 900}}]}\n"
     )
     config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, text))
-    charges = [meter.charge(1, MONDAY) for meter in compile_limits(config).of_call(ANN, "lab/qwen", {})]
+    rules = compile_limits(config)
+    charges = [meter.charge(1, MONDAY) for meter in rules.of_call(ANN, "lab/qwen", {})]
+    assert [(charge.limit, charge.expires_s) for charge in charges] == [(900_000_000, 1_798_761_600)]
+    charges = [meter.charge(1, MONDAY) for meter in rules.of_call(BOB, "lab/qwen", {})]
     assert [(charge.limit, charge.expires_s) for charge in charges] == [
         (20_000_000, MONDAY + 86_400),
-        (900_000_000, 1_798_761_600),
+        (400_000_000, 1_798_761_600),
     ]
 
 

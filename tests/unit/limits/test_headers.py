@@ -57,12 +57,32 @@ def test_what_refuses_is_told() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"is_budget": True}, {"outcome": "exceeded"}, {"kind": "parallel"}, {"kind": "cost"}],
+    [{"is_budget": True}, {"is_enforced": False}, {"kind": "parallel"}, {"kind": "cost"}],
     ids=lambda changes: next(iter(changes)),
 )
 def test_what_is_not_told(changes: dict[str, Any]) -> None:
     """Budgets, limits that only watch, and what is neither requests nor tokens."""
     assert shown(note(**changes)) == {}
+
+
+def test_what_is_in_the_way_as_well() -> None:
+    """Of a refusal also another limit that has no room for the call."""
+    tokens = note(kind="tokens", limit=1000, used=995, outcome="exceeded")
+    assert shown(note(outcome="refused"), tokens)["x-ratelimit-remaining-tokens"] == "5"
+
+
+async def test_what_only_watches_is_never_told() -> None:
+    """Also while it has room, and of all limits the least: callers would slow down for it."""
+    limiter = Limiter(counters_in_memory(places=64, now_s=lambda: NOW_S), now_s=lambda: NOW_S)
+    watched = [limit_of(kind, 3, id=f"watched-{kind}", mode="audit") for kind in ("requests", "tokens")]
+    policy = policy_of(*watched, limit_of("requests", 100))
+    asking = Asking(make_caller("one/m"), TARGET.name, {}, FixedNeed(1))
+    permit = await admit(limiter, policy, asking, Plan((TARGET,), (TARGET.name,)))
+    assert {name.decode(): value.decode() for name, value in permit.headers()} == {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "99",
+        "x-ratelimit-reset-requests": "1m5s",
+    }
 
 
 def test_without_end() -> None:

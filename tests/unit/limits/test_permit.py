@@ -303,6 +303,37 @@ async def test_no_target_has_room() -> None:
     assert [(note.rule, note.outcome) for note in permit.notes] == [("day", "refused"), ("minute", "refused")]
 
 
+async def test_all_must_have_room() -> None:
+    """Of several limits in its way a call hears of the one that has room last: none goes through before."""
+    minute, day = limit_of("requests", 1, id="minute"), limit_of("requests", 1, window="day", id="day")
+    rig = Rig(policy_of(minute, day), need=FixedNeed(cost_usd=1.0))
+    await rig.direct()
+    refused = await rig.direct()
+    assert refused.refusal is not None
+    assert '"day"' in refused.refusal.message
+    assert [(note.rule, note.outcome) for note in refused.notes] == [
+        ("minute", "exceeded"),
+        ("day", "refused"),
+    ]
+    # A spent budget is not hidden, and neither is what never fits.
+    for last in (budget_of(0, id="last"), budget_of(0.5, window="day", id="last")):
+        spent_up = Rig(policy_of(minute, last, day), need=FixedNeed(cost_usd=1.0))
+        refusal = (await spent_up.direct()).refusal
+        assert isinstance(refusal, BudgetExceeded)
+        assert ("x-should-retry", "false") in refusal.headers
+
+
+async def test_what_a_target_has_beside_the_call() -> None:
+    """Where a limit of the call is in the way that of one target is not told: another may answer."""
+    call = limit_of("requests", 1, models=("vm/chat",), id="call")
+    rig = Rig(policy_of(limit_of("requests", 1, window="day", models=("one/*",), id="one"), call))
+    assert not (await rig.call(ONE, TWO)).is_refused
+    permit = await rig.call(ONE, TWO)
+    assert permit.is_refused
+    assert permit.refusal is not None
+    assert '"call"' in permit.refusal.message
+
+
 async def test_what_never_fits() -> None:
     """An unused limit that is too small for a call does not reset for it, so another that does is told."""
     rig = Rig(
@@ -400,6 +431,22 @@ async def test_soft_budgets_of_two_windows(others: list[Rule], *, is_refused: bo
     soft = two_windows("soft", day=0, month=5)
     rig = Rig(policy_of(soft, *others), need=FixedNeed(cost_usd=1.0))
     assert ((await rig.direct()).refusal is not None) == is_refused
+
+
+@pytest.mark.parametrize(
+    "of_one",
+    [limit_of("requests", 0, models=("one/*",)), budget_of(0, id="one", models=("one/*",))],
+    ids=["a rate limit", "a budget"],
+)
+async def test_a_soft_budget_beside_a_target_without_room(of_one: Rule) -> None:
+    """Where another budget has room it is not in the way, and the next target is asked."""
+    soft, other = budget_of(0, id="soft", mode="soft_enforce"), budget_of(5, id="call")
+    rig = Rig(policy_of(soft, other, of_one), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call(ONE, TWO)
+    assert (permit.has_admitted(ONE), permit.is_refused) == (False, False)
+    assert await permit.admit_target(TWO)
+    assert rig.used() == {"soft": MICRO_USD, "call": MICRO_USD}
+    assert (await Rig(policy_of(soft, of_one), need=FixedNeed(cost_usd=1.0)).call(ONE, TWO)).is_refused
 
 
 async def test_first_blocks() -> None:

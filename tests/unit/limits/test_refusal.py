@@ -49,6 +49,16 @@ def meter_of(rule: Rule) -> Meter:
             id="more than there ever is",
         ),
         pytest.param(
+            limit_of("requests", 0, id="r"),
+            1,
+            0,
+            inf,
+            'The rate limit "r" allows 0 requests per minute: 0 requests left. It lets none of these calls '
+            "through: whoever owns it can raise it.",
+            {"x-should-retry": "false"},
+            id="nothing at all",
+        ),
+        pytest.param(
             limit_of("parallel", 3, id="p"),
             1,
             3,
@@ -73,8 +83,8 @@ def meter_of(rule: Rule) -> Meter:
             1,
             1_000_000,
             inf,
-            'The budget "b" allows 1 USD in all: 0 USD left, and this call may need 1e-06 USD. It does not '
-            "reset: whoever owns it can raise it.",
+            'The budget "b" allows 1 USD in all: 0 USD left. '
+            "It does not reset: whoever owns it can raise it.",
             {"x-should-retry": "false"},
             id="for ever",
         ),

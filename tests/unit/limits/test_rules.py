@@ -111,20 +111,12 @@ def test_names_of_limits(limit: Limit, name: str) -> None:
 
 
 def test_overrides() -> None:
-    """What is not overridden stays; who is not named has the rule's own."""
+    """They stand in place of all limits of the rule; who is not named has the rule's own."""
     raised = Limit("cost", CALENDAR["month"], 900)
     one = rule(DAY, MONTH, per=("user",), overrides=(Override(frozenset({"a"}), (raised,)),))
-    assert one.limits_of(("a",)) == (DAY, raised)
+    assert one.limits_of(("a",)) == (raised,)
     assert one.limits_of(("b",)) == (DAY, MONTH)
     assert rule(DAY).limits_of(()) == (DAY,)
-
-
-def test_a_lifetime_stands_alone() -> None:
-    """An override for ever takes the place of what begins anew, and the other way round."""
-    for_ever = rule(DAY, per=("user",), overrides=(Override(frozenset({"a"}), (EVER,)),))
-    assert for_ever.limits_of(("a",)) == (EVER,)
-    anew = rule(EVER, per=("user",), overrides=(Override(frozenset({"a"}), (DAY,)),))
-    assert anew.limits_of(("a",)) == (DAY,)
 
 
 def test_what_needs_metadata() -> None:

@@ -128,6 +128,35 @@ async def take(counters: RedisCounters, *charges: Charge) -> Decision:
     return decision
 
 
+async def test_a_replica_that_begins(server: ValkeyServer, fleet: Fleet) -> None:
+    """Once it has reached the server, however far away, it counts with the others from its first call on."""
+    one = charge(limit=1)
+    await take(await fleet.replica(), one)
+    with RedisRelay(server.port) as relay:
+        relay.delay_s = 0.02
+        begins = await fleet.replica(url=relay.url)
+        assert begins.is_away
+        await begins.tried(DEADLINE_S)
+        assert not await is_taken(begins, one)
+
+
+async def test_a_replica_that_begins_alone(tmp_path: Path) -> None:
+    """It is not held up by a server that is not there, nor for long by one that says nothing."""
+    with ValkeyServer(tmp_path) as server:
+        server.pause()
+        silent = RedisCounters(server.url, counters_in_memory(places=4, now_s=time.time))
+        silent.start()
+        await silent.tried(0.01)
+        assert silent.is_away
+        await silent.close()
+        server.kill()
+        absent = RedisCounters(server.url, counters_in_memory(places=4, now_s=time.time))
+        absent.start()
+        await absent.tried(FAR_S)
+        assert absent.is_away
+        await absent.close()
+
+
 @pytest.mark.parametrize("window_s", [60, 3600, 86_400, 0, PARALLEL])
 async def test_as_many_as_the_limit(fleet: Fleet, window_s: int) -> None:
     """Whoever asks, not one more; and the answer says how many there are."""

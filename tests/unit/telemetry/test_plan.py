@@ -80,7 +80,7 @@ def test_who_decides(tmp_path: Path, settings: str, *, wants: bool | None, is_ke
         pytest.param("{subjects: {in: ['virtualaccount:other']}}", {}, False, id="other subject"),
         pytest.param("{subjects: {in: ['*']}}", {}, True, id="every subject"),
         pytest.param("{subjects: {in: ['team:ml', 'user:a@b.c']}}", {}, False, id="others"),
-        pytest.param("{subjects: {in: ['team:everyone']}}", {}, True, id="everyone"),
+        pytest.param("{subjects: {in: ['team:everyone']}}", {}, False, id="all users"),
         pytest.param("{subjects: {in: []}}", {}, False, id="no subject"),
         pytest.param("{subjects: {not_in: ['virtualaccount:app']}}", {}, False, id="not this subject"),
         pytest.param("{subjects: {not_in: ['virtualaccount:other']}}", {}, True, id="not another subject"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.config.manifests.limited_calls import Per, When
+from gateway.config.manifests.limited_calls import Per, RuleWhen, When
+from gateway.config.manifests.load_balancing import LoadBalancingWhen
+from gateway.config.manifests.metadata_config import MetadataWhen
+from gateway.config.manifests.part import Part
 
 
 @pytest.mark.parametrize("per", ["user", "virtualaccount", "model", "metadata.app", "metadata.a.b"])
@@ -19,6 +22,12 @@ def test_what_is_not(per: str) -> None:
     """Nothing else is taken for one of these."""
     with pytest.raises(ValidationError):
         TypeAdapter(Per).validate_python(per)
+
+
+@pytest.mark.parametrize("kind", [RuleWhen, LoadBalancingWhen, MetadataWhen])
+def test_an_empty_list_is_for_all(kind: type[Part]) -> None:
+    """TrueFoundry gives such rules out with `subjects: []`: read as nobody, they would limit nobody here."""
+    assert kind.model_validate({"subjects": [], "models": []}) == kind.model_validate({})
 
 
 def test_conditions_of_all_kinds() -> None:

@@ -17,6 +17,6 @@ def test_a_team() -> None:
 
 
 def test_everyone_needs_no_manifest() -> None:
-    """All callers are in it, which no list of members must change."""
-    with pytest.raises(ValidationError, match="the team of all callers"):
+    """All users are in it, which no list of members must change."""
+    with pytest.raises(ValidationError, match="the team of all users"):
         Team.model_validate({"type": "team", "name": "everyone", "members": ["a@x.io"]})
