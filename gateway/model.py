@@ -983,7 +983,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """What became of charges; its tuples are in their order.
 
     Attributes:
-        refused: Which charge is in the way: of several the one that resets first; None when all were taken.
+        refused: Which charge is in the way: of several, as counters answer, the one that resets first; None
+            when all were taken.
         used: What is counted in each, this call included if it was taken.
         reset_s: Of a charge in the way, seconds until there is room for it (where it could never have room,
             until nothing is counted any more). Of others as `Charge.reset_s`, or 0 where nothing is
@@ -1279,7 +1280,10 @@ class Permit(Protocol):
 
     @property
     def refusal(self) -> Exception | None:
-        """Why the caller, or a target, was not admitted; of several the one that resets first."""
+        """Why the caller, or a target, was not admitted.
+
+        Of several in its way the one that has room last, between targets the one that has it first.
+        """
 
     def has_admitted(self, target: Target) -> bool:
         """Whether what an attempt at *target* needs has been taken."""

@@ -615,6 +615,7 @@ class _Settlement:
         caller = responder.trace.caller
         return (
             responder.trace.start_ns <= since_ns
+            and not responder.trace.end_ns
             and self._is_known_again
             and responder.client.has_started
             and caller is not None
@@ -645,7 +646,7 @@ class _Settlement:
         if has_left:
             trace.disconnected()
         elif isinstance(error, asyncio.CancelledError) and self._refusal is not None:
-            trace.cut(self._refusal.code, self._refusal.for_operator)
+            trace.shut_out(self._refusal.code, self._refusal.for_operator)
         elif isinstance(error, asyncio.CancelledError):
             trace.cut(GatewayShutdown.code, "the gateway ended before the reply did")
             trace.responded(trace.status_code or GatewayShutdown.status)

@@ -101,8 +101,11 @@ class Try:
 
     def _words(self) -> str:
         """The message without the endpoint's host, which may be called `alerts` or `dns-sink`."""
-        host = self.endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
-        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", self.message) if host else self.message
+        host = self.endpoint.rpartition("://")[2].partition("/")[0].partition(":")[0]
+        if not host:
+            return self.message
+        # In small letters, however it was written.
+        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", self.message, flags=re.IGNORECASE)
 
 
 _T = TypeVar("_T")

@@ -56,7 +56,7 @@ def tool_call(call_id: object, name: object, arguments: Any) -> Shaped:
 
 def response_of(parts: list[Shaped]) -> object:
     """What a tool gave: its text as it is, anything else as parts."""
-    if len(parts) == 1 and parts[0]["type"] == "text":
+    if len(parts) == 1 and parts[0]["type"] == "text" and "content" in parts[0]:
         return parts[0]["content"]
     return parts
 

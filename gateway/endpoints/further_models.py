@@ -102,7 +102,7 @@ def further_models(fields: Mapping[str, msgspec.Raw]) -> Iterator[FurtherModel]:
         if isinstance(plugin, dict):
             yield from _panel(plugin, _PLUGINS)
             is_fusion = plugin.get("id") == _FUSION and plugin.get("enabled") is not False
-            if is_fusion and not (plugin.get(_PANEL) and plugin.get("model")):
+            if is_fusion and not (_has_panel(plugin) and _is_name(plugin.get("model"))):
                 yield FurtherModel(_FUSION_MODEL, _PLUGINS)
             yield from _of_tools(_list_of(plugin.get(_TOOLS)), _PLUGINS)
     tools = fields.get(_TOOLS)
@@ -132,10 +132,12 @@ def _of_tools(tools: list[Any], field: str) -> Iterator[FurtherModel]:
         yield from _panel(settings, field)
         for profile in profiles:
             yield from _named(profile, field)
-        if kind == _FUSION_TOOL and not settings.get(_PANEL):
+        if kind == _FUSION_TOOL and not _has_panel(settings):
             yield FurtherModel(_FUSION_MODEL, field)
         # The tool's own model stands in for that of a profile without one.
-        is_fixed = settings.get("model") or all(one.get("model") for one in profiles or [settings])
+        is_fixed = _is_name(settings.get("model")) or all(
+            _is_name(one.get("model")) for one in profiles or [settings]
+        )
         if kind in _ADVISERS and not is_fixed:
             yield FurtherModel(kind, field)
         # What an adviser has of its own.
@@ -225,6 +227,14 @@ def _in_place(root: Any, field: str) -> Iterator[FurtherModel]:
 
 def _list_of(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _has_panel(settings: dict[str, Any]) -> bool:
+    return any(found.name for found in _in_place(settings.get(_PANEL), _PANEL))
 
 
 def _named(part: Any, field: str) -> Iterator[FurtherModel]:

@@ -144,7 +144,7 @@ def read_as(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
     """
     try:
         return decoder.decode(data)
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return None
     except msgspec.DecodeError:
         try:

@@ -72,6 +72,8 @@ class StreamReader:
         # Of these the text was read when they came; of the others the sample tells it.
         self._read_pieces = 0
         self._said_bytes = 0
+        # How many had come when the provider last told a usage.
+        self._told_pieces = 0
         self._sample = SaidSample()
 
     def feed(self, data: bytes) -> bytes:
@@ -137,8 +139,11 @@ class StreamReader:
         usage = self._usage or estimate_usage(self._asked_bytes, self._said_tokens() * BYTES_PER_TOKEN)
         if not self.is_complete:
             # Who counts on the way may have done so last before much of it.
-            said = max(usage.output_tokens or 0, self._said_tokens())
-            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
+            said, told = self._said_tokens(), usage.output_tokens or 0
+            if self._told_pieces:
+                # Only what has come since is guessed.
+                said = max(self.pieces, told + said * (self.pieces - self._told_pieces) // self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=max(said, told), source="partial")
         return ReplyFacts(
             response_id=self._id,
             response_model=self._model,
@@ -196,4 +201,5 @@ class StreamReader:
         if usage is None:
             return True
         self._usage = usage
+        self._told_pieces = self.pieces
         return not (self._hides_usage and not chunk.choices)

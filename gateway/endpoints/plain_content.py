@@ -42,7 +42,9 @@ class _ChatReply(msgspec.Struct):
     choices: list[_Choice]
 
 
-class _MessagesReply(_Message):
+class _MessagesReply(msgspec.Struct):
+    content: list[_TextPart]
+    role: Literal["assistant"]
     stop_reason: str | None = None
 
 
@@ -91,7 +93,7 @@ def read_plain_messages(call: Call, body: bytes) -> Talk | None:
         if "system" in fields:
             asked.insert(0, ShownMessage("system", _parts(_system(fields["system"]))))
         reply = _messages_reply(body)
-        return asked, [_shown(reply, reply.stop_reason)]
+        return asked, [ShownMessage(reply.role, _parts(reply.content), reply.stop_reason)]
     except (*UNREADABLE, LookupError):
         return None
 

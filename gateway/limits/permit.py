@@ -105,11 +105,7 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         without room is in the call's way, unless it is for *target* alone: then another target may be asked.
         """
         meters, charges, targets = self.held.meters, self.charges, self.held.targets
-        without = [
-            at
-            for at, charge in enumerate(charges)
-            if meters[at].is_enforced and not charge.has_room(used[at])
-        ]
+        without = self._without_room(used)
         # What was passed over before is not enforced any more, and has no room all the same.
         refusing = [at for at in without if charges[at].is_enforced]
         soft = [at for at in refusing if meters[at].rule.mode == "soft_enforce"]
@@ -124,12 +120,13 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         self.relaxed += tuple(soft)
         return bool(soft)
 
-    def refuse_by_the_last(self, decision: Decision, target: str) -> Decision:
+    def refuse_by_the_last(self, decision: Decision, target: str, beside: _Budgets) -> Decision:
         """The *decision* with that in the way which has room last, since all of it must have room.
 
-        Limits of *target* alone are not in the way of a call that another may answer, if others are.
+        Limits of *target* alone are not in the way of a call that another may answer, if others are. Neither
+        is a budget for which another stands in, here or *beside*.
         """
-        charges, targets = self.charges, self.held.targets
+        meters, charges, targets = self.held.meters, self.charges, self.held.targets
 
         def room_in_s(at: int) -> float:
             return _room_in_s(charges[at], decision.reset_s[at])
@@ -139,8 +136,20 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
             for at, charge in enumerate(charges)
             if at == decision.refused or (charge.is_enforced and not charge.has_room(decision.used[at]))
         ]
+        hard = [at for at in refusing if meters[at].rule.mode != "soft_enforce"]
+        if hard and _another_has_room(meters, self._without_room(decision.used), beside):
+            refusing = hard
         of_call = [at for at in refusing if targets[at] != target or not target]
         return msgspec.structs.replace(decision, refused=max(of_call or refusing, key=room_in_s))
+
+    def _without_room(self, used: Sequence[int]) -> list[int]:
+        """Which of those that may refuse have no room."""
+        meters = self.held.meters
+        return [
+            at
+            for at, charge in enumerate(self.charges)
+            if meters[at].is_enforced and not charge.has_room(used[at])
+        ]
 
     def with_room(self, places: Iterable[int]) -> Iterator[_Budget]:
         """Budgets at these *places* that have let the call in, since they had room."""
@@ -650,7 +659,7 @@ class CallPermit(msgspec.Struct, eq=False):
             decision = await self._reserve(turn.charges)
             turns += 1
         if decision.refused is not None and not decision.is_unknown:
-            decision = turn.refuse_by_the_last(decision, target)
+            decision = turn.refuse_by_the_last(decision, target, beside | self._with_room())
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:

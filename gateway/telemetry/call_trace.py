@@ -329,6 +329,14 @@ class CallTrace(msgspec.Struct, eq=False):
             return
         self.error_type = ClientDisconnected.error_type
         self.status_code = self.status_code or CLIENT_CLOSED_REQUEST
+        self._leave_attempts()
+
+    def shut_out(self, error_type: str, message: str) -> None:
+        """Note that the reply was broken off, as its caller may have no more of it: nobody else's fault."""
+        self.failed(error_type, message)
+        self._leave_attempts()
+
+    def _leave_attempts(self) -> None:
         for attempt in self.exchanges:
             is_open = not attempt.end_ns
             if is_open:

@@ -7,6 +7,7 @@ shown is read (the newest messages and the first), so that a megabyte of it cost
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -51,6 +52,7 @@ _STOP_SHARE: Final = 4
 _PLAIN_BYTES: Final = 32 * 1024
 """Of a call with more there may be so many messages, or parts of one, that some are left out."""
 
+_log: Final = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -121,7 +123,11 @@ class ContentCapture:
             done += len(self._pieces[self._at])
             self._at += 1
         # In one go: a turn of an assembler costs as much as an event.
-        self._assembler.feed(b"".join(self._pieces[begin : self._at]))
+        try:
+            self._assembler.feed(b"".join(self._pieces[begin : self._at]))
+        except Exception:
+            self._fail()
+            return True
         self._pieces[begin : self._at] = [b""] * (self._at - begin)
         return self._at >= len(self._pieces)
 
@@ -131,15 +137,23 @@ class ContentCapture:
         Args:
             secrets: The credentials that are known, to be masked.
         """
-        if self.is_given_up:
-            return names.CONTENT_DROPPED.boolean(True)
         while not self.work(call):
             pass
+        if self.is_given_up:
+            return names.CONTENT_DROPPED.boolean(True)
         try:
             with self._redactor:
                 return self._attributes(call, secrets)
         except RedactionTimeout:
             return names.CONTENT_DROPPED.boolean(True)
+        except Exception:
+            self._fail()
+            return names.CONTENT_DROPPED.boolean(True)
+
+    def _fail(self) -> None:
+        """Do without what cannot be shown, by a mistake of ours: it must not cost the call its spans."""
+        _log.exception("what was said in a call cannot be shown; its spans are recorded without it")
+        self.give_up()
 
     def _attributes(self, call: Call, secrets: Secrets) -> bytes:
         reader = reader_of(call.endpoint)

@@ -1280,10 +1280,30 @@ async def test_what_goes_on_without_a_key_is_cut() -> None:
     await rig.pipeline.cut_refused_calls(0.0)
     await asyncio.wait([task], timeout=5)
     trace = rig.settled()
-    assert (trace.status_code, trace.is_cut, trace.error_type) == (200, True, "invalid_api_key")
+    assert (trace.status_code, trace.error_type) == (200, "invalid_api_key")
     assert not client.is_ended
+    # No failure of the provider's, nor ours.
+    assert not trace.is_span_error
+    assert [attempt.error_type for attempt in trace.attempts] == ["client_disconnected"]
     assert trace.usage is not None
     assert trace.usage.source == "partial"
+
+
+async def test_a_call_that_has_ended_is_not_cut() -> None:
+    """It may have been seen among the open ones just before: what its task does next is another's."""
+    rig = Rig(streamed(event(finish="stop"), DONE))
+    settlement: Any = None
+    entered = rig.pipeline.entered
+
+    def note(one: Any) -> Any:
+        nonlocal settlement
+        settlement = one
+        return entered(one)
+
+    rig.pipeline.entered = note  # type: ignore[method-assign]
+    await rig.pipeline.call_model(streaming(), CHAT)
+    assert settlement is not None
+    assert not settlement.is_lasting(1 << 62)
 
 
 async def test_a_call_without_a_reply_yet_is_not_cut() -> None:

@@ -49,9 +49,11 @@ class Permission(Part):
                 raise wrong(what, "Rename the unknown field, or remove it")
             blank = ", ".join(sorted(known & value.keys() - written))
             if blank:
-                raise wrong(
-                    f"{blank} has no value", "Write one, or remove the whole line to have the default"
+                has_default = "resource_fqn" not in blank
+                fix = (
+                    "Write one, or remove the whole line to have the default" if has_default else "Write one"
                 )
+                raise wrong(f"{blank} has no value", fix)
         return value
 
     def grant(self, roles: CallingRoles) -> ModelGrant | None:

@@ -195,6 +195,23 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "nothing listens",
         "collector runs",
     ),
+    "written in large letters, and told in small ones": (
+        Try(
+            "http://Alerts:4318/v1/traces",
+            message="ClientConnectorError: Cannot connect to host alerts:4318 [Connect call failed]",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
+    "without a scheme": (
+        Try(
+            "dns-sink:4317",
+            "grpc",
+            message="gRPC UNAVAILABLE: dns-sink:4317: Failed to connect: Connection refused",
+        ),
+        "nothing listens",
+        "collector runs",
+    ),
     "a collector that is called dns": (
         Try(
             "http://dns-sink.corp:4317",

@@ -84,6 +84,7 @@ def test_tool_call() -> None:
         pytest.param([TEXT, TEXT], [TEXT, TEXT], id="several"),
         pytest.param([shape(1)], [shape(1)], id="no text"),
         pytest.param([], [], id="nothing"),
+        pytest.param([{"type": "text"}], [{"type": "text"}], id="a text without one"),
     ],
 )
 def test_response_of_a_tool(parts: list[Shaped], response: object) -> None:

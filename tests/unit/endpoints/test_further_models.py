@@ -131,6 +131,14 @@ def named(body: dict[str, Any]) -> list[tuple[str, str]]:
         ({"plugins": [{"id": "fusion", "enabled": False}, {"id": "web"}]}, []),
         ({"tools": [{"type": "openrouter:fusion"}]}, [("openrouter/fusion", "tools")]),
         (
+            {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": [None, ""]}}]},
+            [("", "tools"), ("openrouter/fusion", "tools")],
+        ),
+        (
+            {"tools": [{"type": "openrouter:advisor", "parameters": {"model": 7}}]},
+            [("openrouter:advisor", "tools")],
+        ),
+        (
             {"tools": [{"type": "openrouter:fusion", "parameters": {"preset": "general-high"}}]},
             [("openrouter/fusion", "tools")],
         ),

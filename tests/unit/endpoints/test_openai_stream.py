@@ -408,6 +408,15 @@ def test_usage_of_a_cut_stream_is_partial() -> None:
     stream = reader()
     stream.feed(event(chunk(usage={"prompt_tokens": 12, "completion_tokens": 0})) + event(chunk()) * 4)
     assert stream.facts().usage == Usage(12, 5, "partial"), "what came tells more than what was begun with"
+    stream = reader()
+    for number in range(1, 41):
+        usage = {"prompt_tokens": 12, "completion_tokens": number}
+        stream.feed(event(chunk(" implementation", usage=usage)))
+    assert stream.facts().usage == Usage(12, 40, "partial"), (
+        "who counts on the way is not overruled by a guess"
+    )
+    stream.feed(event(chunk(" implementation")) * 10)
+    assert stream.facts().usage == Usage(12, 77, "partial"), "but for what came after that"
 
 
 @pytest.mark.parametrize("together", [1, 5], ids=["alone", "several at once"])

@@ -99,6 +99,22 @@ def test_the_demo_token_of_a_user(tmp_path: Path, *, is_loopback: bool) -> None:
     assert not found.knows("")
 
 
+def test_a_model_for_all_users_keeps_nobody_out(tmp_path: Path) -> None:
+    """TrueFoundry writes such lists where nobody chose any; who was given the model by name has it still."""
+    account = (
+        "type: provider-account/openai\nname: main\nintegrations:\n"
+        "  - {name: small, model_id: s, authorized_subjects: ['team:everyone']}\n"
+    )
+    app = "type: virtual-account\nname: app\ntokens: ['env:A']\nmodels: [main/small]\n"
+    bare = "type: virtual-account\nname: bare\ntokens: ['env:B']\n"
+    environ = {"A": "a", "B": "b"}
+    config = accepted_config(check_text(tmp_path, account, app, bare, environ=environ))
+    rights = compile_rights(config, ["main/small"])
+    found = compile_identity(config, SecretSource(environ), rights, is_loopback=False)
+    assert caller(found, "a").models == {"main/small"}
+    assert caller(found, "b").models == frozenset()
+
+
 def test_accounts_say_who_may_use_them(tmp_path: Path) -> None:
     """Everybody with a role to call, nobody with another; and a model may be for some alone."""
     account = (

@@ -323,6 +323,18 @@ async def test_all_must_have_room() -> None:
         assert ("x-should-retry", "false") in refusal.headers
 
 
+async def test_a_budget_that_another_stands_in_for_refuses_nobody() -> None:
+    """Once the minute is over such a call goes through, though one budget is spent; not without the other."""
+    minute = limit_of("requests", 1, id="minute")
+    soft = budget_of(1, id="soft", mode="soft_enforce")
+    for others, refusing in (([budget_of(50, id="other")], "minute"), ([], "soft")):
+        rig = Rig(policy_of(soft, *others, minute), need=FixedNeed(cost_usd=1.0))
+        await rig.direct()
+        refusal = (await rig.direct()).refusal
+        assert refusal is not None
+        assert f'"{refusing}"' in refusal.message
+
+
 async def test_what_a_target_has_beside_the_call() -> None:
     """Where a limit of the call is in the way that of one target is not told: another may answer."""
     call = limit_of("requests", 1, models=("vm/chat",), id="call")

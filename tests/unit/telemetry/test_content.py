@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from gateway.endpoints import openai_content
 from gateway.endpoints.catalogue import CHAT, COMPLETION
 from gateway.endpoints.catalogue import MESSAGES as MESSAGES_ENDPOINT
 from gateway.endpoints.content_parts import MAX_PARTS
@@ -575,6 +576,24 @@ def test_a_plain_talk_is_shown_as_any_other(
             patch.setattr(telemetry_content, "_PLAIN_BYTES", plain_bytes)
             found.append(capture.attributes(call, secrets))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_what_cannot_be_shown_costs_no_spans(
+    is_stream: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By a mistake of ours: the span is recorded without it, and somebody is told."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("content")
+
+    monkeypatch.setattr(openai_content.StreamAssembler, "feed", fail)
+    monkeypatch.setattr(telemetry_content, "_Listed", fail)
+    call = call_of(stream=is_stream, tools=[TOOL])
+    assert content(call, events("a") if is_stream else reply()) == {"gateway.content.dropped": True}
+    assert "cannot be shown" in caplog.text
 
 
 def test_a_plain_talk_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,8 +83,10 @@ def test_a_blank_right_grants_nothing(name: str) -> None:
         "resource_type": "provider-account",
         "role_id": "provider-account-access",
     }
-    with pytest.raises(ValidationError, match=f"{name} has no value"):
+    with pytest.raises(ValidationError, match=f"{name} has no value") as refused:
         Permission.model_validate({**permission, name: None})
+    fix = refused.value.errors()[0]["ctx"]["fix"]
+    assert ("remove the whole line" in fix) is (name != "resource_fqn")
 
 
 @pytest.mark.parametrize(
