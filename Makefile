@@ -56,11 +56,14 @@ run: install
 	@$(VENV)/bin/python deploy/examples/quickstart/run.py --end-with-parent
 
 # Both share the cores, file by file; the second runs whatever the first says. Whoever needs the machine alone is long.
+# Tests wait for other processes a third of the time and more, so there is one process more than cores are counted on.
+# They get the files in the order of tests/conftest.py, the longest first.
+SHARED := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test: install-test
 	@failed=0; \
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
+	$(VENV)/bin/python -m pytest $(SHARED) \
 		tests/test_architecture.py tests/unit tests/golden tests/fuzz tests/conformance || failed=$$?; \
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/e2e tests/browser || failed=$$?; \
+	$(VENV)/bin/python -m pytest $(SHARED) tests/e2e tests/browser || failed=$$?; \
 	exit $$failed
 
 test-long: install-test

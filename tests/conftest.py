@@ -21,6 +21,21 @@ _UNTIMED: Final = hypothesis.settings(deadline=None, suppress_health_check=[hypo
 hypothesis.settings.register_profile("same", _UNTIMED, derandomize=True)
 hypothesis.settings.register_profile("anew", _UNTIMED)
 
+# The files that take 10 s and more: begun last, one of them would keep one process busy after the others.
+_LONGEST: Final = (
+    *("conformance/test_faults_of_providers", "conformance/test_matrix", "conformance/test_llmock_faults"),
+    *("translate/test_registry", "conformance/test_virtual_models", "conformance/test_docs_clients"),
+    *("supervisor/test_start", "store/test_redis_counters", "store/test_counter_table"),
+    *("supervisor/test_family", "e2e/test_processes", "browser/test_manifest_pages"),
+    *("e2e/test_faults_of_endpoint", "e2e/test_metrics", "browser/test_accessibility"),
+    *("e2e/test_upstream_failures", "e2e/test_fleet_in_trouble"),
+    *("e2e/test_cancellation", "e2e/test_reload", "e2e/test_fleet", "browser/test_traffic_pages"),
+    *("e2e/test_providers", "e2e/test_realtime", "e2e/test_tls", "e2e/test_faults_of_processes"),
+    *("e2e/test_startup", "e2e/test_virtual_models", "e2e/test_cost", "e2e/test_trace"),
+    *("e2e/test_faults_of_change", "e2e/test_targets", "e2e/test_dashboard", "e2e/test_limits"),
+    *("e2e/test_limited_gateway", "e2e/test_identity_provider", "e2e/test_saved_manifests"),
+)
+
 _absent_tools = pytest.StashKey[dict[str, str]]()
 
 
@@ -54,7 +69,9 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --long, drop long tests: they are another run's business, not skips of this one."""
+    """Begin with the longest files. Without --long, drop long tests: they are no skips of this run."""
+    rank = {name: at for at, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(f"{item.path.parent.name}/{item.path.stem}", len(rank)))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

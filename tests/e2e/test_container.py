@@ -14,7 +14,7 @@ import yaml
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.rig.balancer import free_port
+from tests.rig.free_ports import free_port
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.requires import ROOT, requires
 from tests.rig.until import until
@@ -51,7 +51,7 @@ def test_health_check_of_a_gateway_that_is_ready(gateway: GatewayProcess) -> Non
 
 def test_health_check_of_a_gateway_that_drains(start_gateway: StartGateway) -> None:
     """It is not healthy from the signal on, nor once it has ended."""
-    process = start_gateway(workers=1, options=["--drain-delay", "30"])
+    process = start_gateway(workers=1, options=["--drain-delay", "600"])
     process.signal(signal.SIGTERM)
     until(lambda: health(process.port).stdout.startswith("503"), what="the health check to say 503")
     process.signal(signal.SIGTERM)

@@ -129,9 +129,12 @@ def test_prompts_that_wait_do_not_follow_once_they_are_left_out(
     with audit.calls() as load:
         until(lambda: audit.entry("first")["state"] == "retrying", what="the outage to show", timeout_s=30.0)
         load.go_on()
+    # So that nothing is on its way there while the change is made.
+    first.go_down()
     put_in_force(gateway, [*standard, destination("first", first, exclude_request_data=True)])
     before = len(first.requests())
     first.usual = Answer()
+    first.come_back()
     counts = audit.check()["first"]
     assert counts["exported"] == audit.made
     sent = [received.request.SerializeToString() for received in first.requests()]

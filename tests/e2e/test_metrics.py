@@ -90,9 +90,8 @@ def test_metadata_as_labels(start_gateway: StartGateway) -> None:
         )
 
 
-def test_data_port_has_no_metrics_unless_asked(start_gateway: StartGateway) -> None:
+def test_data_port_has_no_metrics_unless_asked(gateway: GatewayProcess) -> None:
     """They name models and callers, so they are on the control plane only."""
-    gateway = start_gateway(workers=1)
     with gateway.connect() as connection:
         assert connection.exchange("GET", "/metrics", [], b"").status in (401, 404)
 
@@ -157,44 +156,48 @@ def _counted(gateway: GatewayProcess) -> float:
         return -1
 
 
-@pytest.mark.parametrize("encoding", ["proto", "json"])
 def test_sums_are_exported_over_otlp(
-    start_gateway: StartGateway, upstream: FakeUpstream, closed_port: int, encoding: str
+    start_gateway: StartGateway, upstream: FakeUpstream, closed_port: int
 ) -> None:
     """A collector gets the GenAI metrics with their attributes, and the header that lets us in."""
-    with OtlpSink() as sink:
+    with OtlpSink() as of_protobuf, OtlpSink() as of_json:
         documents = [
             *standard_documents(upstream.base_url, closed_port),
-            metrics_config(sink, encoding=encoding),
+            metrics_config(of_protobuf, name="protobuf"),
+            metrics_config(of_json, name="json", encoding="json"),
         ]
         gateway = start_gateway(documents, workers=2, environment=QUICK)
         for _ in range(4):
             chat(gateway, "fake/normal")
-        duration = "gen_ai.client.inference.duration"
-
-        def recorded() -> int:
-            last = sink.metrics_requests()[-1:]
-            metrics = last[0].metrics() if last else {}
-            return (
-                sum(point.count for point in metrics[duration].histogram.data_points)
-                if duration in metrics
-                else 0
-            )
-
-        until(lambda: recorded() == 4, what="the collector to have all calls")
-        last = sink.metrics_requests()[-1]
-        assert last.headers["authorization"] == ENVIRONMENT["SINK_AUTHORIZATION"]
-        assert last.headers["content-encoding"] == "gzip"
-        [point] = last.metrics()[duration].histogram.data_points
-        attributes = {item.key: item.value for item in point.attributes}
-        assert attributes["gen_ai.request.model"].string_value == "normal"
-        assert attributes["server.port"].int_value > 0
-        entry = next(
-            entry for entry in gateway.get("/api/telemetry")["destinations"] if entry["signal"] == "metrics"
-        )
-        assert (entry["name"], entry["state"]) == ("sink", "ok")
-        assert entry["protocol"] == ("http/json" if encoding == "json" else "http/protobuf")
+        assert_exported(gateway, "protobuf", "http/protobuf", of_protobuf)
+        assert_exported(gateway, "json", "http/json", of_json)
         gateway.stop()
+
+
+def assert_exported(gateway: GatewayProcess, name: str, protocol: str, sink: OtlpSink) -> None:
+    """Look at what a collector has of four calls, and at what is said of it."""
+    duration = "gen_ai.client.inference.duration"
+
+    def recorded() -> int:
+        last = sink.metrics_requests()[-1:]
+        metrics = last[0].metrics() if last else {}
+        return (
+            sum(point.count for point in metrics[duration].histogram.data_points)
+            if duration in metrics
+            else 0
+        )
+
+    until(lambda: recorded() == 4, what=f"the collector of {name} to have all calls")
+    last = sink.metrics_requests()[-1]
+    assert last.headers["authorization"] == ENVIRONMENT["SINK_AUTHORIZATION"]
+    assert last.headers["content-encoding"] == "gzip"
+    [point] = last.metrics()[duration].histogram.data_points
+    attributes = {item.key: item.value for item in point.attributes}
+    assert attributes["gen_ai.request.model"].string_value == "normal"
+    assert attributes["server.port"].int_value > 0
+    entries = gateway.get("/api/telemetry")["destinations"]
+    entry = next(entry for entry in entries if (entry["name"], entry["signal"]) == (name, "metrics"))
+    assert (entry["state"], entry["protocol"]) == ("ok", protocol)
 
 
 def test_config_change_brings_and_takes_destinations(

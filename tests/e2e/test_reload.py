@@ -172,10 +172,10 @@ def test_call_ends_on_the_version_it_began_with(start_gateway: StartGateway, ups
         assert b"".join(connection.read_pieces()).endswith(b"data: [DONE]\n\n")
 
 
-def test_version_names_content(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+def test_version_names_content(gateway: GatewayProcess, start_gateway: StartGateway) -> None:
     """The same configuration has the same version, wherever it lies and whenever it is read."""
-    first, second = (start_gateway(workers=1) for _ in range(2))
-    assert first.get("/api/config")["version"] == second.get("/api/config")["version"]
+    another = start_gateway(workers=1)
+    assert gateway.get("/api/config")["version"] == another.get("/api/config")["version"]
 
 
 def test_what_is_not_built_is_reported(start_gateway: StartGateway, upstream: FakeUpstream) -> None:

@@ -6,6 +6,8 @@ Before the first byte the client gets a proper error; after it an error event an
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Final
 
 import pytest
 
@@ -27,31 +29,52 @@ def attempt_spans(gateway: GatewayProcess, reply: Reply) -> list[dict[str, objec
     return [span for span in gateway.trace(trace_id_of(reply))["spans"] if span["kind"] == "CLIENT"]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        ("down/refused", UNREACHABLE),
-        ("fake/reset-before-head", UNREACHABLE),
-        ("fake/close-before-head", UNREACHABLE),
-        ("fake/html-200", BAD_REPLY),
-        ("fake/html-502", BAD_REPLY),
-        ("fake/text-500", BAD_REPLY),
-        ("fake/empty-200", BAD_REPLY),
-        ("fake/not-json-200", BAD_REPLY),
-        ("fake/error-in-200", BAD_REPLY),
-        ("fake/no-content", BAD_REPLY),
-        ("fake/redirect-html", BAD_REPLY),
-        ("fake/redirect-json", BAD_REPLY),
-        ("fake/twice-content-length", BAD_REPLY),
-        ("fake/not-http", BAD_REPLY),
-    ],
-)
+NO_ANSWER: Final = {
+    "down/refused": UNREACHABLE,
+    "fake/reset-before-head": UNREACHABLE,
+    "fake/close-before-head": UNREACHABLE,
+    "fake/html-200": BAD_REPLY,
+    "fake/html-502": BAD_REPLY,
+    "fake/text-500": BAD_REPLY,
+    "fake/empty-200": BAD_REPLY,
+    "fake/not-json-200": BAD_REPLY,
+    "fake/error-in-200": BAD_REPLY,
+    "fake/no-content": BAD_REPLY,
+    "fake/redirect-html": BAD_REPLY,
+    "fake/redirect-json": BAD_REPLY,
+    "fake/twice-content-length": BAD_REPLY,
+    "fake/not-http": BAD_REPLY,
+}
+REFUSED: Final = {f"fake/error-{status}": status for status in (400, 401, 403, 404, 429, 500)}
+EITHER: Final = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+@pytest.fixture(scope="module")
+def replies(
+    shared_gateway: GatewayProcess, upstream_server: FakeUpstream
+) -> Mapping[tuple[str, bool], Reply]:
+    """To a call of each model that fails so, at once: its trace can be read half a second later."""
+    found = {
+        (model, stream): chat(shared_gateway, model, stream=stream)
+        for model in (*NO_ANSWER, *REFUSED)
+        for stream in (False, True)
+    }
+    assert upstream_server.violations == []
+    return found
+
+
+@EITHER
+@pytest.mark.parametrize(("model", "expected"), NO_ANSWER.items(), ids=NO_ANSWER.keys())
 def test_no_answer_becomes_an_error(
-    gateway: GatewayProcess, model: str, expected: tuple[int, str, str, str], *, stream: bool
+    gateway: GatewayProcess,
+    replies: Mapping[tuple[str, bool], Reply],
+    model: str,
+    expected: tuple[int, str, str, str],
+    *,
+    stream: bool,
 ) -> None:
     """Each has its status, type and code; the provider's page is not in the answer."""
-    reply = chat(gateway, model, stream=stream)
+    reply = replies[model, stream]
     if model in ("fake/twice-content-length", "fake/not-http") and reply.status == 502:
         # Broken HTTP is either no answer or a bad one.
         assert reply.json["error"]["code"] in ("upstream_unreachable", "upstream_bad_reply")
@@ -139,11 +162,18 @@ def test_missing_done_neither_hangs_nor_errs(gateway: GatewayProcess) -> None:
     assert gateway.row(trace_id_of(reply))["usage"]["source"] == "provider"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
-def test_provider_errors_pass(gateway: GatewayProcess, status: int, *, stream: bool) -> None:
+@EITHER
+@pytest.mark.parametrize(("model", "status"), REFUSED.items(), ids=map(str, REFUSED.values()))
+def test_provider_errors_pass(
+    gateway: GatewayProcess,
+    replies: Mapping[tuple[str, bool], Reply],
+    model: str,
+    status: int,
+    *,
+    stream: bool,
+) -> None:
     """Status and body are the provider's, byte for byte; headers say whose error it is."""
-    reply = chat(gateway, f"fake/error-{status}", stream=stream)
+    reply = replies[model, stream]
     assert reply.status == status
     assert reply.body == json.dumps(error_body(status), ensure_ascii=False).encode()
     assert reply.header("x-tfy-error-source") == "upstream"
@@ -154,7 +184,7 @@ def test_provider_errors_pass(gateway: GatewayProcess, status: int, *, stream: b
     assert span["attributes"]["error.type"] == str(status)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@EITHER
 @pytest.mark.parametrize("model", ["fake/hang", "fake/hang-after-head"])
 def test_silence_is_bounded(
     gateway: GatewayProcess, upstream: FakeUpstream, model: str, *, stream: bool

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.rig.free_ports import free_port
 from tests.rig.raw_http import RawConnection
 from tests.rig.requires import ROOT, find_program
 from tests.rig.until import until
@@ -40,13 +41,6 @@ http {{
     include {folder}/gateway.conf;
 }}
 """
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def replaced(text: str, old: str, new: str) -> str:

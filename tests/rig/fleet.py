@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.rig.balancer import Balancer, free_port
+from tests.rig.balancer import Balancer
 from tests.rig.behaviours import normal
 from tests.rig.config_command import ConfigCommand
 from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.free_ports import free_port
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.limited_gateway import rate
 from tests.rig.manifests import ENVIRONMENT, openai_account, otel_config, virtual_account

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.client
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.rig.free_ports import free_port
 from tests.rig.requires import find_mock_ai_api
 from tests.rig.until import until
 
@@ -33,7 +33,7 @@ class MockAiApi:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._ports = _free_ports()
+        self._ports = (free_port(), free_port())
         self._log = (folder / "mock-ai-api.log").open("wb")
         self._process: subprocess.Popen[bytes] | None = None
         self.openai_url, self.anthropic_url = (f"http://127.0.0.1:{port}/v1" for port in self._ports)
@@ -58,13 +58,6 @@ class MockAiApi:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(STOP_TIMEOUT_S)
         self._log.close()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _is_healthy(port: int) -> bool:

@@ -31,6 +31,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.rig.until import until_async
+
 _PROTOBUF = "application/x-protobuf"
 _METRICS_PATH = "/v1/metrics"
 _JSON = "application/json"
@@ -191,6 +193,7 @@ class OtlpSink:
         self._server: asyncio.Server | None = None
         self._connections: list[web.RequestHandler] = []
         self._port = 0
+        self._arriving = 0
 
     @property
     def port(self) -> int:
@@ -325,6 +328,8 @@ class OtlpSink:
         self._server.close()
         for transport in [item.transport for item in self._connections if item.transport is not None]:
             transport.abort()
+        # What had come whole by then is among what was received when this is over.
+        await until_async(lambda: not self._arriving, "requests to be recorded")
 
     def _connect(self) -> asyncio.BaseProtocol:
         assert self._runner is not None
@@ -351,12 +356,11 @@ class OtlpSink:
         await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        if body[:2] == b"\x1f\x8b":  # aiohttp's server inflates by Content-Encoding, depending on its version
-            body = gzip.decompress(body)
-        answer = self.decide(request, body)
-        # Before the answer goes out: when the client knows its outcome, a test sees the request.
-        self._record(request, body, answer)
+        self._arriving += 1
+        try:
+            answer = await self._take(request)
+        finally:
+            self._arriving -= 1
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.is_hanging and self._released is not None:
@@ -367,6 +371,15 @@ class OtlpSink:
         return web.Response(
             status=answer.status, headers=answer.headers, body=answer.body, content_type=answer.content_type
         )
+
+    async def _take(self, request: web.Request) -> Answer:
+        body = await request.read()
+        if body[:2] == b"\x1f\x8b":  # aiohttp's server inflates by Content-Encoding, depending on its version
+            body = gzip.decompress(body)
+        answer = self.decide(request, body)
+        # Before the answer goes out: when the client knows its outcome, a test sees the request.
+        self._record(request, body, answer)
+        return answer
 
     def decide(self, request: web.Request, body: bytes) -> Answer:
         """The answer to a request; *body* is uncompressed. Called in the endpoint's thread."""

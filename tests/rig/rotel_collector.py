@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.rig.free_ports import free_port
 from tests.rig.until import until
 
 ATTEMPTS: Final = 3
@@ -39,7 +40,7 @@ class RotelCollector:
             AssertionError: It did not come up.
         """
         for _ in range(ATTEMPTS):
-            http_port, grpc_port = _free_ports(2)
+            http_port, grpc_port = free_port(), free_port()
             self._run(http_port, grpc_port)
             until(partial(self._listens_or_is_dead, http_port), what="rotel to listen or end")
             if not self._is_dead():
@@ -92,17 +93,6 @@ class RotelCollector:
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={},
             )  # fmt: skip
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _accepts(port: int) -> bool:

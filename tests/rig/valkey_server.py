@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
+from tests.rig.free_ports import free_port
 from tests.rig.until import until
 
 PASSWORD: Final = "canary-valkey-password-0001"
@@ -43,9 +44,7 @@ class ValkeyServer:
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port: int = found.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -116,9 +115,7 @@ class ClusterNode(ValkeyServer):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.bus_port: int = found.getsockname()[1]
+        self.bus_port = free_port()
         super().__init__(folder, ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)])
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -248,10 +248,17 @@ async def test_a_head_that_trickles(impatient: Rig) -> None:
 @pytest.mark.parametrize("said", [b"", GET], ids=["nothing", "one call"])
 async def test_a_connection_that_rests(impatient: Rig, said: bytes) -> None:
     """It is closed, before its first call and after one."""
-    reader, writer = await impatient.connect()
-    writer.write(said)
-    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"two" if said else b"")
-    writer.close()
+
+    async def is_closed_after_it() -> bool:
+        reader, writer = await impatient.connect()
+        writer.write(said)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer.endswith(b"two" if said else b"")
+
+    # Whoever stands still for a moment has said too little in time, too.
+    condition: Callable[[], bool | Awaitable[bool]] = is_closed_after_it
+    await until_async(condition, "its answers and the end")
 
 
 async def test_many_connections_that_rest(rig: Rig) -> None:

@@ -323,10 +323,17 @@ async def test_aborted_streams_count() -> None:
 async def test_calls_out_of_their_callers_time_count(header: str, status: int) -> None:
     """Who waits a millisecond has had the call read all the same, as one that leaves has."""
     over = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.05, over.set)
     rig = Rig(FakeReply(200, JSON, over, UpstreamTimeout("late")), rules=[limit_of("tokens", 5000)])
     body = make_body("one/m", stream=status == 408, messages=[{"role": "user", "content": "x" * 400}])
-    assert (await rig.call(client=FakeClient(BEARER, (header, "1"), body=body))).status == status
+
+    async def answer_late() -> None:
+        await until_async(lambda: rig.upstream.requests, "the call to be made")
+        await asyncio.sleep(0.05)
+        over.set()
+
+    call = rig.call(client=FakeClient(BEARER, (header, "1"), body=body))
+    client, _ = await asyncio.gather(call, answer_late())
+    assert client.status == status
     usage = rig.records[-1].usage
     assert usage is not None
     assert (usage.source, usage.output_tokens) == ("partial", 0)

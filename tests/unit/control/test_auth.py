@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from gateway.control.auth import FIRST_PATH, SIGN_IN_PATH, VIEWER_MAY
 from gateway.control.openapi import TOPICS
 from gateway.control.operator import Role
-from gateway.control.sign_in import passwords, sessions
+from gateway.control.sign_in import sessions
 from gateway.store import private_json
 from tests.unit.control.limit_desk import desk_of
 from tests.unit.control.rooms import TOKEN, Rooms, access_at
@@ -34,12 +34,6 @@ CHANGES += [
     and one.who != "caller"
 ]
 CHANGES = sorted(set(CHANGES))
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a guess costs is for `sign_in/test_passwords.py`; 250 sessions at that price took 40 s."""
-    monkeypatch.setattr(passwords, "_LOG_N", 4)
 
 
 def away(token: str | None = TOKEN) -> Rooms:
