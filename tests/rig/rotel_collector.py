@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.rig.requires import ROTEL_ENVIRONMENT
 from tests.rig.until import until
 
 ATTEMPTS: Final = 3
@@ -90,7 +91,7 @@ class RotelCollector:
                     "--pid-file", str(self._folder / "rotel.pid"),
                     "--log-file", str(self._folder / "rotel-agent.log"),
                 ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ROTEL_ENVIRONMENT,
             )  # fmt: skip
 
 
