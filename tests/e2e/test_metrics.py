@@ -126,8 +126,7 @@ def test_no_counter_goes_down_when_control_is_killed(
         pid = gateway.control_pid()
         gateway.signal(signal.SIGKILL, pid)
         until(lambda: gateway.control_pid() not in (0, pid), what="control to be started again")
-        until(lambda: _counters(gateway), what="control to answer", timeout_s=20)
-        after = _counters(gateway)
+        after = until(lambda: _counters(gateway), what="control to answer", timeout_s=20)
         assert {name: (count, after.get(name)) for name, count in before.items()
                 if after.get(name, 0) < count} == {}  # fmt: skip
         assert any("process_cpu" in name for name, _labels in before)

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -22,6 +23,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 requires = pytest.mark.requires
+
+ROTEL_ENVIRONMENT = {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR") or ""}
+"""The collector is linked to a shared libpython: ours, where the system has none of that version."""
 
 
 def shared_folder() -> Path:
@@ -38,12 +42,15 @@ def _module(*names: str) -> Callable[[], str | None]:
 
 
 def _rotel() -> str | None:
-    """The collector's program is linked to a shared libpython, which not every Python has."""
+    """Not every Python has the shared libpython that the collector's program is linked to."""
     spec = importlib.util.find_spec("rotel")
     if spec is None or spec.origin is None:
         return "not installed: rotel (make install-test)"
     program = Path(spec.origin).parent / "rotel-agent"
-    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [program, "--help"],
+        env=ROTEL_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
     return None if done.returncode == 0 else f"rotel-agent does not run here: {done.stderr.strip()[:200]}"
 
 

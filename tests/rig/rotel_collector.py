@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.rig.free_ports import free_port
+from tests.rig.requires import ROTEL_ENVIRONMENT
 from tests.rig.until import until
 
 ATTEMPTS: Final = 3
@@ -91,7 +92,7 @@ class RotelCollector:
                     "--pid-file", str(self._folder / "rotel.pid"),
                     "--log-file", str(self._folder / "rotel-agent.log"),
                 ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ROTEL_ENVIRONMENT,
             )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ MAKEFILE: Final = README.with_name("Makefile")
 QUICKSTART: Final = README.parent / "deploy" / "examples" / "quickstart" / "run.py"
 _YAML: Final = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VARIABLE: Final = re.compile(r"env:([A-Z0-9_]+)")
+_TESTED: Final = re.compile(r"\(tested with ([^)]+)\)")
 
 
 def test_the_manifests_can_be_run_as_printed(tmp_path: Path) -> None:
@@ -63,3 +65,14 @@ def test_the_first_call_is_the_one_that_is_printed() -> None:
     assert f"\n    {first}\n" in text
     [python] = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert all(word in python for word in ("demo/echo", "demo-key", "http://127.0.0.1:8787/v1"))
+
+
+def test_the_tested_versions_of_python_are_those_of_the_package() -> None:
+    """README and `pyproject.toml` name the same, from the oldest that the package takes."""
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = _TESTED.search(README.read_text(encoding="utf-8"))
+    assert told is not None
+    tested = re.split(r", | and ", told[1])
+    prefix = "Programming Language :: Python :: "
+    assert [f"{prefix}{version}" for version in tested] == project["classifiers"]
+    assert project["requires-python"] == f">={tested[0]}"
