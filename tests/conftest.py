@@ -22,7 +22,7 @@ hypothesis.settings.register_profile("same", _UNTIMED, derandomize=True)
 hypothesis.settings.register_profile("anew", _UNTIMED)
 
 # The files that take 10 s and more: begun last, one of them would keep one process busy after the others.
-_LONGEST: Final = (
+LONGEST: Final = (
     *("conformance/test_faults_of_providers", "conformance/test_matrix", "conformance/test_llmock_faults"),
     *("translate/test_registry", "conformance/test_virtual_models", "conformance/test_docs_clients"),
     *("supervisor/test_start", "store/test_redis_counters", "store/test_counter_table"),
@@ -70,7 +70,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest files. Without --long, drop long tests: they are no skips of this run."""
-    rank = {name: at for at, name in enumerate(_LONGEST)}
+    rank = {name: at for at, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(f"{item.path.parent.name}/{item.path.stem}", len(rank)))
     if config.getoption("--long"):
         return

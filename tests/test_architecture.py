@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
 
 # From top to bottom. A name is a module or a package directly under gateway/. It may import what stands on a
 # lower line; names on one line are siblings and never import each other. Every module has a place here.
@@ -266,6 +269,11 @@ def test_nothing_is_global() -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Global)
     )
+
+
+def test_what_is_begun_first_is_there() -> None:
+    """A file of tests that was renamed would be begun among the last, and a run wait for it."""
+    _wrong([f"{name}: no such file of tests" for name in LONGEST if not any(TESTS.rglob(f"{name}.py"))])
 
 
 def test_wide_excepts_stand_only_at_listed_boundaries() -> None:

@@ -195,8 +195,9 @@ async function look() {
   const { data: found } = await ask("POST", "/api/manifests/editing", asked);
   at("others").replaceChildren(...(found.others.length ? [icon("users", "small"), `${found.others.join(", ")} ${found.others.length === 1 ? "has" : "have"} it open too`] : []));
   if (!state.name || state.isStale || found.etag === state.etag) return;
-  state.isStale = true;
+  // One that cannot be loaded now is loaded at the next look.
   if (found.etag && !isChanged() && !pending?.manifest) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
+  state.isStale = true;
   at("notes").replaceChildren(note("warn", found.etag ? "It was changed meanwhile" : "It was deleted meanwhile", `${found.changed ? `It was ${who(found.changed)}. ` : ""}What you typed is still here.`),
     make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
 }
