@@ -1289,7 +1289,7 @@ async def test_what_goes_on_without_a_key_is_cut() -> None:
     assert trace.usage.source == "partial"
 
 
-async def test_a_call_that_has_ended_is_not_cut() -> None:
+async def test_a_call_that_has_ended_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have been seen among the open ones just before: what its task does next is another's."""
     rig = Rig(streamed(event(finish="stop"), DONE))
     settlement: Any = None
@@ -1300,7 +1300,7 @@ async def test_a_call_that_has_ended_is_not_cut() -> None:
         settlement = one
         return entered(one)
 
-    rig.pipeline.entered = note  # type: ignore[method-assign]
+    monkeypatch.setattr(rig.pipeline, "entered", note)
     await rig.pipeline.call_model(streaming(), CHAT)
     assert settlement is not None
     assert not settlement.is_lasting(1 << 62)
