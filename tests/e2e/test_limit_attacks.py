@@ -296,6 +296,18 @@ def left_of(reply: Reply) -> int:
     return int(text)
 
 
+def settled(limited: GatewayProcess, model: str) -> int:
+    """What is left once the calls before this one have given back what they took and did not use."""
+
+    def is_settled() -> int | None:
+        before, after = (left_of(chat(limited, model, max_tokens=5)) for _ in range(2))
+        return after if before - after == TOKENS_OF_A_CALL else None
+
+    found = until(is_settled, what="earlier calls to be settled")
+    assert found
+    return found
+
+
 def test_amounts_that_are_none(limited: GatewayProcess, upstream: FakeUpstream) -> None:
     """Whatever is asked for, in the end what was used counts, and nothing breaks or gives credit."""
     for name in SIZES:
@@ -453,7 +465,7 @@ def is_left(gateway: GatewayProcess, when: str) -> bool:
 )
 def test_usage_that_is_hidden(limited: GatewayProcess, upstream: FakeUpstream, options: Any) -> None:
     """Whatever a stream is asked to leave out, what it used counts."""
-    before = left_of(chat(limited, "fake/told", max_tokens=5))
+    before = settled(limited, "fake/told")
     reply = post(
         limited,
         CHAT,
