@@ -130,6 +130,13 @@ def test_a_budget_for_three(replicas: list[GatewayProcess], upstream: FakeUpstre
     assert len(upstream.exchanges) == admitted
 
 
+def used_of(replica: GatewayProcess) -> int:
+    """What is used of the one limit that has been asked."""
+    [row] = replica.get("/api/limits/usage")["usage"]
+    used: int = row["used"]
+    return used
+
+
 def test_a_replica_that_begins(
     valkey: ValkeyServer, upstream: FakeUpstream, start_gateway: StartGateway
 ) -> None:
@@ -140,14 +147,21 @@ def test_a_replica_that_begins(
         rate("two", ["fake/two"], {"requests_per_day": 2}),
     ]
     with RedisRelay(valkey.port) as relay:
-        relay.delay_s = 0.02
+        relay.delay_s = 0.01
         environment = {**ENVIRONMENT, "GATEWAY_REDIS_URL": relay.url}
         first = start_gateway(documents, workers=1, environment=environment)
         assert [chat(first, "fake/two").status for _ in range(2)] == [200, 200]
-        later = start_gateway(documents, workers=1, environment=environment)
-        assert chat(later, "fake/two").status == 429
-        [row] = later.get("/api/limits/usage")["usage"]
-        assert row["used"] == 2
+        until(lambda: used_of(first) == 2, what="the server to know of both calls")
+        admitted = 2
+        for _ in range(4):
+            later = start_gateway(documents, workers=1, environment=environment)
+            status = chat(later, "fake/two").status
+            # The server has 50 ms to answer. Where a busy machine takes longer the host decides, and says so.
+            if status == 429 or "cannot be used" not in first.log + later.log:
+                break
+            admitted += 1
+        assert status == 429
+        until(lambda: used_of(later) == admitted, what="all calls to be counted")
 
 
 def test_a_server_that_dies(
