@@ -40,7 +40,7 @@ Unsupported = Literal["drop", "reject"]
 
 EVERYONE: Final = "everyone"
 """A team that every user belongs to, and no virtual account: TrueFoundry shares most accounts with it."""
-_EVERYBODY: Final = f"team:{EVERYONE}"
+ALL_USERS: Final = f"team:{EVERYONE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Caller:
 
 def subjects_of(kind: str, name: str, teams: Iterable[str] = ()) -> frozenset[str]:
     """What rules may name a caller by: `virtualaccount:app`, or `user:a@x.io`, `team:ml`, `team:everyone`."""
-    everybody = (_EVERYBODY,) if kind == "user" else ()
+    everybody = (ALL_USERS,) if kind == "user" else ()
     return frozenset((f"{kind}:{name}", *everybody, *[f"team:{team}" for team in teams]))
 
 

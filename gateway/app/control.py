@@ -102,9 +102,6 @@ _ANSWER_S: Final = 1.0
 _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
-_FIRST_SHARED_S: Final = 2.0
-"""How long a start waits for what replicas count together, as workers do."""
-
 _TELEMETRY_EVERY_S: Final = 1.0
 _WORKERS_EVERY_S: Final = 0.5
 _REFUSALS_EVERY_S: Final = 1.0
@@ -288,7 +285,7 @@ class Control:
         if self._shared_figures is not None:
             self._shared_figures.start()
             # Else what is used would be told as nothing at first.
-            await self._shared_figures.tried(_FIRST_SHARED_S)
+            await self._shared_figures.tried()
         collect_rarely(*_GC_THRESHOLDS)
         self._health.mark_ready()
         say_ready(ready_fd)

@@ -89,9 +89,6 @@ _FIRST_KEYS_S: Final = 3.0
 _NEW_KEYS_S: Final = 1.0
 """The same for a change, which is to be in force within two seconds."""
 
-_FIRST_SHARED_S: Final = 2.0
-"""How long a start waits for what replicas count together: longer than a connection may take."""
-
 _OBJECTS: Final = "objects"
 """The file of the state folder that says which account made which stored object."""
 
@@ -226,7 +223,7 @@ class Worker:
         self._metrics.start()
         if self._shared_counters is not None:
             # A call before that would be counted by a host that knows of none of the others'.
-            await self._shared_counters.tried(_FIRST_SHARED_S)
+            await self._shared_counters.tried()
         metrics = (
             ControlMetrics(settings.control_host, settings.control_port, tls=settings.control_tls)
             if settings.metrics_on_data_port

@@ -93,13 +93,9 @@ class StreamReader:
             and not self.failure
             and not _TELLING.search(whole)
         ):
-            if is_one_object(whole):
-                self.pieces += 1
-                if self.pieces >= self._sample.next_at:
-                    self._sample.keep(whole, self.pieces)
-                return whole
-            if DONE not in whole and not may_be_broken(whole):
-                self.pieces += count_data_lines(whole)
+            is_one = is_one_object(whole)
+            if is_one or (DONE not in whole and not may_be_broken(whole)):
+                self.pieces += 1 if is_one else count_data_lines(whole)
                 if self.pieces >= self._sample.next_at:
                     self._sample.keep(whole, self.pieces)
                 return whole

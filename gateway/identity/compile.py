@@ -17,13 +17,12 @@ from gateway.identity.dashboard_tokens import Claims, DashboardKey, DashboardTok
 from gateway.identity.metadata import NOTHING, GivenMetadata
 from gateway.identity.rights import Granted, Rights
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity, SignedTokens
-from gateway.model import EVERYONE, Caller, subjects_of
+from gateway.model import ALL_USERS, Caller, subjects_of
 
 if TYPE_CHECKING:
     from gateway.identity.signed_tokens import Account, Provider, Ring
 
 _ACCOUNT: Final = "provider-account/"
-_ALL_USERS: Final = f"team:{EVERYONE}"
 
 
 class Keys(Protocol):
@@ -96,7 +95,7 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
             for account in config.provider_accounts
             for model in account.integrations
             # What all users may use is nobody's alone; virtual accounts need a right of their own to it.
-            if model.authorized_subjects is not None and _ALL_USERS not in model.authorized_subjects
+            if model.authorized_subjects is not None and ALL_USERS not in model.authorized_subjects
         },
     )
 

@@ -33,6 +33,9 @@ from gateway.store.redis_line import Line, LineError, Lines
 from gateway.store.replicas import secrets_in, shown
 from gateway.tasks import end, spawn
 
+FIRST_TRY_S: Final = 2.0
+"""How long a start waits for what replicas count together: longer than a connection may take."""
+
 TIMEOUT_S: Final = 0.05
 
 WhenAway = Literal["local", "refuse"]
@@ -151,7 +154,7 @@ class RedisCounters:
         """Begin to connect, again and again if need be."""
         spawn(self._keep_line(), name="redis-counters", owner=self._tasks)
 
-    async def tried(self, within_s: float) -> None:
+    async def tried(self, within_s: float = FIRST_TRY_S) -> None:
         """Wait until the server was reached, or was not; no longer than *within_s*.
 
         Who counts before that does not know what the others have used.

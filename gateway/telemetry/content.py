@@ -158,7 +158,8 @@ class ContentCapture:
     def _attributes(self, call: Call, secrets: Secrets) -> bytes:
         reader = reader_of(call.endpoint)
         whole = b"".join(self._pieces)
-        plain = self._plainly(reader, call, whole, secrets)
+        parameters = call.fields if call.parameters is None else call.parameters
+        plain = None if reader.stop_field in parameters else self._plainly(reader, call, whole, secrets)
         if plain is not None:
             return plain
         output = self._assembler.messages() if self._assembler else reader.read_output(whole)
@@ -168,7 +169,6 @@ class ContentCapture:
         else:
             trimmer = Trimmer(hide, secrets.spares)
         trimmer.is_cut = self._is_over
-        parameters = call.fields if call.parameters is None else call.parameters
         stop = _stop_sequences(parameters.get(reader.stop_field), trimmer, self._max_bytes // _STOP_SHARE)
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [
@@ -196,8 +196,7 @@ class ContentCapture:
             return None
         if call.body_bytes + len(body) > min(_PLAIN_BYTES, self._max_bytes // _UNSHARED):
             return None
-        parameters = call.fields if call.parameters is None else call.parameters
-        talk = None if reader.stop_field in parameters else reader.read_plain(call, body)
+        talk = reader.read_plain(call, body)
         if talk is None or not all(talk):
             return None
         redactor = self._redactor

@@ -67,7 +67,7 @@ def brief_call(
     secrets: Secrets,
     conversation: bytes,
     content: bytes,
-    tfy_conversation: bytes = b"",
+    tfy_conversation: bytes,
 ) -> BriefCall:
     """What a call that has a shape has to itself.
 

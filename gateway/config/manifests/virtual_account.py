@@ -47,13 +47,12 @@ class Permission(Part):
             if not (written <= known or known <= written):
                 what = "needs its resource_type and role_id where another field of it is unknown"
                 raise wrong(what, "Rename the unknown field, or remove it")
-            blank = ", ".join(sorted(known & value.keys() - written))
+            blank = sorted(known & value.keys() - written)
             if blank:
-                has_default = "resource_fqn" not in blank
-                fix = (
-                    "Write one, or remove the whole line to have the default" if has_default else "Write one"
+                or_default = (
+                    "" if "resource_fqn" in blank else ", or remove the whole line to have the default"
                 )
-                raise wrong(f"{blank} has no value", fix)
+                raise wrong(f"{', '.join(blank)} has no value", f"Write one{or_default}")
         return value
 
     def grant(self, roles: CallingRoles) -> ModelGrant | None:
