@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from http import HTTPStatus
 from math import ceil, inf
 from random import Random
 from typing import Any, Final, Protocol
@@ -51,6 +52,11 @@ _LEAST_BEYOND_S: Final = 0.01
 
 _MISTAKES: Final = frozenset(range(400, 500)) - {408, 429}
 """Statuses of what the same target would say again, in whatever words."""
+
+_SERVER_ERROR: Final = 500
+_SERVER_ERRORS: Final = frozenset({*filter(_SERVER_ERROR.__le__, HTTPStatus), 529})
+"""Those that HTTP knows, and 529, which rules mean when they name it. Any other counts as 500 too (RFC 9110,
+15): Cloudflare's 520 to 530 are JSON for who accepts that, and look like a provider's own errors."""
 
 _PROBED_S: Final = 1.0
 _NS_PER_MS: Final = 1_000_000
@@ -587,7 +593,10 @@ def falls_back(target: Target, failure: Failure) -> bool:
 
 def _is_among(failure: Failure, statuses: Collection[int]) -> bool:
     """Whether *failure* has one of *statuses*, as its provider or as its caller knows it."""
-    return failure.status in statuses or failure.own_status in statuses
+    if failure.status in statuses or failure.own_status in statuses:
+        return True
+    is_unknown = failure.status >= _SERVER_ERROR and failure.status not in _SERVER_ERRORS
+    return is_unknown and _SERVER_ERROR in statuses
 
 
 async def pause(trace: CallTrace, wait_s: float) -> None:

@@ -191,6 +191,7 @@ def error_of(client: FakeClient) -> dict[str, Any]:
         pytest.param([refusal(401), answer("a")], ["one", "two"], id="our key is refused: no retry"),
         pytest.param([refusal(404), answer("a")], ["one", "two"], id="model is gone"),
         pytest.param([refusal(529), answer("a")], ["one", "two"], id="overloaded"),
+        pytest.param([refusal(522), answer("a")], ["one", "one"], id="a status that HTTP does not know"),
         pytest.param([UpstreamTimeout("slow"), answer("a")], ["one", "two"], id="silence"),
         pytest.param([UpstreamUnreachable("gone"), answer("a")], ["one", "one"], id="no connection"),
         pytest.param([UpstreamBadReply("html"), answer("a")], ["one", "one"], id="no answer"),
@@ -716,6 +717,15 @@ def test_falls_back_by_status(status: int) -> None:
     """The target's own list decides."""
     only = make_target("a/m", fallback=FallbackPolicy(frozenset({429})))
     assert falls_back(only, Answer(status, [], b"{}")) is (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("status", "falls"), [(520, True), (530, True), (599, True), (501, False), (529, False)]
+)
+def test_a_status_that_http_does_not_know_counts_as_500(status: int, *, falls: bool) -> None:
+    """What a proxy such as Cloudflare says of its own; who wrote 500 did not mean 501, which is known."""
+    only = make_target("a/m", fallback=FallbackPolicy(frozenset({500})))
+    assert falls_back(only, Answer(status, [], b"{}")) is falls
 
 
 STEPS: Final = st.sampled_from(["good", "500", "401", "429", "400", "gone", "slow", "cut", "error", "html"])
