@@ -5,9 +5,15 @@ Shape: https://platform.openai.com/docs/guides/error-codes ; `source`, `request_
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from gateway.errors import GatewayError
+
+_NULL: Final = msgspec.Raw(b"null")
+_NO_WORDS: Final = msgspec.Raw(b'""')
+_members_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def error_body(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
@@ -41,6 +47,28 @@ def typed_error_event(error: GatewayError, *, request_id: str, trace_id: str) ->
 def refusal_event(body: bytes) -> bytes:
     """The same of an error that a provider gave as a whole response."""
     return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
+
+
+def typed_refusal_event(body: bytes) -> bytes:
+    """The same where every event has a type; see `typed_error_event`."""
+    try:
+        error = _members_of.decode(body).get("error", msgspec.Raw(body))
+    except msgspec.DecodeError:
+        return refusal_event(body)
+    try:
+        told = _members_of.decode(error)
+    except msgspec.DecodeError:
+        # A word alone.
+        told = {"message": error}
+    event = {
+        "type": "error",
+        "code": told.get("code", _NULL),
+        "message": told.get("message", _NO_WORDS),
+        "param": told.get("param", _NULL),
+        "sequence_number": 0,
+        "error": error,
+    }
+    return b"event: error\n" + refusal_event(msgspec.json.encode(event))
 
 
 def _members(error: GatewayError, request_id: str, trace_id: str) -> dict[str, str | None]:

@@ -33,8 +33,14 @@ class Wording:
     refusal_event: Callable[[bytes], bytes] = openai_error.refusal_event
 
 
-OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event, ping=b": keep-alive\n\n")
-TYPED: Final = Wording(openai_error.error_body, openai_error.typed_error_event)
+_COMMENT: Final = b": keep-alive\n\n"
+OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event, ping=_COMMENT)
+TYPED: Final = Wording(
+    openai_error.error_body,
+    openai_error.typed_error_event,
+    ping=_COMMENT,
+    refusal_event=openai_error.typed_refusal_event,
+)
 """OpenAI's where every event of a stream has a type."""
 
 WORDINGS: Final[dict[Dialect, Wording]] = {

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.openai_error import error_body, error_event, typed_error_event
+from gateway.endpoints.openai_error import (
+    error_body,
+    error_event,
+    typed_error_event,
+    typed_refusal_event,
+)
 from gateway.errors import InvalidBody, UpstreamTimeout
 
 
@@ -48,3 +55,30 @@ def test_typed_event(message: str) -> None:
     assert (kind, rest) == (b"event: error", [b"", b""])
     assert (told["type"], told["code"], told["message"]) == ("error", "upstream_timeout", message)
     assert told["error"] == json.loads(error_body(error, request_id="r-1", trace_id="t-1"))["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message", "error"),
+    [
+        (
+            b'{"error": {\n"message": "slow down", "code": "rate_limit_exceeded"}}',
+            "rate_limit_exceeded",
+            "slow down",
+            {"message": "slow down", "code": "rate_limit_exceeded"},
+        ),
+        (b'{"error": "overloaded"}', None, "overloaded", "overloaded"),
+        (b'{"detail": "no"}', None, "", {"detail": "no"}),
+    ],
+)
+def test_typed_refusal(body: bytes, code: str | None, message: str, error: Any) -> None:
+    """What a provider refused with is the API's own kind of event too, of one line, and its words stay."""
+    kind, data, *rest = typed_refusal_event(body).split(b"\n")
+    told = json.loads(data.removeprefix(b"data: "))
+    assert (kind, rest) == (b"event: error", [b"", b""])
+    assert (told["type"], told["code"], told["message"]) == ("error", code, message)
+    assert told["error"] == error
+
+
+def test_refusal_that_is_no_object() -> None:
+    """It goes out as it is."""
+    assert typed_refusal_event(b"[1]") == b"data: [1]\n\n"

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.catalogue import CHAT, COMPLETION, IMAGE, MESSAGES, RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY, PASSED, STREAM
 from gateway.endpoints.wording import OPENAI, TYPED, WORDINGS, dialect_of, wording_for
-from gateway.model import Dialect
+from gateway.model import Dialect, Endpoint
 from tests.unit.doubles import FakeHeaders
 
 
@@ -25,6 +25,13 @@ def test_typed_events_end_with_a_typed_error() -> None:
     """A response is no chat: what reads its stream looks at the type of each event."""
     assert wording_for(RESPONSE, FakeHeaders()) is TYPED
     assert TYPED.body is OPENAI.body
+    assert TYPED.refusal_event(b'{"error":{"message":"no"}}').startswith(b"event: error\n")
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, COMPLETION, RESPONSE, IMAGE, MESSAGES], ids=lambda one: one.name)
+def test_what_streams_in_events_of_ours_can_be_kept_alive(endpoint: Endpoint) -> None:
+    """A model that thinks for minutes is asked through any of them."""
+    assert wording_for(endpoint, FakeHeaders()).ping.endswith(b"\n\n")
 
 
 def test_an_array_gets_its_errors_inside() -> None:
