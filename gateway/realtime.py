@@ -22,7 +22,6 @@ from typing import Any, Final, Protocol
 
 from gateway.attempt import Wishes, outcome_of, read_wishes, whole_limit_s
 from gateway.endpoints.openai_call import full_name, unread_call
-from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query
 from gateway.endpoints.realtime import REALTIME, WORDING, SessionUsage, provider_error_event
 from gateway.endpoints.realtime_url import names_no_model, query_model, realtime_url
@@ -44,7 +43,7 @@ from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP, names_an_account
 from gateway.providers.passage_headers import passage_headers
-from gateway.relay import note_failure, without_credentials
+from gateway.relay import no_error, note_failure, without_credentials
 from gateway.responder import Answer, Responder
 from gateway.settlement import spent_by
 from gateway.snapshot import Snapshot
@@ -53,7 +52,6 @@ from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.upstream.sockets import MAX_MESSAGE_BYTES, Closed, HandshakeRefused, Pong, ProviderSocket
 from gateway.wire import close_codes
-from gateway.wire.retry_after import wish_in_headers
 
 _SWITCHING: Final = 101
 _REFUSED: Final = frozenset({401, 403})
@@ -278,10 +276,7 @@ class _Dialing:
         event = provider_error_event(body, request_id=self._responder.request_id)
         if event is not None:
             return Answer(answer.status, answer.headers, event)
-        message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
-        return UpstreamBadReply(
-            message, excerpt=excerpt(answer.body), headers=wish_in_headers(answer.headers)
-        )
+        return no_error(answer.status, answer.headers, answer.body)
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         target, headers = attempt.target, self._socket.headers

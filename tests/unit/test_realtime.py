@@ -367,6 +367,13 @@ async def test_page_in_place_of_a_session() -> None:
     assert health.outcomes == [("acct/small", "none", 502)]
 
 
+async def test_page_of_a_mistake_is_not_dialled_again() -> None:
+    """The same target would say it again: its status counts as that of an error that can be read."""
+    rig = Rig(HandshakeRefused(404, [], b"<html>no</html>"))
+    trace = await rig.over(rig.begin())
+    assert (len(trace.attempts), trace.error_type) == (1, "upstream_bad_reply")
+
+
 def names_of(trace: CallTrace) -> list[str]:
     return [attempt.target.name for attempt in trace.attempts]
 
