@@ -97,6 +97,35 @@ class ObjectFacts(msgspec.Struct, frozen=True):
 
 
 _replies: Final = msgspec.json.Decoder(TypedReply)
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class _Answer(msgspec.Struct):
+    """Where answers are, of calls that get no completion. Left undecoded: a picture is megabytes."""
+
+    data: msgspec.Raw = _NULL
+    images: msgspec.Raw = _NULL
+    results: msgspec.Raw = _NULL
+    text: msgspec.Raw = _NULL
+    segments: msgspec.Raw = _NULL
+
+
+_answers: Final = msgspec.json.Decoder(_Answer)
+_HAVE_ANSWERS: Final = frozenset({"image", "moderation", "audio_transcription", "audio_translation"})
+
+
+def _has_answer(endpoint: Endpoint, reply: TypedReply, body: bytes) -> bool:
+    """Whether *body* is more than an error or a note: {"detail": ...}, or {"code": 500, "data": null}."""
+    # An error of vLLM's older versions and of others after them.
+    if reply.object == _ERROR:
+        return False
+    if endpoint is RESPONSE:
+        return reply.object is not None or reply.id is not None
+    if endpoint.name not in _HAVE_ANSWERS:
+        return True
+    found = _answers.decode(body)
+    members = (found.data, found.images, found.results, found.text, found.segments)
+    return any(bytes(memoryview(one)[:4]) != b"null" for one in members)
 
 
 def find_reply(body: bytes) -> TypedReply | None:
@@ -114,8 +143,8 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
     fetched again.
 
     Raises:
-        UpstreamBadReply: It is no JSON object, nothing but an error, no response where one was asked for, or
-            one that its provider could not make.
+        UpstreamBadReply: It is no JSON object, nothing but an error or a note, or a response that its
+            provider could not make.
     """
     reply = find_reply(body)
     if reply is None:
@@ -126,8 +155,7 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
         raise UpstreamBadReply(
             "The provider answered with success and an error inside.", excerpt=excerpt(body)
         )
-    if reply.object == _ERROR or (endpoint is RESPONSE and reply.object is None and reply.id is None):
-        # An error of vLLM's older versions and of others after them, or a note such as {"detail": ...}.
+    if not _has_answer(endpoint, reply, body):
         raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
     usage = read_usage(reply.usage)
     if usage is None and endpoint.counts_tokens:

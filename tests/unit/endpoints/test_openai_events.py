@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -306,6 +307,22 @@ def test_no_object(body: bytes) -> None:
     """Nothing but an error, no response, or no JSON object."""
     with pytest.raises(UpstreamBadReply):
         read_object(RESPONSE, body, asked_bytes=1)
+
+
+@pytest.mark.parametrize("name", ["image", "moderation", "audio_transcription", "audio_translation"])
+@pytest.mark.parametrize("body", [b"{}", b'{"detail":"Internal"}', b'{"code":500,"msg":"busy","data":null}'])
+def test_a_note_is_no_answer(name: str, body: bytes) -> None:
+    """A picture, a judgement and a text are somewhere in the reply, else another may be asked for them."""
+    with pytest.raises(UpstreamBadReply, match="no answer"):
+        read_object(dataclasses.replace(IMAGE, name=name), body, asked_bytes=1)
+
+
+@pytest.mark.parametrize("member", ["data", "images", "results", "text", "segments"])
+@pytest.mark.parametrize("value", ["[]", '""', "[1]"])
+def test_an_empty_answer_is_one(member: str, value: str) -> None:
+    """Nothing was said, or all of it was held back; under a name that a vendor has for it."""
+    body = f'{{"{member}": {value}}}'.encode()
+    assert read_object(IMAGE, body, asked_bytes=1).usage is None
 
 
 def test_usage_of_both_generations() -> None:
