@@ -26,6 +26,7 @@ from gateway.endpoints.call_limits import (
     read_limits,
 )
 from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.converse_error import plain_status
 from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
@@ -305,7 +306,7 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
         status = attempt.status_code if is_refusal else failure.status
         # What a caller calls itself there is refused as our key would be, and is none of the target's doing.
         is_ours = status in _OUR_CREDENTIALS and not attempt.is_callers_to_refuse
-        is_sick = status >= _SERVER_ERROR or is_ours
+        is_sick = max(status, failure.own_status) >= _SERVER_ERROR or is_ours
         asks_for_patience = is_sick or status == _TOO_MANY
         wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
@@ -453,6 +454,9 @@ def _refused(
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     meant = meant_status(reply.status, body)
+    if meant == refusal.status and attempt.target.dialect == "converse":
+        # Bedrock's own callers are told 424 where its model has failed, or 408.
+        meant = plain_status(meant)
     own_status = meant if meant != refusal.status else 0
     return Answer(refusal.status, headers, without_credentials(refusal.body, attempt), own_status)
 

@@ -15,7 +15,7 @@ from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import LimitPolicy
-from gateway.model import AwsSigning, Caller, CallFacts, Target
+from gateway.model import AttemptObserver, AwsSigning, Caller, CallFacts, Target
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -25,7 +25,7 @@ from gateway.snapshot import Snapshot
 from gateway.store.counter_table import counters_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.bedrock_upstream import converse_body
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeObserver, FakeReply, FakeUpstream
 from tests.unit.limits.limits import limit_of, policy_of
 from tests.unit.makers import TOKEN, make_credential, make_route, make_routes, make_target
 
@@ -75,6 +75,7 @@ class Rig:
         models: tuple[str, ...] = EVERY,
         rules: Rules | None = None,
         limits: LimitPolicy | None = None,
+        health: AttemptObserver | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
@@ -94,6 +95,7 @@ class Rig:
             max_body_bytes=1000,
             random=Random(7),
             limiter=Limiter(counters_in_memory()),
+            health=health,
         )
         passing = PassThrough(pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2000)
         self.front = Bedrock(pipeline, passing)
@@ -175,6 +177,17 @@ async def test_virtual_model_whose_first_target_fails() -> None:
     client = await rig.call("/model/vm%2Fnova/converse", BEARER)
     assert (client.status, client.header("x-tfy-resolved-model")) == (200, "aws/claude")
     assert rig.upstream.requests[1].url == "https://b.test/model/anthropic.claude-x/converse"
+
+
+@pytest.mark.parametrize("status", [408, 424])
+async def test_a_model_that_failed_counts_as_it_does_for_others(status: int) -> None:
+    """Bedrock says it with a 4xx, which callers of chat get as a 5xx: another may answer, and it is sick."""
+    health = FakeObserver()
+    refused = FakeReply(status, JSON, b'{"message":"no"}')
+    rig = Rig(refused, answer(), health=health)
+    client = await rig.call("/model/vm%2Fnova/converse", BEARER)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "aws/claude")
+    assert health.outcomes == [("aws/nova", "sick", status), ("aws/claude", "good", 200)]
 
 
 @pytest.mark.parametrize(
