@@ -256,6 +256,13 @@ class LimitsUnavailable(GatewayError):
     retryable = True
 
 
+class OutOfConnections(GatewayError):
+    """This host has no file descriptor or memory left for another connection."""
+
+    status, type, code, source = 503, "overloaded_error", "out_of_connections", "gateway"
+    retryable = True
+
+
 class GatewayShutdown(GatewayError):
     """The gateway ended while the call ran, after the drain timeout."""
 

@@ -356,9 +356,17 @@ def _check_ports(settings: Settings) -> None:
         ("--health-port", settings.health_host, settings.health_port),
     )
     for (flag, host, port), (other_flag, other_host, other_port) in combinations(places, 2):
-        if port and port == other_port and host == other_host:
+        if port and port == other_port and _do_meet(host, other_host):
             msg = f"{flag} and {other_flag} are both {port}: each needs a port of its own"
             raise SettingsError(msg)
+
+
+def _do_meet(host: str, other_host: str) -> bool:
+    """Whether one port cannot be had at both; one on all addresses has it at each."""
+    hosts = {"127.0.0.1" if host.lower() == "localhost" else host for host in (host, other_host)}
+    if len(hosts) == 1 or "::" in hosts:
+        return True
+    return "0.0.0.0" in hosts and not any(":" in host for host in hosts)
 
 
 def _check_files(settings: Settings) -> None:

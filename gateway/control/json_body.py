@@ -6,6 +6,7 @@ has a foreign `Origin`, and cannot have a JSON content type without a CORS prefl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ from gateway.control.replies import error_reply
 
 JSON: Final = "application/json"
 _MAX_BYTES: Final = 256 * 1024
+BODY_S: Final = 30.0
+"""How long a body may take. Who signs in is nobody yet, and could hold connections as long as it likes."""
 _MAX_DEPTH: Final = 100
 """Far above what is meant, and below where our own code, or the encoder of an answer, runs out of stack."""
 
@@ -49,7 +52,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     """The JSON object in the body; {} for an empty body.
 
     Raises:
-        BodyRefused: From a foreign page, not JSON, too large or no object.
+        BodyRefused: From a foreign page, not JSON, too large, too slow or no object.
     """
     return to_object((await read_content(request, (JSON,)))[1])
 
@@ -75,7 +78,7 @@ async def read_content(request: Request, accepted: Collection[str]) -> tuple[str
         accepted: Media types, which no page of another site can send without asking first.
 
     Raises:
-        BodyRefused: From a foreign page, of another type, or too large.
+        BodyRefused: From a foreign page, of another type, too large or too slow.
     """
     check_origin(request.scope)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -148,10 +151,13 @@ def _host_in(origin: str) -> str | None:
 async def _read(request: Request) -> bytes:
     parts = bytearray()
     try:
-        async for part in request.stream():
-            parts += part
-            if len(parts) > _MAX_BYTES:
-                raise BodyRefused(413, "body_too_large", f"at most {_MAX_BYTES:,} bytes")
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                parts += part
+                if len(parts) > _MAX_BYTES:
+                    raise BodyRefused(413, "body_too_large", f"at most {_MAX_BYTES:,} bytes")
+    except TimeoutError as error:
+        raise BodyRefused(408, "body_timeout", f"the body did not come within {BODY_S:g} s") from error
     except ClientDisconnect as error:
         raise BodyRefused(400, "invalid_json", "the body did not come whole") from error
     return bytes(parts)

@@ -11,6 +11,8 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://doc
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from itertools import product
 from typing import Final, TypeVar
@@ -28,6 +30,10 @@ MAX_MEMBERS: Final = 1000
 # To servers that do not tell upper and lower case apart (Go's JSON, and so Ollama) each is `model`, and the
 # last one counts.
 _LIKE_MODEL: Final = frozenset(map("".join, product(*("mM", "oO", "dD", "eE", "lL")))) - {"model"}
+# msgspec reads past the first half, and calls it truncated where too little follows.
+_HALF_PAIR: Final = re.compile("hex escape|surrogate")
+_HALF_AT_END: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}[\s\S]{0,5}\Z")
+_END_BYTES: Final = 11
 _MAX_OPTIONS_BYTES: Final = 16 * 1024
 _T = TypeVar("_T")
 
@@ -194,7 +200,7 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
         InvalidBody: Not an object, or one of too many members.
     """
-    if not body:
+    if not body or body.isspace():
         msg = "The body is empty. Send a JSON object with content-type application/json."
         raise InvalidJson(msg)
     try:
@@ -209,7 +215,7 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         msg = 'The body is JSON but not an object. Send an object such as {"model": ..., "messages": [...]}.'
         raise InvalidBody(msg) from error
     except msgspec.DecodeError as error:
-        msg = f"The body is not JSON: {error}."
+        msg = f"The body is not JSON: {_what_is_wrong(body, str(error))}."
         raise InvalidJson(msg) from error
     except RecursionError as error:
         msg = "The body is nested too deeply to read."
@@ -218,6 +224,15 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         msg = f"The body has more than {MAX_MEMBERS} fields at its top level."
         raise InvalidBody(msg)
     return fields
+
+
+def _what_is_wrong(body: bytes, found: str) -> str:
+    """What msgspec has *found*, in words for who wrote it."""
+    if body.startswith(BOM_UTF8):
+        return "it begins with a byte order mark"
+    if _HALF_PAIR.search(found) or _HALF_AT_END.search(body, max(0, len(body) - _END_BYTES)):
+        return r"half of a surrogate pair (\ud800 to \udfff) is in it, as if a text was cut within an emoji"
+    return found
 
 
 def _member(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[_T | None]) -> _T | None:

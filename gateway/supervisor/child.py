@@ -6,7 +6,7 @@ import enum
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.process import READY_MESSAGE
@@ -51,6 +51,11 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that fills the place, None when it is empty."""
+        return None if self._process is None else self._process.pid
 
     @property
     def is_running(self) -> bool:
@@ -118,6 +123,23 @@ class Child:
         if self.ready_pipe is not None:
             os.close(self.ready_pipe)
             self.ready_pipe = None
+
+
+def reap_strangers(own_pids: Collection[int]) -> None:
+    """Take leave of children that ended and that nobody here started.
+
+    As the first process of a container we inherit whatever others in it leave behind (a command of
+    `kubectl exec`, a program of a killed worker). Each would keep its number for as long as we live.
+    """
+    while True:
+        try:
+            # Looked at and left: an own one is to be reaped by its `Child`. The next signal brings us back.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in own_pids:
+            return
+        os.waitpid(ended.si_pid, 0)
 
 
 def _describe_exit(code: int) -> str:

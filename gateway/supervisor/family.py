@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.process import DRAINING_SIGNAL
-from gateway.supervisor.child import Child, Role
+from gateway.supervisor.child import Child, Role, reap_strangers
 from gateway.supervisor.signal_pipe import SignalPipe
 
 # A worker ends its streams by itself at the drain timeout; this long after it, it is taken to hang.
@@ -90,6 +90,7 @@ class Family:
         for child in self._children:
             if (end := child.reap()) is not None:
                 self._after_end(child, end, now_s)
+        reap_strangers({child.pid for child in self._children if child.pid is not None})
 
     def _after_end(self, child: Child, end: str, now_s: float) -> None:
         if self._is_wanted(child):

@@ -55,7 +55,7 @@ from gateway.upstream.connections import (
 )
 from gateway.upstream.identities import Identities
 from gateway.upstream.sagemaker import SERVICE, unwrapped
-from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, unreachable
+from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, no_connection
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
@@ -578,8 +578,7 @@ async def _send_on(connection: ProviderConnection, source: BodySource) -> None:
 
 def _ours(error: Exception, connect_s: float) -> GatewayError:
     """Make an error of ours; the foreign text may name hosts, so it is for the span, not for the caller."""
-    detail = f"{type(error).__name__}: {error}"
     if isinstance(error, TimeoutError):
         message = f"The provider could not be connected to within {connect_s:g} s."
-        return UpstreamTimeout(message, detail=detail)
-    return UpstreamUnreachable(unreachable(error), detail=detail)
+        return UpstreamTimeout(message, detail=f"{type(error).__name__}: {error}")
+    return no_connection(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +18,13 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from gateway.egress import OPEN, CheckedAddresses, EgressRefusedError
-from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import (
+    GatewayError,
+    OutOfConnections,
+    UpstreamBadReply,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.model import HeaderPairs, Passage
 from gateway.proxies import Proxies
 from gateway.wire.close_codes import LOST, NO_CODE, short_reason
@@ -32,6 +39,7 @@ CLOSE_TIMEOUT_S: Final = 0.5
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = "sec-websocket-protocol"
 _SWITCHING: Final = 101
+_OUR_LACK: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
 
@@ -131,11 +139,10 @@ class SocketDialer:
             message = "The provider's answer to a WebSocket handshake is not valid."
             raise UpstreamBadReply(message, detail=error.message) from error
         except _FOREIGN as error:
-            detail = f"{type(error).__name__}: {error}"
             if isinstance(error, TimeoutError):
                 message = f"The provider opened no WebSocket within {limit_s:g} s."
-                raise UpstreamTimeout(message, detail=detail) from error
-            raise UpstreamUnreachable(unreachable(error), detail=detail) from error
+                raise UpstreamTimeout(message, detail=f"{type(error).__name__}: {error}") from error
+            raise no_connection(error) from error
         else:
             return ProviderSocket(socket)
         finally:
@@ -216,12 +223,20 @@ class ProviderSocket:
         return Closed(LOST, "", str(self._socket.exception() or "the connection ended without a close"))
 
 
-def unreachable(error: Exception) -> str:
-    """What is said of a connection that *error* of aiohttp's prevented, without the host's name in it."""
+def no_connection(error: Exception) -> GatewayError:
+    """What is said of a connection that *error* of aiohttp's prevented; the host's name is for the span."""
+    detail = f"{type(error).__name__}: {error}"
     cause = getattr(error, "os_error", error)
     if isinstance(cause, EgressRefusedError):
-        return "The provider is at an address that this gateway is not to call (egress_settings)."
-    return "The provider could not be reached: no connection was possible."
+        message = "The provider is at an address that this gateway is not to call (egress_settings)."
+        return UpstreamUnreachable(message, detail=detail)
+    if isinstance(cause, OSError) and cause.errno in _OUR_LACK:
+        # Not the provider's doing: with its name on it, circuits would open everywhere.
+        message = "The gateway can open no more connections now: its host has no file or memory left for one."
+        return OutOfConnections(message, detail=detail, headers=(("retry-after", "1"),))
+    return UpstreamUnreachable(
+        "The provider could not be reached: no connection was possible.", detail=detail
+    )
 
 
 def _watching(refusal: list[HandshakeRefused]) -> aiohttp.TraceConfig:

@@ -23,12 +23,13 @@ from tests.rig.valkey_server import find_valkey
 COMPOSE: Final = ROOT / "deploy" / "compose"
 
 
-def health(port: int) -> subprocess.CompletedProcess[str]:
+def health(port: int, host: str = "0.0.0.0") -> subprocess.CompletedProcess[str]:
     """Run the health check as the image does, where a proxy that answers nothing and a Service are named."""
     script = ROOT / "deploy" / "docker" / "healthcheck.py"
     environment = {
         **os.environ,
         "GATEWAY_PORT": str(port),
+        "GATEWAY_HOST": host,
         # As every pod has it beside a Service called `gateway-health`.
         "GATEWAY_HEALTH_PORT": "tcp://10.0.0.1:8786",
         "http_proxy": "http://127.0.0.1:9",
@@ -47,6 +48,14 @@ def test_health_check_of_a_gateway_that_is_ready(gateway: GatewayProcess) -> Non
     """It is healthy."""
     done = health(gateway.port)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_health_check_asks_where_the_gateway_listens(start_gateway: StartGateway) -> None:
+    """On an address of its own, as with the host's network."""
+    process = start_gateway(workers=1, options=["--host", "127.0.0.2"])
+    done = health(process.port, "127.0.0.2")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert health(process.port, "127.0.0.3").returncode == 1
 
 
 def test_health_check_of_a_gateway_that_drains(start_gateway: StartGateway) -> None:

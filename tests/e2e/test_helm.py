@@ -163,6 +163,15 @@ def test_who_has_no_certificate_asks_the_health_port() -> None:
 
 
 @requires("helm")
+def test_pods_of_ipv6() -> None:
+    """Nothing listens on IPv4 alone, so that probes find it."""
+    pod = by_kind("--set", "settings.host=::")["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    told = {one["name"]: one["value"] for one in container["env"] if one["name"].endswith("_HOST")}
+    assert told == dict.fromkeys(("GATEWAY_HOST", "GATEWAY_CONTROL_HOST", "GATEWAY_HEALTH_HOST"), "::")
+
+
+@requires("helm")
 def test_secrets_as_files() -> None:
     """They lie where the gateway looks `tfy-secret://` up, and the Secret is named, not copied."""
     pod = by_kind(*VARIANTS["files"])["Deployment"]["spec"]["template"]["spec"]

@@ -27,7 +27,6 @@ POD: Final = OBJECTS["Deployment/gateway"]["spec"]["template"]
 CONTAINER: Final = POD["spec"]["containers"][0]
 _IMAGE: Final = {
     "GATEWAY_CONFIG": "/etc/gateway/manifests",
-    "GATEWAY_HOST": "0.0.0.0",
 }
 
 
@@ -47,7 +46,7 @@ def test_settings_are_settings() -> None:
         "control": settings.control_port,
         "health": settings.health_port,
     }
-    assert settings.health_host == "0.0.0.0"
+    assert {settings.host, settings.control_host, settings.health_host} == {"0.0.0.0"}
     mounts = {one["mountPath"] for one in CONTAINER["volumeMounts"]}
     # A volume is root's: what the gateway makes private is a folder in it.
     assert mounts == {str(settings.config), str(settings.state_dir.parent), "/tmp"}  # noqa: S108 - the pod's own

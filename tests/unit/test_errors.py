@@ -37,6 +37,7 @@ TABLE = {
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
     "IdentityUnavailable": (503, "overloaded_error", "identity_unavailable", "gateway", True),
     "Overloaded": (503, "overloaded_error", "overloaded", "gateway", True),
+    "OutOfConnections": (503, "overloaded_error", "out_of_connections", "gateway", True),
     "LimitsUnavailable": (503, "overloaded_error", "limits_unavailable", "gateway", True),
     "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),

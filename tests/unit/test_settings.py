@@ -334,6 +334,9 @@ def test_no_state_among_manifests(tmp_path: Path, state: str, *, is_refused: boo
         ({"port": "9000", "control-port": "9000"}, "--port and --control-port are both 9000: each needs"),
         ({"health-port": "8787"}, "--port and --health-port are both 8787"),
         ({"health-port": "8788"}, "--control-port and --health-port are both 8788"),
+        ({"host": "0.0.0.0", "health-port": "8787"}, "--port and --health-port are both 8787"),
+        ({"host": "::", "health-port": "8787"}, "--port and --health-port are both 8787"),
+        ({"host": "localhost", "health-port": "8787"}, "--port and --health-port are both 8787"),
     ],
 )
 def test_a_port_that_is_given_twice(flags: dict[str, str], said: str) -> None:
@@ -346,6 +349,7 @@ def test_ports_that_may_be_the_same() -> None:
     """Of any free one, and of another address."""
     read_settings({"config": "/m", "port": "0", "control-port": "0", "health-port": "0"}, {})
     read_settings({"config": "/m", "port": "8788", "host": "127.0.0.2"}, {})
+    read_settings({"config": "/m", "port": "8788", "host": "0.0.0.0", "control-host": "::1"}, {})
 
 
 def test_an_open_control_plane_needs_a_token() -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from gateway.control.json_body import BODY_S, BodyRefused, read_object
+from tests.rig.fast_loop import run_fast
 from tests.unit.control.rooms import Rooms
 
 PATH = "/api/telemetry/test"
@@ -96,3 +102,19 @@ def test_what_is_just_not_too_deep_fails_nowhere(method: str, path: str, depth: 
     content = b'{"type": "team", "name": "a", "manifest": {"type": "team", "x": %s}, "request": {"x": %s}}'
     reply = Rooms().client().request(method, path, headers=JSON, content=content % (nested, nested))
     assert reply.status_code < 500
+
+
+def test_a_body_that_drips() -> None:
+    """Who sends it byte by byte, and may not even have signed in, is told so in time."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(BODY_S / 3)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def read() -> None:
+        headers = [(b"content-type", b"application/json")]
+        await read_object(Request({"type": "http", "headers": headers}, receive))
+
+    with pytest.raises(BodyRefused) as refused:
+        run_fast(read())
+    assert (refused.value.status, refused.value.code) == (408, "body_timeout")

@@ -179,6 +179,27 @@ def test_body_that_is_no_object(body: bytes, error: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(b" \n", "is empty", id="blank"),
+        pytest.param(b'\xef\xbb\xbf{"model":"a/b"}', "byte order mark", id="byte order mark"),
+        pytest.param(rb'{"model":"a/b","x":[{"x":"\ud83d"}]}', "surrogate", id="half a pair, at the end"),
+        pytest.param(rb'{"x":"\ud83d","model":"a/b"}', "surrogate", id="half a pair, before a text"),
+        pytest.param(rb'{"x":"\ud83d\n-------","model":"a/b"}', "surrogate", id="half a pair, an escape"),
+        pytest.param(rb'{"x":"\udc00-------","model":"a/b"}', "surrogate", id="the second half"),
+        pytest.param(rb'{"x":"\u12","model":"a/b"}', "unicode escape (byte 11)", id="half of an escape"),
+        pytest.param(rb'{"model":"a/b","x":"\ud83d\ude00', "truncated", id="cut after a pair"),
+        pytest.param(b'{"model":"a/b"', "truncated", id="cut"),
+    ],
+)
+def test_what_is_no_json_is_told(body: bytes, words: str) -> None:
+    """So that who wrote it finds the place; a text cut within an emoji is not a body that was cut."""
+    with pytest.raises(InvalidJson) as refused:
+        parse(body)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("member", "param"),
     [
         pytest.param(b'"model":7', "model", id="model is a number"),

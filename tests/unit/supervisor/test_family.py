@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,17 @@ Start = Callable[..., Run]
 def start(tmp_path: Path) -> Iterator[Start]:
     runs: list[Run] = []
 
-    def launch(*behaviours: str, delay_s: float = 0.0, timeout_s: float = 30.0) -> Run:
+    def launch(
+        *behaviours: str, delay_s: float = 0.0, timeout_s: float = 30.0, before: Sequence[str] = ()
+    ) -> Run:
         notes, messages = tmp_path / "notes", tmp_path / "messages"
         with messages.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, str(SUPERVISOR), str(notes), str(delay_s), str(timeout_s), *behaviours],
+                [
+                    *before,
+                    *(sys.executable, str(SUPERVISOR), str(notes), str(delay_s), str(timeout_s)),
+                    *behaviours,
+                ],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -102,6 +108,20 @@ def test_replaces_what_is_killed_again_and_again(start: Start, role: str) -> Non
     until(lambda: len(run.pids(role)) == 4, "the fourth runs")
     until(lambda: "killed by SIGKILL" in run.messages, "the log tells of it")
     assert run.process.poll() is None
+
+
+def test_buries_children_that_it_did_not_start(start: Start, tmp_path: Path) -> None:
+    """What others left to it, as to the first process of a container, does not stay as a zombie."""
+    left = tmp_path / "left"
+    # It keeps its number over `exec`, and with it the children that the shell had.
+    before = f'true & echo $! >{left}; sleep 600 >/dev/null 2>&1 & echo $! >>{left}; exec "$@"'
+    run = start("good", "good", before=("sh", "-c", before, "sh"))
+    run.wait_ready()
+    ended, running = map(int, left.read_text().split())
+    until(lambda: not Path(f"/proc/{ended}").exists(), "the one that ended before is buried")
+    os.kill(running, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{running}").exists(), "the one that ends now too")
+    assert len(run.pids("worker")) == len(run.pids("control")) == 1
 
 
 def test_waits_longer_after_each_early_death(start: Start) -> None:

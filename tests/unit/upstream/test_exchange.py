@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import OutOfConnections, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.fast_loop import run_fast
@@ -120,6 +121,24 @@ async def test_refused(upstream: Upstream) -> None:
             await upstream.exchange(ask(url))
     assert "127.0.0.1" in caught.value.detail
     assert "127.0.0.1" not in caught.value.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_no_descriptor_is_left(upstream: Upstream, host: str) -> None:
+    """A gateway without a file descriptor for the connection says that it is itself, not the provider."""
+    async with Server(ending()) as server:
+        url = server.url.replace("127.0.0.1", host)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as free:
+            lowest = free.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        try:
+            with pytest.raises(OutOfConnections) as caught:
+                await upstream.exchange(ask(url))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "Too many open files" in caught.value.detail
+    assert caught.value.headers == (("retry-after", "1"),)
 
 
 async def test_name_that_does_not_exist(upstream: Upstream) -> None:
