@@ -21,6 +21,7 @@ from gateway.translate.chat_to_messages_body import write_body
 from gateway.translate.foreign_json import (
     DepthLimit,
     data_event,
+    error_message,
     list_of,
     object_of,
     read_object,
@@ -104,8 +105,7 @@ def read_error(status: int, body: bytes) -> Refusal | None:
 def _chat_error(found: dict[str, Any]) -> bytes:
     error = object_of(found.get("error"))
     kind = text_of(error.get("type")) or "api_error"
-    message = text_of(error.get("message")) or "The provider answered with an error."
-    said = {"message": message, "type": kind, "param": None, "code": _CODES.get(kind)}
+    said = {"message": error_message(found), "type": kind, "param": None, "code": _CODES.get(kind)}
     if isinstance(found.get("request_id"), str):
         said["request_id"] = found["request_id"]
     return write_reply({"error": said})

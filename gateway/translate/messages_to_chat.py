@@ -19,6 +19,7 @@ from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.foreign_json import (
     DepthLimit,
+    error_message,
     is_json,
     list_of,
     named_event,
@@ -103,10 +104,8 @@ def read_error(status: int, body: bytes) -> Refusal | None:
 
 
 def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
-    error = found.get("error")
-    said = object_of(error) or found
-    message = text_of(said.get("message")) or text_of(error) or "The provider answered with an error."
-    words = {"type": type_of(status), "message": message}
+    said = object_of(found.get("error")) or found
+    words = {"type": type_of(status), "message": error_message(found)}
     words |= {name: said[name] for name in ("code", "param") if said.get(name) is not None}
     return {"type": "error", "error": words, "request_id": found.get("request_id")}
 

@@ -316,4 +316,11 @@ CASES: Final = {
     ),
     "error_text": Case({"messages": HI}, reply=(500, {"error": "broken"})),
     "error_detail": Case({"messages": HI}, reply=(400, {"message": "wrong", "object": "error"})),
+    "error_fields": Case(
+        {"messages": HI},
+        reply=(422, {"detail": [{"type": "missing", "loc": ["body", "stop"], "msg": "Field required"}]}),
+    ),
+    "tool_without_members": Case(
+        {"messages": HI, "tools": [{"name": "now", "input_schema": {"type": "object"}}]}
+    ),
 }
