@@ -31,6 +31,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.message_blocks import MessageBlocks, message_start
 from gateway.translate.messages_to_chat_body import write_body
+from gateway.translate.numbered import without_number
 from gateway.translate.pair import Refusal
 from gateway.translate.raw_predict import path_at, wait_in, without_list
 from gateway.translate.tool_names import LongNames
@@ -128,7 +129,7 @@ def _thoughts(said: dict[str, Any]) -> str:
 
 def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
     blocks = map(object_of, list_of(said.get("thinking_blocks")))
-    content = [block for block in blocks if _is_thought(block)]
+    content = [without_number(block) for block in blocks if _is_thought(block)]
     thoughts = _thoughts(said)
     if thoughts and not content:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
@@ -319,7 +320,7 @@ class EventStream:
             return self._blocks.delta({"type": "signature_delta", "signature": signature}) + self._close()
         if block.get("type") != "redacted_thinking" or not _is_thought(block):
             return b""
-        return self._close() + self._blocks.begin("redacted", block) + self._close()
+        return self._close() + self._blocks.begin("redacted", without_number(block)) + self._close()
 
     def _call(self, piece: dict[str, Any], position: int) -> bytes:
         index = piece.get("index")
