@@ -403,6 +403,7 @@ class Target:
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
         price: None when it is not known.
+        price_of: The price of another model of the account by the provider's id, None when it is not known.
         context_window: Most tokens of one call, None when it is not known.
         dialect: What the provider speaks.
         has_responses: It has a Responses API; calls of that are put into other words where it has none.
@@ -438,6 +439,7 @@ class Target:
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     price: Price | None = None
+    price_of: Callable[[str], Price | None] | None = field(default=None, repr=False, compare=False)
     context_window: int | None = None
     dialect: Dialect = "openai"
     has_responses: bool = False
@@ -681,6 +683,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
         billed_input_tokens: Of the input, what is paid, where the provider says so; the output likewise.
         search_units: Searches as they are paid for: one query with up to a hundred documents, at Cohere.
+        samplings: What of all this was done apart from the answer, or by another model than the one that was
+            asked, each paid by itself.
     """
 
     input_tokens: int | None
@@ -703,6 +707,32 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     billed_input_tokens: int | None = None
     billed_output_tokens: int | None = None
     search_units: int | None = None
+    samplings: tuple[Sampling, ...] = ()
+
+
+class Sampling(msgspec.Struct, frozen=True, gc=False):
+    """A part of a usage that is paid by itself: a summary of what was said before, what an adviser said.
+
+    Attributes:
+        model_id: As the provider names who did it, "" for the model that was asked.
+        usage: What it used.
+    """
+
+    model_id: str
+    usage: Usage
+
+
+SAMPLED_COUNTS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cache_write_input_tokens",
+    "cache_write_1h_input_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "cached_image_input_tokens",
+)
+"""What samplings have a part in of a `Usage`."""
 
 
 class Price(Protocol):

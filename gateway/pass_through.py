@@ -82,6 +82,7 @@ from gateway.passed_body import (
     too_large,
 )
 from gateway.pipeline import Pipeline, check_further, refuse_encoding
+from gateway.pricing.samplings import cost_of_all
 from gateway.providers.headers import names_an_account
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, relay_reply
@@ -576,6 +577,8 @@ class _Attempts:
         if call is not None and held is not None and len(held) >= MAY_HAVE_MEDIA_BYTES:
             usage = guess_again(usage, call.body_bytes, partial(_read_input, call, held, attempt.target))
         price = attempt.target.price if attempt.target.model_id else self._price_of(attempt)
+        if usage.samplings:
+            return usage, cost_of_all(usage, price, partial(self._accounts.price_of, attempt.target.account))
         return usage, None if price is None else price.cost_usd(usage)
 
     def _price_of(self, attempt: AttemptTrace) -> Price | None:

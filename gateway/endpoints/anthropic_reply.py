@@ -13,11 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, count_of, estimate_usage, excerpt, text_of
+from gateway.endpoints.usage_parts import with_parts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, Usage
+from gateway.model import Endpoint, Sampling, Usage
 
 NOTHING_SPENT: Final = Usage(0, 0, "provider")
 """Of a call that no model answers: counting tokens is free."""
+
+_MESSAGE: Final = "message"
+_FALLBACK: Final = "fallback_message"
+_TRIES: Final = (_MESSAGE, _FALLBACK)
+_APART: Final = ("compaction", "advisor_message")
+_MAX_ITERATIONS: Final = 1000
 
 _OF_ANSWER: Final = frozenset({"output_tokens", "output_tokens_details"})
 """Counts that only the end knows."""
@@ -80,6 +87,45 @@ def read_message_usage(usage: object) -> Usage | None:
     """The provider's own count, None when it gave none that makes sense."""
     if not isinstance(usage, dict):
         return None
+    read = _read_counts(usage)
+    iterations = usage.get("iterations")
+    if read is None or not iterations or not isinstance(iterations, list):
+        return read
+    return _with_iterations(read, [one for one in iterations[:_MAX_ITERATIONS] if isinstance(one, dict)])
+
+
+def _with_iterations(answer: Usage, iterations: list[dict[str, Any]]) -> Usage:
+    """The usage of an *answer* with what was done beside it, which Anthropic lists and does not add to it.
+
+    That is the summary of a long conversation, what an adviser said, and what a model had said before it
+    declined, so that another one took over. The counts of the answer are of that one then. A model that
+    declined before its first word is not paid, as a rule.
+
+    Rules: https://platform.claude.com/docs/en/build-with-claude/compaction ,
+    https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool ,
+    https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
+    """
+    tries = [one for one in iterations if one.get("type") in _TRIES]
+    answered_by = text_of(tries[-1].get("model")) if tries else ""
+    has_fallen_back = has_moved_on = any(one.get("type") == _FALLBACK for one in tries)
+    beside = []
+    for one in iterations:
+        kind, model_id, used = one.get("type"), text_of(one.get("model")), _read_counts(one)
+        if used is None:
+            continue
+        if kind in _APART:
+            beside.append(Sampling(model_id, used))
+        elif kind == _MESSAGE and model_id != answered_by and (model_id or has_fallen_back):
+            has_moved_on = True
+            if used.output_tokens:
+                beside.append(Sampling(model_id, used))
+    whole = with_parts(answer, beside)
+    if not has_moved_on:
+        return whole
+    return msgspec.structs.replace(whole, samplings=(*whole.samplings, Sampling(answered_by, answer)))
+
+
+def _read_counts(usage: dict[str, Any]) -> Usage | None:
     fresh = count_of(usage.get("input_tokens"))
     output_tokens = count_of(usage.get("output_tokens"))
     if fresh is None and output_tokens is None:

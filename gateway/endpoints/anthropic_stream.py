@@ -24,7 +24,7 @@ from gateway.endpoints.said_text import OF_MESSAGE, said_bytes, text_bytes
 from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
-_TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
+_TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error|fallback)"')
 _BLOCKS_WITHOUT_CONTENT: Final = frozenset({"", "text", "thinking"})
 
 
@@ -76,6 +76,10 @@ class MessageFacts:
                 kind = text_of(block.get("type")) if isinstance(block, dict) else ""
                 self.said_bytes += said_bytes(block)
                 self.has_content = self.has_content or kind not in _BLOCKS_WITHOUT_CONTENT
+                match block:
+                    case {"type": "fallback", "to": {"model": str(model)}}:
+                        # The model had declined, and this one goes on.
+                        self.model = text_of(model) or self.model
             case "content_block_delta":
                 delta = event.get("delta")
                 said = delta.items() if isinstance(delta, dict) else ()

@@ -357,6 +357,10 @@ def _shape_words(part: dict[str, Any]) -> Shaped | None:
             return {"type": "refusal", "content": text}
         case {"type": "thinking", "thinking": str(text)}:
             return {"type": "reasoning", "content": text}
+        case {"type": "thinking", "thinking": list(parts)}:
+            # Mistral's, of parts again.
+            texts = [text_of(part.get("text")) for part in parts if isinstance(part, dict)]
+            return {"type": "reasoning", "content": "".join(texts)}
     return None
 
 

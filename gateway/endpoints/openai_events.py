@@ -19,6 +19,7 @@ from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     UNREADABLE,
+    count_of,
     estimate_usage,
     excerpt,
     read_usage,
@@ -26,8 +27,9 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.endpoints.said_text import OF_RESPONSE, text_bytes
 from gateway.endpoints.stream_reading import count_objects, may_be_answer
+from gateway.endpoints.usage_parts import with_parts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, Usage
+from gateway.model import Endpoint, Sampling, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
 
 MAX_PRELUDE_BYTES: Final = 256 * 1024
@@ -44,6 +46,7 @@ _ENDS: Final = frozenset(
         "transcript.text.done",
     }
 )
+_DRAWS: Final = "image_generation"
 _ERROR: Final = "error"
 _FAILED: Final = "response.failed"
 _FAILURES: Final = frozenset({"error", _FAILED})
@@ -85,6 +88,9 @@ class TypedReply(msgspec.Struct):
     error: Any = None
     response: msgspec.Raw = msgspec.Raw(b"null")
     item: Any = None
+    tool_usage: Any = None
+    # Left undecoded: they are long, and looked at where one of them has drawn a picture.
+    tools: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class ObjectFacts(msgspec.Struct, frozen=True):
@@ -97,21 +103,17 @@ class ObjectFacts(msgspec.Struct, frozen=True):
 
 
 _replies: Final = msgspec.json.Decoder(TypedReply)
-_NULL: Final = msgspec.Raw(b"null")
-
-
-class _Answer(msgspec.Struct):
-    """Where answers are, of calls that get no completion. Left undecoded: a picture is megabytes."""
-
-    data: msgspec.Raw = _NULL
-    images: msgspec.Raw = _NULL
-    results: msgspec.Raw = _NULL
-    text: msgspec.Raw = _NULL
-    segments: msgspec.Raw = _NULL
-
-
-_answers: Final = msgspec.json.Decoder(_Answer)
+_tools: Final = msgspec.json.Decoder(list[Any] | None)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _HAVE_ANSWERS: Final = frozenset({"image", "moderation", "audio_transcription", "audio_translation"})
+_OF_NOTES: Final = frozenset(
+    {
+        *("code", "created", "detail", "details", "error_code", "error_msg", "id", "message", "model", "msg"),
+        *("object", "path", "reason", "request_id", "status", "status_code", "success", "timestamp"),
+        *("title", "trace_id", "type", "usage"),
+    }
+)
+"""Members that are no answer. Vendors have names of their own for what is one."""
 
 
 def _has_answer(endpoint: Endpoint, reply: TypedReply, body: bytes) -> bool:
@@ -123,9 +125,9 @@ def _has_answer(endpoint: Endpoint, reply: TypedReply, body: bytes) -> bool:
         return reply.object is not None or reply.id is not None
     if endpoint.name not in _HAVE_ANSWERS:
         return True
-    found = _answers.decode(body)
-    members = (found.data, found.images, found.results, found.text, found.segments)
-    return any(bytes(memoryview(one)[:4]) != b"null" for one in members)
+    # Left undecoded: a picture is megabytes.
+    members = _members.decode(body).items()
+    return any(name not in _OF_NOTES and bytes(memoryview(told)[:4]) != b"null" for name, told in members)
 
 
 def find_reply(body: bytes) -> TypedReply | None:
@@ -157,10 +159,34 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
         )
     if not _has_answer(endpoint, reply, body):
         raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
-    usage = read_usage(reply.usage)
+    usage = add_drawn(read_usage(reply.usage), reply)
     if usage is None and endpoint.counts_tokens:
         usage = estimate_usage(asked_bytes, len(body))
     return object_facts(reply, usage)
+
+
+def add_drawn(usage: Usage | None, reply: TypedReply) -> Usage | None:
+    """*usage* with what the tool that draws has used, which a response counts apart."""
+    if usage is None or not isinstance(reply.tool_usage, dict):
+        return usage
+    told: object = reply.tool_usage.get("image_gen")
+    drawn = read_usage(told)
+    if not isinstance(told, dict) or drawn is None or not (drawn.input_tokens or drawn.output_tokens):
+        return usage
+    cached = told.get("cached_tokens_details")
+    if isinstance(cached, dict):
+        cached_images = count_of(cached.get("cached_image_tokens"))
+        drawn = msgspec.structs.replace(drawn, cached_image_input_tokens=cached_images)
+    if drawn.image_output_tokens is None:
+        # The details may be missing, and what it gives is pictures.
+        drawn = msgspec.structs.replace(drawn, image_output_tokens=drawn.output_tokens)
+    try:
+        tools = _tools.decode(reply.tools)
+    except UNREADABLE:
+        tools = []
+    drawing = (tool for tool in tools or () if isinstance(tool, dict) and tool.get("type") == _DRAWS)
+    model_id = text_of(next(drawing, {}).get("model"))
+    return with_parts(usage, [Sampling(model_id, drawn)])
 
 
 def _is_providers_mistake(reply: TypedReply) -> bool:
@@ -305,7 +331,7 @@ class EventReader:
             self._is_said = text_of(told.item.get("type")) in _SAYS
         if inner.id is not None:
             self._reply = inner
-        usage = read_usage(inner.usage) or read_usage(told.usage)
+        usage = add_drawn(read_usage(inner.usage) or read_usage(told.usage), inner)
         if usage is not None:
             self._usage, self._is_counted = usage, self.has_ended
 

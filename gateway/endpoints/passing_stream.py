@@ -21,7 +21,7 @@ from gateway.endpoints.converse_stream import ConverseFacts
 from gateway.endpoints.gemini_stream import GeneratedFacts
 from gateway.endpoints.invoke_reply import InvokeFacts
 from gateway.endpoints.openai_content import find_object
-from gateway.endpoints.openai_events import ObjectFacts, TypedReply, find_reply, object_facts
+from gateway.endpoints.openai_events import ObjectFacts, TypedReply, add_drawn, find_reply, object_facts
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     MEDIA_BYTES_PER_TOKEN,
@@ -206,7 +206,7 @@ class PassingEvents:
             status=text_of(told.status) or self._told.status,
         )
         readings = (find_usage(self._dialect, usage) for usage in _usages(event, told))
-        found = next(filter(None, readings), None) or read_end(bytes(event.response))
+        found = add_drawn(next(filter(None, readings), None), told) or read_end(bytes(event.response))
         if found is not None:
             self._usage = found
             self._pieces = self._text_bytes = self._cutter.skipped_bytes = 0

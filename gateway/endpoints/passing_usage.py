@@ -18,7 +18,7 @@ from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.endpoints.gemini_stream import GeneratedFacts
 from gateway.endpoints.openai_content import decode_leniently, find_object
-from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
+from gateway.endpoints.openai_events import ObjectFacts, TypedReply, add_drawn, object_facts
 from gateway.endpoints.openai_reply import (
     UNREADABLE,
     count_of,
@@ -95,7 +95,7 @@ def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
             finish_reasons=(),
             usage=read_generated_usage(found.get("usageMetadata")),
         )
-    return object_facts(told, find_usage(dialect, told.usage) or _read_uncounted(told))
+    return object_facts(told, add_drawn(find_usage(dialect, told.usage), told) or _read_uncounted(told))
 
 
 def guess_passed(body: bytes, *, asked_bytes: int) -> Usage | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 from gateway.config.manifests.cost import Cost, PublicCost
@@ -55,6 +55,7 @@ def with_prices(targets: Iterable[Target], account: Account, day: date) -> Itera
     A discount is off the list price, so a price that the operator wrote stays as it is.
     """
     kind = account.type.removeprefix("provider-account/")
+    by_id: dict[str, AnyPrice | None] = {}
     costs = {f"{account.name}/{integration.name}": integration.cost for integration in account.integrations}
     for target in targets:
         entry = find_entry(
@@ -65,10 +66,30 @@ def with_prices(targets: Iterable[Target], account: Account, day: date) -> Itera
         if cost is not None and not isinstance(cost, PublicCost):
             price = private_price(cost)
         if entry is not None or price is not None:
-            same = None if price is None else _same(price)
-            yield replace(target, price=same, context_window=entry.context_window if entry else None)
+            same = by_id[target.model_id] = None if price is None else _same(price)
+            yield replace(
+                target,
+                price=same,
+                price_of=partial(_price_beside, by_id, kind, target.base_url, day, account.discount_percent),
+                context_window=entry.context_window if entry else None,
+            )
         else:
             yield target
+
+
+def _price_beside(
+    by_id: Mapping[str, AnyPrice | None],
+    kind: str,
+    base_url: str,
+    day: date,
+    discount_percent: float,
+    model_id: str,
+) -> AnyPrice | None:
+    """The price of the model of the account that has *model_id*, else the list price of one of that id."""
+    if model_id in by_id:
+        return by_id[model_id]
+    entry = find_entry(kind, base_url, model_id, day=day, discount_percent=discount_percent)
+    return None if entry is None else entry.price
 
 
 @lru_cache(maxsize=_KEPT)

@@ -27,6 +27,7 @@ from gateway.model import (
     TraceContext,
     Usage,
 )
+from gateway.pricing.samplings import cost_of_all
 from gateway.telemetry.call_notes import NO_NOTES, CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import PLAIN, TelemetryPlan
@@ -135,7 +136,9 @@ class AttemptTrace(msgspec.Struct, eq=False):
             return
         self.usage = usage
         price = self.target.price
-        if price is not None:
+        if usage.samplings:
+            self.cost_usd = cost_of_all(usage, price, self.target.price_of)
+        elif price is not None:
             self.cost_usd = price.cost_usd(usage)
 
     def failed(self, error_type: str, message: str, excerpt: str = "") -> None:

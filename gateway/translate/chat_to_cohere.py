@@ -20,6 +20,7 @@ from gateway.translate.chat_to_cohere_body import write_body
 from gateway.translate.cohere_errors import openai_error, read_error
 from gateway.translate.cohere_tool_names import CallersNames
 from gateway.translate.foreign_json import DepthLimit, data_event, list_of, object_of, write_reply
+from gateway.translate.numbered import NumberedEntries
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
 
@@ -181,6 +182,7 @@ class ChunkStream(CohereReading):
         self._thoughts: list[str] = []
         self._numbers: dict[int, int] = {}
         self._without_arguments: list[bool] = []
+        self._entries = NumberedEntries()
         self._words: dict[str, Callable[[dict[str, Any]], bytes]] = {
             "message-start": self._start,
             "content-start": self._go_on,
@@ -224,7 +226,9 @@ class ChunkStream(CohereReading):
     def _end_content(self, _event: dict[str, Any]) -> bytes:
         thought = "".join(self._thoughts)
         self._thoughts.clear()
-        return self._thought_chunk({"thinking_blocks": [_thought(thought)]}) if thought else b""
+        if not thought:
+            return b""
+        return self._thought_chunk(self._entries.add("thinking_blocks", _thought(thought)))
 
     def _plan(self, event: dict[str, Any]) -> bytes:
         plan = text_of(message_of(event).get("tool_plan"))
@@ -256,7 +260,7 @@ class ChunkStream(CohereReading):
 
     def _cite(self, event: dict[str, Any]) -> bytes:
         citation = message_of(event).get("citations")
-        return self._chunk({"annotations": [_annotation(citation)]}) if citation else b""
+        return self._chunk(self._entries.add("annotations", _annotation(citation))) if citation else b""
 
     def _end(self, event: dict[str, Any]) -> bytes:
         said = self._end_content(event) + self._end_calls()

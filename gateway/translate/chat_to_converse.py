@@ -40,6 +40,7 @@ from gateway.translate.foreign_json import (
     write_text,
 )
 from gateway.translate.json_answers import ANSWER_TOOL
+from gateway.translate.numbered import NumberedEntries
 from gateway.translate.pair import Refusal
 
 FINISH_REASONS: Final = {
@@ -204,6 +205,7 @@ class ChunkStream(ConverseReading):
         self._thought: list[str] = []
         self._signature = ""
         self._calls = 0
+        self._entries = NumberedEntries()
         self._words: dict[str, Callable[[dict[str, Any]], bytes]] = {
             "contentBlockStart": self._start_block,
             "contentBlockDelta": self._go_on,
@@ -249,16 +251,16 @@ class ChunkStream(ConverseReading):
                 self._signature += signature
             case {"reasoningContent": {"redactedContent": secret}} if secret is not None:
                 block = {"type": "redacted_thinking", "data": redacted_of(secret)}
-                return self._thought_chunk({"reasoning_content": "", "thinking_blocks": [block]})
+                return self._whole_thought(block)
             case {"citation": dict(citation)}:
-                return self._chunk({"annotations": [_annotation(citation)]})
+                return self._chunk(self._entries.add("annotations", _annotation(citation)))
         return b""
 
     def _end_block(self, _event: dict[str, Any]) -> bytes:
         said = b""
         if self._signature:
             block = signed_thought("".join(self._thought), self._signature)
-            said = self._thought_chunk({"reasoning_content": "", "thinking_blocks": [block]})
+            said = self._whole_thought(block)
         elif self._tool is not None and not self._has_arguments:
             said = self._arguments(self._tool, "{}")
         self._tool, self._signature, self._thought = None, "", []
@@ -278,6 +280,10 @@ class ChunkStream(ConverseReading):
             return _DONE_EVENT
         usage = read_converse_usage(self._facts.usage) or self._facts.facts().usage
         return data_event({**self._head, "choices": [], "usage": chat_usage(usage)}) + _DONE_EVENT
+
+    def _whole_thought(self, block: dict[str, Any]) -> bytes:
+        said = self._entries.add("thinking_blocks", block)
+        return self._thought_chunk({"reasoning_content": "", **said})
 
     def _thought_chunk(self, delta: dict[str, Any]) -> bytes:
         return b"" if self._hides_thoughts else self._chunk(delta)

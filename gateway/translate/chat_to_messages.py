@@ -21,6 +21,7 @@ from gateway.translate.chat_to_messages_body import write_body
 from gateway.translate.foreign_json import (
     DepthLimit,
     data_event,
+    error_message,
     list_of,
     object_of,
     read_object,
@@ -28,6 +29,7 @@ from gateway.translate.foreign_json import (
     write_text,
 )
 from gateway.translate.json_answers import ANSWER_TOOL
+from gateway.translate.numbered import NumberedEntries
 from gateway.translate.pair import Refusal
 from gateway.translate.raw_predict import as_anthropics, path_at, wait_in
 from gateway.wire.sse import EventSplitter
@@ -104,8 +106,7 @@ def read_error(status: int, body: bytes) -> Refusal | None:
 def _chat_error(found: dict[str, Any]) -> bytes:
     error = object_of(found.get("error"))
     kind = text_of(error.get("type")) or "api_error"
-    message = text_of(error.get("message")) or "The provider answered with an error."
-    said = {"message": message, "type": kind, "param": None, "code": _CODES.get(kind)}
+    said = {"message": error_message(found), "type": kind, "param": None, "code": _CODES.get(kind)}
     if isinstance(found.get("request_id"), str):
         said["request_id"] = found["request_id"]
     return write_reply({"error": said})
@@ -201,6 +202,7 @@ class ChunkStream(MessageReading):
         self._pieces: list[str] = []
         self._signature = ""
         self._calls = 0
+        self._entries = NumberedEntries()
         self._words: dict[str, Callable[[dict[str, Any]], bytes]] = {
             "message_start": self._start_message,
             "content_block_start": self._start_block,
@@ -266,7 +268,7 @@ class ChunkStream(MessageReading):
                 self._pieces.append(text)
                 return self._arguments(text)
             case {"type": "citations_delta", "citation": citation}:
-                return self._chunk({"annotations": [_annotation(citation)]})
+                return self._chunk(self._entries.add("annotations", _annotation(citation)))
         return b""
 
     def _end_block(self, _event: dict[str, Any]) -> bytes:
@@ -278,9 +280,12 @@ class ChunkStream(MessageReading):
         match block.get("type"):
             case "thinking":
                 thought = {"thinking": "".join(self._pieces), "signature": self._signature}
-                return self._thought_chunk({"thinking_blocks": [{"type": "thinking", **thought}]})
+                return self._thought_chunk(
+                    self._entries.add("thinking_blocks", {"type": "thinking", **thought})
+                )
             case "redacted_thinking":
-                return self._thought_chunk({"reasoning_content": "", "thinking_blocks": [_thought(block)]})
+                said = self._entries.add("thinking_blocks", _thought(block))
+                return self._thought_chunk({"reasoning_content": "", **said})
             case "tool_use" if not self._pieces:
                 # Nothing was said of them: there are none, or they came with the start.
                 return self._arguments(write_text(object_of(block.get("input"))))

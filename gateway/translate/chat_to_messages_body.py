@@ -28,6 +28,7 @@ from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
+from gateway.translate.numbered import without_number
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex
@@ -159,7 +160,11 @@ class _Conversation:
 
     def _said(self, message: dict[str, Any]) -> list[Block]:
         # Thoughts first, as they came and unchanged, or their signatures do not hold.
-        blocks = [block for block in list_of(message.get("thinking_blocks")) if isinstance(block, dict)]
+        blocks = [
+            without_number(block)
+            for block in list_of(message.get("thinking_blocks"))
+            if isinstance(block, dict)
+        ]
         blocks += self._content(message.get("content"))
         refusal = text_of(message.get("refusal"))
         blocks += _text(refusal)

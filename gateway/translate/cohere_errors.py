@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.endpoints.anthropic_error import type_of
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import text_of
-from gateway.translate.foreign_json import object_of, write_reply
+from gateway.translate.foreign_json import error_message, write_reply
 from gateway.translate.pair import Refusal
 
 _BLOCKED: Final = 498
@@ -44,7 +44,7 @@ def openai_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
     kind, code = _TYPES.get(status) or (_CLIENTS if status < _SERVER_ERROR else _SERVERS)
     if status == _CANCELLED:
         kind = _SERVERS[0]
-    error = {"message": _message(found), "type": kind, "param": None, "code": code}
+    error = {"message": error_message(found), "type": kind, "param": None, "code": code}
     if text_of(found.get("id")):
         error["request_id"] = text_of(found["id"])
     return error
@@ -61,12 +61,5 @@ def read_error_for_messages(status: int, body: bytes) -> Refusal | None:
 
 def anthropic_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
     """The whole body, or the data of an event."""
-    words = {"type": type_of(status), "message": _message(found)}
+    words = {"type": type_of(status), "message": error_message(found)}
     return {"type": "error", "error": words, "request_id": found.get("id")}
-
-
-def _message(found: dict[str, Any]) -> str:
-    error = found.get("error")
-    said = text_of(found.get("message")) or text_of(object_of(error).get("message")) or text_of(error)
-    # Some of its gateways answer with `detail`, as FastAPI does.
-    return said or text_of(found.get("detail")) or "The provider answered with an error."

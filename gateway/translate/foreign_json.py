@@ -8,11 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.openai_content import decode_leniently, find_object
-from gateway.endpoints.openai_reply import UNREADABLE, excerpt
+from gateway.endpoints.openai_reply import UNREADABLE, excerpt, text_of
 from gateway.errors import InvalidBody, UpstreamBadReply
 from gateway.model import Call
 
 _encoder: Final = msgspec.json.Encoder()
+_NO_WORDS: Final = "The provider answered with an error."
+_MAX_WORDS: Final = 1000
 
 
 def read_fields(call: Call) -> dict[str, Any]:
@@ -98,6 +100,21 @@ class DepthLimit:
 def write_text(value: object) -> str:
     """*value* as JSON in a text."""
     return write_json(value).decode()
+
+
+def error_message(found: dict[str, Any]) -> str:
+    """What an error says, wherever servers of one dialect put it.
+
+    What is no text is told as JSON: of a call that is wrong, servers on FastAPI list under `detail` which
+    fields are, and Mistral does under `message`.
+    """
+    error = found.get("error")
+    told = (object_of(error).get("message"), error, found.get("message"), found.get("detail"))
+    said = next(filter(None, map(text_of, told)), "")
+    if said:
+        return said
+    listed = next((value for value in told if isinstance(value, dict | list) and value), None)
+    return _NO_WORDS if listed is None else write_reply(listed).decode()[:_MAX_WORDS]
 
 
 def read_arguments(text: object) -> dict[str, Any]:

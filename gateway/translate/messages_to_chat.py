@@ -17,8 +17,10 @@ from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, t
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
+from gateway.translate.chat_words import cited_pages, text_in, thoughts_in
 from gateway.translate.foreign_json import (
     DepthLimit,
+    error_message,
     is_json,
     list_of,
     named_event,
@@ -30,6 +32,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.message_blocks import MessageBlocks, message_start
 from gateway.translate.messages_to_chat_body import write_body
+from gateway.translate.numbered import without_number
 from gateway.translate.pair import Refusal
 from gateway.translate.raw_predict import path_at, wait_in, without_list
 from gateway.translate.tool_names import LongNames
@@ -103,10 +106,8 @@ def read_error(status: int, body: bytes) -> Refusal | None:
 
 
 def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
-    error = found.get("error")
-    said = object_of(error) or found
-    message = text_of(said.get("message")) or text_of(error) or "The provider answered with an error."
-    words = {"type": type_of(status), "message": message}
+    said = object_of(found.get("error")) or found
+    words = {"type": type_of(status), "message": error_message(found)}
     words |= {name: said[name] for name in ("code", "param") if said.get(name) is not None}
     return {"type": "error", "error": words, "request_id": found.get("request_id")}
 
@@ -123,18 +124,18 @@ def _stop_reason(reason: object, *, has_call: bool, has_refusal: bool) -> str:
     return "tool_use" if found == "end_turn" and has_call else found
 
 
-def _thoughts(said: dict[str, Any]) -> str:
-    return text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
-
-
 def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
     blocks = map(object_of, list_of(said.get("thinking_blocks")))
-    content = [block for block in blocks if _is_thought(block)]
-    thoughts = _thoughts(said)
+    content = [without_number(block) for block in blocks if _is_thought(block)]
+    thoughts = thoughts_in(said)
     if thoughts and not content:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
-    texts = (_text(said.get("content")), text_of(said.get("refusal")))
-    content += [{"type": "text", "text": text} for text in texts if text]
+    text, refusal = text_in(said.get("content")), text_of(said.get("refusal"))
+    if text:
+        citations = _citations(said)
+        content.append({"type": "text", "text": text} | ({"citations": citations} if citations else {}))
+    if refusal:
+        content.append({"type": "text", "text": refusal})
     calls = [object_of(call) for call in list_of(said.get("tool_calls"))]
     if isinstance(said.get("function_call"), dict):
         calls.append({"function": said["function_call"]})
@@ -156,11 +157,18 @@ def _is_thought(block: dict[str, Any]) -> bool:
             return False
 
 
-def _text(content: object) -> str:
-    """Servers that think in parts answer in parts."""
-    if isinstance(content, list):
-        return "".join(text_of(object_of(part).get("text")) for part in content)
-    return text_of(content)
+def _citations(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pages that a text rests on; what they say is not told."""
+    return [
+        {
+            "type": "web_search_result_location",
+            "url": url,
+            "title": title,
+            "encrypted_index": "",
+            "cited_text": "",
+        }
+        for url, title in cited_pages(said)
+    ]
 
 
 def _tool_use(call: dict[str, Any], made_id: str, names: LongNames) -> dict[str, Any]:
@@ -284,13 +292,16 @@ class EventStream:
         said = b""
         for block in list_of(delta.get("thinking_blocks")):
             said += self._whole_thought(object_of(block))
-        thoughts = _thoughts(delta)
+        thoughts = thoughts_in(delta)
         if thoughts:
             said += self._text("thinking", thoughts)
-        text, refusal = _text(delta.get("content")), text_of(delta.get("refusal"))
+        text, refusal = text_in(delta.get("content")), text_of(delta.get("refusal"))
         self._has_refusal = self._has_refusal or bool(refusal)
         if text:
             said += self._text("text", text)
+        if "annotations" in delta and self._blocks.open == "text":
+            for citation in _citations(delta):
+                said += self._blocks.delta({"type": "citations_delta", "citation": citation})
         if refusal:
             said += self._text("refusal", refusal)
         calls = list_of(delta.get("tool_calls"))
@@ -320,7 +331,7 @@ class EventStream:
             return self._blocks.delta({"type": "signature_delta", "signature": signature}) + self._close()
         if block.get("type") != "redacted_thinking" or not _is_thought(block):
             return b""
-        return self._close() + self._blocks.begin("redacted", block) + self._close()
+        return self._close() + self._blocks.begin("redacted", without_number(block)) + self._close()
 
     def _call(self, piece: dict[str, Any], position: int) -> bytes:
         index = piece.get("index")

@@ -101,7 +101,7 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
         if tool.get("description"):
             function["description"] = tool["description"]
-        function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
+        function["parameters"] = _parameters(tool.get("input_schema"))
         if tool.get("strict") is True and _is_strict(function["parameters"]):
             function["strict"] = True
         elif tool.get("strict") is True:
@@ -152,6 +152,15 @@ def _add_output(body: dict[str, Any], fields: dict[str, Any], target: Target, le
         left_out.add("thinking")
     elif effort is not None:
         body["reasoning_effort"] = effort
+
+
+def _parameters(schema: object) -> object:
+    """The *schema* of a tool; OpenAI refuses an object that names no members."""
+    if not schema:
+        return {"type": "object", "properties": {}}
+    if isinstance(schema, dict) and schema.get("type") == "object" and schema.get("properties") is None:
+        return {**schema, "properties": {}}
+    return schema
 
 
 def _is_strict(schema: object) -> bool:

@@ -28,12 +28,12 @@ from gateway.endpoints.openai_reply import (
 from gateway.endpoints.said_text import said_in_choices
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Usage
+from gateway.translate.chat_words import text_in, thoughts_in
 from gateway.translate.foreign_json import list_of, object_of, read_object, write_text
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import DONE, EventSplitter
 
 _REASONS: Final[dict[str, Reason]] = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_REASONING: Final = ("reasoning_content", "reasoning")
 _LEAST_LOGPROB: Final = -9999.0
 """OpenAI's number for a token too unlikely to have one."""
 
@@ -210,10 +210,10 @@ def _read_chunk(data: bytes) -> dict[str, Any]:
 
 def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dict[str, Any]]) -> bool:
     """Take what a message or a delta says; whether it says anything."""
-    reasoning = next((text for name in _REASONING if (text := text_of(said.get(name)))), "")
+    reasoning = thoughts_in(said)
     if reasoning:
         answer.reasoning_text(reasoning)
-    text = _content(said.get("content"))
+    text = text_in(said.get("content"))
     if text or logprobs:
         answer.text(text, logprobs)
     refusal = text_of(said.get("refusal"))
@@ -222,13 +222,6 @@ def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dic
     for annotation in list_of(said.get("annotations")):
         _take_annotation(answer, annotation)
     return bool(reasoning or text or refusal)
-
-
-def _content(content: object) -> str:
-    """The text of `content`, which some servers write in parts."""
-    if isinstance(content, list):
-        return "".join([text_of(part.get("text")) for part in content if isinstance(part, dict)])
-    return text_of(content)
 
 
 def _take_annotation(answer: ResponseAnswer, annotation: object) -> None:

@@ -79,4 +79,4 @@ def _answered(pair: Pair, call: Call, reply: Any) -> dict[str, Any]:
 def _counts(usage: Usage | None) -> dict[str, Any]:
     """What was counted, without what was not."""
     counted = msgspec.structs.asdict(usage) if usage is not None else {}
-    return {name: value for name, value in counted.items() if value is not None}
+    return {name: value for name, value in counted.items() if value is not None and value != ()}

@@ -63,6 +63,14 @@ LONG_NAME: Final = "mcp__a_server_with_a_long_name__" + "and_a_tool_with_a_long_
 LONG_USE: Final = {"type": "tool_use", "id": "toolu_1", "name": LONG_NAME, "input": {}}
 SIGNED_ID: Final = in_id("toolu_1", Signature("gemini", "Eo+/ABC="))
 STREAM: Final = {"messages": HI, "max_tokens": 5, "stream": True}
+CITED = [
+    {
+        "type": "url_citation",
+        "url_citation": {"url": "https://x.test", "title": "X", "start_index": 0, "end_index": 5},
+    },
+    {"type": "url_citation", "url_citation": {"url": "https://y.test"}},
+    {"type": "file_citation"},
+]
 CASES: Final = {
     "plain": Case({"messages": HI, "max_tokens": 5}),
     "limits": Case(
@@ -272,6 +280,25 @@ CASES: Final = {
     "reply_filtered": Case({"messages": HI}, reply=completion("content_filter", content="")),
     "reply_too_long": Case({"messages": HI}, reply=completion("length", content="Hel")),
     "reply_parts": Case({"messages": HI}, reply=completion(content=[{"type": "text", "text": "Hello"}])),
+    "reply_thinking_parts": Case(
+        {"messages": HI},
+        reply=completion(
+            content=[
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "Hello"},
+            ]
+        ),
+    ),
+    "stream_thinking_parts": Case(
+        STREAM,
+        reply=chunks(
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": ", so"}]}]},
+            {"content": "Hello"},
+        ),
+    ),
+    "reply_cited": Case({"messages": HI}, reply=completion(content="Hello", annotations=CITED)),
+    "stream_cited": Case(STREAM, reply=chunks({"content": "Hel"}, {"content": "lo", "annotations": CITED})),
     "stream_text": Case(STREAM, reply=chunks({"content": "Hel"}, {"content": "lo"})),
     "stream_thinking": Case(STREAM, reply=chunks({"reasoning_content": "hm"}, {"content": "Hello"})),
     "stream_thinking_blocks": Case(
@@ -316,4 +343,11 @@ CASES: Final = {
     ),
     "error_text": Case({"messages": HI}, reply=(500, {"error": "broken"})),
     "error_detail": Case({"messages": HI}, reply=(400, {"message": "wrong", "object": "error"})),
+    "error_fields": Case(
+        {"messages": HI},
+        reply=(422, {"detail": [{"type": "missing", "loc": ["body", "stop"], "msg": "Field required"}]}),
+    ),
+    "tool_without_members": Case(
+        {"messages": HI, "tools": [{"name": "now", "input_schema": {"type": "object"}}]}
+    ),
 }

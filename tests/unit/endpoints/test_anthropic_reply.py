@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.endpoints.anthropic_reply import NOTHING_SPENT, add_up_usage, read_message, read_message_usage
 from gateway.endpoints.catalogue import COUNT_TOKENS, MESSAGES
 from gateway.errors import UpstreamBadReply
-from gateway.model import Usage
+from gateway.model import Sampling, Usage
 from tests.rig.requires import requires
 from tests.unit.recorded import read_recorded
 
@@ -29,6 +30,102 @@ GOOD: dict[str, Any] = {
 
 def body(**changes: Any) -> bytes:
     return json.dumps({**GOOD, **changes}).encode()
+
+
+def iteration(kind: str, model: str, asked: int, said: int, **more: int) -> dict[str, Any]:
+    named = {"model": model} if model else {}
+    return {"type": kind, **named, "input_tokens": asked, "output_tokens": said, **more}
+
+
+def used(asked: int, said: int) -> Usage:
+    return Usage(asked, said, "provider")
+
+
+@pytest.mark.parametrize(
+    ("top", "iterations", "expected", "samplings"),
+    [
+        pytest.param((10, 4), [iteration("message", "", 10, 4)], used(10, 4), (), id="an answer alone"),
+        pytest.param(
+            (10, 4),
+            [iteration("message", "", 4, 3), iteration("message", "", 6, 1)],
+            used(10, 4),
+            (),
+            id="an answer with tools between",
+        ),
+        pytest.param(
+            (23_000, 1000),
+            [iteration("compaction", "", 180_000, 3500), iteration("message", "", 23_000, 1000)],
+            used(203_000, 4500),
+            (Sampling("", used(180_000, 3500)),),
+            id="a summary before the answer",
+        ),
+        pytest.param(
+            (0, 0),
+            [iteration("compaction", "", 5, 7, cache_read_input_tokens=100, cache_creation_input_tokens=20)],
+            Usage(125, 7, "provider", 100, None, 20),
+            (Sampling("", Usage(125, 7, "provider", 100, None, 20)),),
+            id="a summary and no answer",
+        ),
+        pytest.param(
+            (10, 4),
+            [
+                iteration("message", "", 4, 3),
+                iteration("advisor_message", "claude-wise", 800, 90),
+                iteration("message", "", 6, 1),
+            ],
+            used(810, 94),
+            (Sampling("claude-wise", used(800, 90)),),
+            id="an adviser",
+        ),
+        pytest.param(
+            (412, 264),
+            [
+                iteration("message", "claude-strict", 535, 900),
+                iteration("fallback_message", "claude-lax", 412, 264),
+            ],
+            used(947, 1164),
+            (Sampling("claude-strict", used(535, 900)), Sampling("claude-lax", used(412, 264))),
+            id="a model that declined in the middle",
+        ),
+        pytest.param(
+            (412, 264),
+            [
+                iteration("message", "", 535, 0),
+                iteration("message", "claude-lax", 12, 4),
+                iteration("fallback_message", "claude-lax", 400, 260),
+            ],
+            used(412, 264),
+            (Sampling("claude-lax", used(412, 264)),),
+            id="one that declined before its first word is not paid",
+        ),
+        pytest.param(
+            (412, 264),
+            [iteration("fallback_message", "claude-lax", 412, 264)],
+            used(412, 264),
+            (Sampling("claude-lax", used(412, 264)),),
+            id="another model from the start",
+        ),
+        pytest.param(
+            (9, 3),
+            [iteration("message", "claude-strict", 8, 2), iteration("message", "claude-lax", 9, 3)],
+            used(17, 5),
+            (Sampling("claude-strict", used(8, 2)), Sampling("claude-lax", used(9, 3))),
+            id="all of them declined",
+        ),
+        pytest.param((10, 4), [None, {}, "x", {"type": "compaction"}], used(10, 4), (), id="nothing counted"),
+        pytest.param((10, 4), "all", used(10, 4), (), id="no list"),
+        pytest.param((10, 4), None, used(10, 4), (), id="null"),
+    ],
+)
+def test_what_was_done_beside_the_answer(
+    top: tuple[int, int], iterations: object, expected: Usage, samplings: tuple[Sampling, ...]
+) -> None:
+    """What Anthropic lists and does not add up is used and paid too, each part by its own model's rates."""
+    usage = {"input_tokens": top[0], "output_tokens": top[1], "iterations": iterations}
+    read = read_message_usage(usage)
+    assert read is not None
+    assert structs.replace(read, samplings=()) == expected
+    assert read.samplings == samplings
 
 
 def test_reply() -> None:

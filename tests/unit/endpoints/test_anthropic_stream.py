@@ -184,6 +184,33 @@ def test_left_streams_count_their_text(size: int) -> None:
     assert stream.facts().usage == Usage(15, said_bytes // 4, "partial", 5)
 
 
+def test_another_model_goes_on() -> None:
+    """Where a model declines in the middle, the reply is of the one that goes on, and both are paid."""
+    change = {"type": "fallback", "from": {"model": "claude-x"}, "to": {"model": "claude-y"}}
+    iterations = [
+        {"type": "message", "model": "claude-x", "input_tokens": 10, "output_tokens": 6},
+        {"type": "fallback_message", "model": "claude-y", "input_tokens": 12, "output_tokens": 9},
+    ]
+    last = event(
+        "message_delta",
+        delta={"stop_reason": "end_turn"},
+        usage={
+            "input_tokens": 12,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 9,
+            "iterations": iterations,
+        },
+    )
+    begun = START.replace(b'"cache_read_input_tokens": 5', b'"cache_read_input_tokens": 0')
+    pieces = [begun, BLOCK, TEXT, END_OF_BLOCK, event("content_block_start", index=1, content_block=change)]
+    passed, stream = relay([*pieces, last, STOP])
+    assert passed == b"".join([*pieces, last, STOP])
+    facts = stream.facts()
+    assert facts.response_model == "claude-y"
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == (22, 15)
+    assert [sampling.model_id for sampling in facts.usage.samplings] == ["claude-x", "claude-y"]
+
+
 def test_no_usage_is_estimated() -> None:
     """A server that does not count is counted by its events, or by its text if that is more."""
     _, stream = relay([START.replace(b"input_tokens", b"x").replace(b"output_tokens", b"y") + TEXT + STOP])

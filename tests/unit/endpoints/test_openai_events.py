@@ -19,7 +19,7 @@ from gateway.endpoints.openai_events import (
 )
 from gateway.endpoints.openai_reply import read_usage
 from gateway.errors import UpstreamBadReply
-from gateway.model import Usage
+from gateway.model import Sampling, Usage
 from gateway.wire.sse import MAX_EVENT_BYTES
 
 USAGE = {
@@ -317,12 +317,69 @@ def test_a_note_is_no_answer(name: str, body: bytes) -> None:
         read_object(dataclasses.replace(IMAGE, name=name), body, asked_bytes=1)
 
 
-@pytest.mark.parametrize("member", ["data", "images", "results", "text", "segments"])
+@pytest.mark.parametrize("member", ["data", "images", "results", "text", "segments", "output"])
 @pytest.mark.parametrize("value", ["[]", '""', "[1]"])
 def test_an_empty_answer_is_one(member: str, value: str) -> None:
     """Nothing was said, or all of it was held back; under a name that a vendor has for it."""
     body = f'{{"{member}": {value}}}'.encode()
     assert read_object(IMAGE, body, asked_bytes=1).usage is None
+
+
+DRAWN = {
+    "input_tokens": 50,
+    "input_tokens_details": {"image_tokens": 30, "text_tokens": 20},
+    "output_tokens": 1000,
+    "cached_tokens": 12,
+    "cached_tokens_details": {"cached_image_tokens": 10, "cached_text_tokens": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("tools", "model_id"),
+    [
+        ([{"type": "function"}, {"type": "image_generation", "model": "gpt-image-2"}], "gpt-image-2"),
+        ([{"type": "image_generation"}], ""),
+        (None, ""),
+    ],
+)
+def test_pictures_that_a_tool_draws(tools: object, model_id: str) -> None:
+    """A response counts what another model has drawn apart from its own usage, whole and streamed."""
+    response = {"id": "resp_1", "object": "response", "status": "completed", "usage": USAGE, "tools": tools}
+    response["tool_usage"] = {"image_gen": DRAWN, "web_search": {"num_requests": 0}}
+    drawn = Usage(
+        50,
+        1000,
+        "provider",
+        12,
+        image_input_tokens=30,
+        image_output_tokens=1000,
+        cached_image_input_tokens=10,
+    )
+    expected = Usage(
+        71,
+        1008,
+        "provider",
+        17,
+        2,
+        image_input_tokens=30,
+        image_output_tokens=1000,
+        cached_image_input_tokens=10,
+        samplings=(Sampling(model_id, drawn),),
+    )
+    assert read_object(RESPONSE, json.dumps(response).encode(), asked_bytes=4).usage == expected
+    stream = reader()
+    stream.feed(CREATED + DELTA + event("response.completed", response=response))
+    assert stream.facts().usage == expected
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, 5, {}, {"image_gen": None}, {"image_gen": {"input_tokens": 0, "output_tokens": 0}}],
+)
+def test_nothing_drawn(told: object) -> None:
+    """A tool that was not used has counts of 0."""
+    response = {"id": "resp_1", "object": "response", "usage": USAGE, "tool_usage": told, "tools": "none"}
+    assert read_object(RESPONSE, json.dumps(response).encode(), asked_bytes=4).usage == COUNTED
 
 
 def test_usage_of_both_generations() -> None:

@@ -90,3 +90,15 @@ def test_what_costs_the_same_has_one_price() -> None:
     """So a call works out once what it costs at most, however many targets it has."""
     one, other = (priced(Account((Integration(cost=PRIVATE),))) for _ in range(2))
     assert one.price is other.price
+
+
+def test_price_of_another_model_of_the_account() -> None:
+    """It is the operator's own where the model is listed here, else the list price; of the unknown none."""
+    account = Account((Integration(), Integration("own", PRIVATE)), discount_percent=20)
+    made = [make_target("acct/small", model_id="gpt-4o"), make_target("acct/own", model_id="gpt-4.1")]
+    [asked, _] = with_prices(made, account, date(2026, 11, 1))
+    assert asked.price_of is not None
+    assert asked.price_of("gpt-4.1") == OWN
+    assert asked.price_of("gpt-4o") == TokenPrice(Rates(2, 8, cache_read=1))
+    assert asked.price_of("gpt-4o-mini") == TokenPrice(Rates(0.12, 0.48, cache_read=0.06))
+    assert asked.price_of("nobody-knows") is None

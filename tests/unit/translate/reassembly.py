@@ -19,6 +19,8 @@ def chat_message(stream: bytes) -> tuple[dict[str, Any], str | None]:
             for name, value in choice["delta"].items():
                 if name == "tool_calls":
                     _add_calls(said.setdefault(name, []), value)
+                elif name in ("thinking_blocks", "annotations"):
+                    _add_entries(said.setdefault(name, []), value)
                 elif isinstance(value, list | str) and said.get(name) is not None:
                     said[name] += value
                 else:
@@ -35,6 +37,14 @@ def _add_calls(calls: list[Any], pieces: list[Any]) -> None:
             calls.append(json.loads(json.dumps(piece)))
         else:
             calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+
+
+def _add_entries(entries: list[Any], pieces: list[Any]) -> None:
+    """As OpenAI's SDKs do it: by their numbers, which a list that comes in one piece need not have."""
+    is_first = not entries
+    for piece in pieces:
+        assert piece.get("index") == len(entries) or is_first
+        entries.append({name: value for name, value in piece.items() if name != "index"})
 
 
 def message(stream: bytes) -> dict[str, Any]:  # noqa: C901 - one case for each event

@@ -54,6 +54,14 @@ def test_a_picture_under_another_name() -> None:
     assert turn["content"][0]["source"]["media_type"] == "image/png"
 
 
+def test_thoughts_that_came_in_a_stream() -> None:
+    """OpenAI's SDKs keep the numbers by which they put a stream together; Anthropic would refuse them."""
+    thought = {"type": "thinking", "thinking": "hm", "signature": "sig"}
+    said = {"role": "assistant", "content": "Hi", "thinking_blocks": [{"index": 0, **thought}]}
+    (turn,) = written(messages=[said])["messages"]
+    assert turn["content"] == [thought, {"type": "text", "text": "Hi"}]
+
+
 def test_fields_of_anthropic() -> None:
     """A chat caller who knows the model may use what only it has."""
     assert written(cache_control={"type": "ephemeral"})["cache_control"] == {"type": "ephemeral"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import Raw, structs
 
@@ -10,6 +12,7 @@ from gateway.errors import InvalidBody, UpstreamBadReply
 from gateway.translate.foreign_json import (
     DepthLimit,
     data_event,
+    error_message,
     list_of,
     named_event,
     object_of,
@@ -42,6 +45,29 @@ def test_objects() -> None:
         assert find_object(body) is None
         with pytest.raises(UpstreamBadReply):
             read_object(body)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param({"error": {"message": "a"}, "message": "b"}, "a", id="OpenAI's"),
+        pytest.param({"error": "a"}, "a", id="a text"),
+        pytest.param({"message": "a", "object": "error"}, "a", id="vLLM's before"),
+        pytest.param({"detail": "Not Found"}, "Not Found", id="FastAPI's"),
+        pytest.param(
+            {"detail": [{"loc": ["body", "n"], "msg": "too many"}]},
+            '[{"loc":["body","n"],"msg":"too many"}]',
+            id="its list of fields",
+        ),
+        pytest.param({"message": {"detail": [{"msg": "x"}]}}, '{"detail":[{"msg":"x"}]}', id="Mistral's"),
+        pytest.param({"error": {"code": 7}}, '{"code":7}', id="no words"),
+        pytest.param({"detail": ["y" * 2000]}, '["' + "y" * 998, id="too much"),
+        pytest.param({"error": None, "detail": []}, "The provider answered with an error.", id="nothing"),
+    ],
+)
+def test_what_an_error_says(found: dict[str, Any], expected: str) -> None:
+    """The caller is told what is wrong with its call, in whichever words a server says it."""
+    assert error_message(found) == expected
 
 
 @pytest.mark.parametrize(

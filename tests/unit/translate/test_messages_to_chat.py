@@ -248,6 +248,13 @@ def test_what_is_no_thought(block: dict[str, Any]) -> None:
     assert message(passed)["content"] == [{"type": "text", "text": "grün"}]
 
 
+def test_a_thought_with_its_number() -> None:
+    """As streams of chat have it, by which clients put them together; no block of Messages has one."""
+    block = {"index": 0, "type": "redacted_thinking", "data": "RD"}
+    passed, _ = relay([FIRST, chunk({"thinking_blocks": [block]}), TEXT, LAST, DONE])
+    assert message(passed)["content"][0] == {"type": "redacted_thinking", "data": "RD"}
+
+
 def test_too_deep() -> None:
     """A body that is nested deeper than it can be rebuilt is refused, not a crash."""
     deep = '{"type":"document","source":{"type":"content","content":[' * 900 + "]}}" * 900
