@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.endpoints.anthropic_error import type_of
 from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.content_in_parts import text_in, thoughts_in
 from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, text_of
 from gateway.endpoints.openai_stream import StreamReader
@@ -124,7 +125,8 @@ def _stop_reason(reason: object, *, has_call: bool, has_refusal: bool) -> str:
 
 
 def _thoughts(said: dict[str, Any]) -> str:
-    return text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
+    told = text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
+    return told or thoughts_in(said.get("content"))
 
 
 def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
@@ -133,7 +135,7 @@ def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[
     thoughts = _thoughts(said)
     if thoughts and not content:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
-    texts = (_text(said.get("content")), text_of(said.get("refusal")))
+    texts = (text_in(said.get("content")), text_of(said.get("refusal")))
     content += [{"type": "text", "text": text} for text in texts if text]
     calls = [object_of(call) for call in list_of(said.get("tool_calls"))]
     if isinstance(said.get("function_call"), dict):
@@ -154,13 +156,6 @@ def _is_thought(block: dict[str, Any]) -> bool:
             return True
         case _:
             return False
-
-
-def _text(content: object) -> str:
-    """Servers that think in parts answer in parts."""
-    if isinstance(content, list):
-        return "".join(text_of(object_of(part).get("text")) for part in content)
-    return text_of(content)
 
 
 def _tool_use(call: dict[str, Any], made_id: str, names: LongNames) -> dict[str, Any]:
@@ -287,7 +282,7 @@ class EventStream:
         thoughts = _thoughts(delta)
         if thoughts:
             said += self._text("thinking", thoughts)
-        text, refusal = _text(delta.get("content")), text_of(delta.get("refusal"))
+        text, refusal = text_in(delta.get("content")), text_of(delta.get("refusal"))
         self._has_refusal = self._has_refusal or bool(refusal)
         if text:
             said += self._text("text", text)

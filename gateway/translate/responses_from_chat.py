@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.content_in_parts import text_in, thoughts_in
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
@@ -210,10 +211,11 @@ def _read_chunk(data: bytes) -> dict[str, Any]:
 
 def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dict[str, Any]]) -> bool:
     """Take what a message or a delta says; whether it says anything."""
-    reasoning = next((text for name in _REASONING if (text := text_of(said.get(name)))), "")
+    content = said.get("content")
+    reasoning = next((text for name in _REASONING if (text := text_of(said.get(name)))), thoughts_in(content))
     if reasoning:
         answer.reasoning_text(reasoning)
-    text = _content(said.get("content"))
+    text = text_in(content)
     if text or logprobs:
         answer.text(text, logprobs)
     refusal = text_of(said.get("refusal"))
@@ -222,13 +224,6 @@ def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dic
     for annotation in list_of(said.get("annotations")):
         _take_annotation(answer, annotation)
     return bool(reasoning or text or refusal)
-
-
-def _content(content: object) -> str:
-    """The text of `content`, which some servers write in parts."""
-    if isinstance(content, list):
-        return "".join([text_of(part.get("text")) for part in content if isinstance(part, dict)])
-    return text_of(content)
 
 
 def _take_annotation(answer: ResponseAnswer, annotation: object) -> None:
