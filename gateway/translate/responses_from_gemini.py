@@ -29,9 +29,9 @@ from gateway.model import Call
 from gateway.translate.foreign_json import list_of, object_of, write_reply
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_parts import call_id_of, signature_of
+from gateway.translate.gemini_tool_names import NamesAtGemini
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.translate.thought_signatures import Service, Signature, in_block, service_of
-from gateway.translate.tool_names import LongNames
 from gateway.wire.sse import DONE, EventSplitter
 
 _CUT: Final = ("MAX_TOKENS", "CONTINUATION", "TOO_MANY_TOOL_CALLS")
@@ -112,7 +112,7 @@ class _Said:
 
     def __init__(self, call: Call, answer: ResponseAnswer, reply_id: str) -> None:
         self._answer = answer
-        self._names = LongNames(call)
+        self._names = NamesAtGemini(call)
         self._reply_id = reply_id
         self._calls = 0
         self._texts: list[str] = []
