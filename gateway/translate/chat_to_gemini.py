@@ -23,7 +23,7 @@ from gateway.endpoints.gemini_reply import (
     parts_of,
     read_generated,
 )
-from gateway.endpoints.gemini_stream import GeneratedReading
+from gateway.endpoints.gemini_stream import GeneratedReading, GeneratedSplitter
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.endpoints.stream_reading import read_event
@@ -44,7 +44,6 @@ from gateway.translate.gemini_parts import Part, call_id_of, data_url, signature
 from gateway.translate.gemini_tool_names import NamesAtGemini
 from gateway.translate.pair import Refusal
 from gateway.translate.thought_signatures import Service, service_of
-from gateway.wire.sse import EventSplitter
 
 FINISH_REASONS: Final = {
     "": "stop",
@@ -332,7 +331,7 @@ class ChunkStream(GeneratedReading):
 
     def __init__(self, call: Call, *, started_at_ns: int) -> None:
         super().__init__(call.body_bytes, call.choices)
-        self._splitter = EventSplitter()
+        self._splitter = GeneratedSplitter()
         self._made_id = _made_id(started_at_ns)
         self._created = started_at_ns // _NS_PER_S
         self._asked_model = call.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from gateway.translate.gemini_tool_names import gemini_name
@@ -372,6 +373,10 @@ ANSWERED: Final = {
     ),
     "stream_error_in_a_list": Case(
         {"messages": HI, "stream": True}, reply=[event([FAILURES["error_inside"]])]
+    ),
+    "stream_bare_error": Case(
+        {"messages": HI, "stream": True},
+        reply=[*events(REPLIES["text"])[:2], json.dumps(FAILURES["error_inside"], indent=2).encode()],
     ),
     "stream_malformed_call": Case({"messages": HI, "stream": True}, reply=events(FAILURES["malformed_call"])),
     "error_exhausted": Case({"messages": HI}, reply=(429, EXHAUSTED)),
