@@ -48,6 +48,7 @@ class MessageWriter:
         self._shows_thoughts = asks_for_thoughts(_decoded(call, "thinking"))
         self._names = NamesAtGemini(call)
         self._id = f"{started_at_ns:x}"
+        self._model = call.model
         self.has_started = False
         self._index = -1
         self._open = ""
@@ -66,7 +67,7 @@ class MessageWriter:
         """
         self.has_started = True
         self._id = reply_id or self._id
-        return [message_start(f"msg_{self._id}", model, message_usage(usage))]
+        return [message_start(f"msg_{self._id}", model or self._model, message_usage(usage))]
 
     def add(self, piece: dict[str, Any]) -> list[Event]:
         """What a piece of the reply, or all of it, adds."""
