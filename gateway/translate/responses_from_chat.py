@@ -170,7 +170,7 @@ class ChatToResponses:
                 said = _take_call(self._answer, key, self._with_early(key, tool_call)) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
-        if finish_reason == FAILED:
+        if finish_reason in FAILED:
             raise UpstreamBadReply("The provider's stream ended with an error.")
         if finish_reason:
             self._finish_reason = finish_reason

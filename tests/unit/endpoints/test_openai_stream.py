@@ -365,13 +365,14 @@ def test_event_that_is_no_json_ends_the_stream(before: bytes, data: bytes) -> No
         stream.feed(b"data: " + data + b"\n\n")
 
 
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource"])
 @pytest.mark.parametrize("before", [b"", event(chunk())], ids=["at first", "after content"])
-def test_reply_that_its_provider_could_not_finish(before: bytes) -> None:
-    """The finish reason `error` is no end of an answer, though no error stands beside it."""
+def test_reply_that_its_provider_could_not_finish(before: bytes, reason: str) -> None:
+    """Such a finish reason is no end of an answer, though no error stands beside it."""
     stream = reader()
     stream.feed(before)
     with pytest.raises(UpstreamBadReply, match="ended with an error"):
-        stream.feed(event(chunk("", finish="error")) + DONE)
+        stream.feed(event(chunk("", finish=reason)) + DONE)
 
 
 def test_nothing_follows_the_end() -> None:
