@@ -366,6 +366,8 @@ class Quirks:
         added: Fields that the server wants, each with the JSON it gets where the caller sends none.
         is_nameless: The server has one model and wants no name of it.
         repeats_index: Several tool calls of a stream may come with one index.
+        call_id_length: How many letters and digits the id of a tool call must have; 0: as it likes.
+        answers_results: After results of tools only the assistant may speak.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -375,6 +377,8 @@ class Quirks:
     added: Mapping[str, str] = field(default_factory=dict)
     is_nameless: bool = False
     repeats_index: bool = False
+    call_id_length: int = 0
+    answers_results: bool = False
 
 
 EndpointQuirks = Mapping[str, Quirks]

@@ -2,18 +2,20 @@
 
 Each event is a piece of the reply with the usage so far. There is no end marker: the stream is whole when it
 ends after each answer has its reason to end. Some models give that reason with every event, so nothing is
-over before the stream is.
+over before the stream is. An error may come as an event, or as it would have come alone, line by line and
+without being the data of any; Google's own SDKs read both.
 
 Shapes: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.gemini_error import google_error_of
+from gateway.endpoints.gemini_error import find_google_error, google_error_of
 from gateway.endpoints.gemini_reply import (
     block_reason_of,
     candidates_of,
@@ -29,7 +31,10 @@ from gateway.endpoints.openai_reply import (
     text_of,
 )
 from gateway.endpoints.stream_reading import read_event
-from gateway.wire.sse import DATA_LINE, EVENT, EventCutter
+from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, EventSplitter, data_of_events
+
+_BARE: Final = re.compile(rb"(?:\A|\n\r?\n)\s*\{")
+"""Where an object may stand in place of an event: one search in C for each piece of a stream."""
 
 _WITHOUT_CONTENT: Final = frozenset({"thought", "thoughtSignature"})
 
@@ -163,6 +168,33 @@ class GeneratedReading:
         return self._facts.facts(is_complete=self.is_complete)
 
 
+class GeneratedSplitter(EventSplitter):
+    """Gives the data of each whole event, and of an error that is none itself."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take *data* and give what came whole; raises as `EventCutter.cut`."""
+        return _datas_of(self.cut(data))
+
+    def finish(self) -> list[bytes]:
+        """What came last, where its blank line is missing."""
+        if bare_error_in(self.tail):
+            return [self._take_tail()]
+        return _datas_of(self.rest_or_marker() + b"\n\n")
+
+
+def bare_error_in(event: bytes) -> bytes:
+    """The error that stands in place of an event, b"" where it is none."""
+    found = event.strip()
+    return found if found.startswith(b"{") and find_google_error(found) is not None else b""
+
+
+def _datas_of(events: bytes) -> list[bytes]:
+    if not _BARE.search(events):
+        return list(data_of_events(events))
+    each = EVENT.findall(events)
+    return [data for event in each if (data := b"".join(data_of_events(event)) or bare_error_in(event))]
+
+
 class GeneratedStreamReader(GeneratedReading):
     """One stream of server-sent events, from Gemini's dialect to the same."""
 
@@ -180,7 +212,9 @@ class GeneratedStreamReader(GeneratedReading):
 
     def finish(self) -> bytes:
         """Take the end of the stream; half a line is never given."""
-        event = self._cutter.rest()
+        event = self._cutter.rest() or bare_error_in(self._cutter.tail)
+        if event:
+            self._cutter.tail = b""
         passed = event + b"\n\n" if event and self._passes(event) else b""
         self._is_over = not self._cutter.tail.strip()
         return passed
@@ -190,9 +224,7 @@ class GeneratedStreamReader(GeneratedReading):
         if self._facts.failure:
             return False
         lines = DATA_LINE.findall(event)
-        if not lines:
-            return True
-        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        data = b"\n".join(lines) if lines else bare_error_in(event)
         if not data:
             return True
         self.has_data = True

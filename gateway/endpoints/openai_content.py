@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from gateway.endpoints.content_in_parts import text_in, thoughts_in
 from gateway.endpoints.content_parts import (
     MAX_PARTS,
     Shaped,
@@ -275,11 +276,18 @@ class _ChoiceSoFar:
             text = delta.get(key)
             if text and isinstance(text, str):
                 self._texts[name].append(text)
+        self._add_parts(delta.get("content"))
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(call, position)
         if isinstance(delta.get("function_call"), dict):
             self._add_call({"function": delta["function_call"]}, 0)
+
+    def _add_parts(self, content: object) -> None:
+        if isinstance(content, list):
+            for name, text in (("reasoning", thoughts_in(content)), ("text", text_in(content))):
+                if text:
+                    self._texts[name].append(text)
 
     def _add_call(self, call: object, position: int) -> None:
         if not isinstance(call, dict):
@@ -355,12 +363,8 @@ def _shape_words(part: dict[str, Any]) -> Shaped | None:
             return {"type": "text", "content": text}
         case {"type": "refusal", "refusal": str(text)}:
             return {"type": "refusal", "content": text}
-        case {"type": "thinking", "thinking": str(text)}:
-            return {"type": "reasoning", "content": text}
-        case {"type": "thinking", "thinking": list(parts)}:
-            # Mistral's, of parts again.
-            texts = [text_of(part.get("text")) for part in parts if isinstance(part, dict)]
-            return {"type": "reasoning", "content": "".join(texts)}
+        case {"type": "thinking", "thinking": str() | list() as thoughts}:
+            return {"type": "reasoning", "content": text_in(thoughts)}
     return None
 
 

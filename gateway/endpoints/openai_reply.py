@@ -25,8 +25,9 @@ _MOST_TOKENS: Final = 1 << 53
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
 
-FAILED: Final = "error"
-"""The finish reason of a choice that the provider could not finish: OpenRouter's, and of servers like it."""
+FAILED: Final = frozenset({"error", "insufficient_system_resource"})
+"""Finish reasons of a choice that the provider could not finish: OpenRouter's, with servers like it, and
+DeepSeek's (https://api-docs.deepseek.com/api/create-chat-completion)."""
 
 BYTES_PER_TOKEN: Final = 4
 """What a token is taken to be where the provider does not count."""
@@ -146,7 +147,7 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
     finish_reasons: list[str] = []
     for choice in choices or ():
         reason = choice.finish_reason
-        if reason == FAILED:
+        if isinstance(reason, str) and reason in FAILED:
             msg = "The provider's reply ended with an error."
             raise UpstreamBadReply(msg, excerpt=excerpt(body))
         if reason:

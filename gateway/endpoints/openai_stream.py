@@ -185,7 +185,7 @@ class StreamReader:
             self._id = text_of(chunk.id)
             self._model = text_of(chunk.model) or self._model
         for position, choice in enumerate(chunk.choices or ()):
-            if choice.finish_reason == FAILED:
+            if isinstance(choice.finish_reason, str) and choice.finish_reason in FAILED:
                 msg = "The provider's stream ended with an error."
                 raise UpstreamBadReply(msg, excerpt=excerpt(data))
             self.has_content = self.has_content or choice.has_content

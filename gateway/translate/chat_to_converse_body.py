@@ -16,6 +16,7 @@ from gateway.translate.conversation import messages_of
 from gateway.translate.converse_blocks import Blocks
 from gateway.translate.converse_draft import OF_BEDROCK, TIERS, Draft
 from gateway.translate.converse_media import Block, film, inline, picture, read_url, sound
+from gateway.translate.converse_models import CLAUDE
 from gateway.translate.converse_tools import leave_out_provider_tools
 from gateway.translate.converse_turns import text_blocks
 from gateway.translate.foreign_json import list_of, object_of
@@ -61,9 +62,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name in fields:
             draft.limit("maxTokens", fields[name])
             break
-    stop = fields.get("stop")
-    if stop:
-        draft.limit("stopSequences", [stop] if isinstance(stop, str) else stop)
+    _add_stops(draft)
     add_tools(draft.tools, fields, left_out)
     leave_out_provider_tools(draft.tools, left_out)
     _add_format(draft)
@@ -183,6 +182,19 @@ class _Conversation:
         )
         self._blocks.cite(made, file, f"{_AT}.file")
         return made
+
+
+def _add_stops(draft: Draft) -> None:
+    stop = draft.fields.get("stop")
+    stops = [stop] if isinstance(stop, str) else list_of(stop)
+    if draft.model.family == CLAUDE:
+        # One of blanks alone is refused, as at Anthropic.
+        kept = [word for word in stops if not isinstance(word, str) or word.strip()]
+        if len(kept) < len(stops):
+            draft.left_out.add("stop")
+        stops = kept
+    if stops:
+        draft.limit("stopSequences", stops)
 
 
 def _add_format(draft: Draft) -> None:

@@ -23,7 +23,7 @@ from gateway.endpoints.gemini_reply import (
     parts_of,
     read_generated,
 )
-from gateway.endpoints.gemini_stream import GeneratedReading
+from gateway.endpoints.gemini_stream import GeneratedReading, GeneratedSplitter
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.endpoints.stream_reading import read_event
@@ -41,9 +41,9 @@ from gateway.translate.foreign_json import (
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_models import generate_path
 from gateway.translate.gemini_parts import Part, call_id_of, data_url, signature_of
+from gateway.translate.gemini_tool_names import NamesAtGemini
 from gateway.translate.pair import Refusal
 from gateway.translate.thought_signatures import Service, service_of
-from gateway.wire.sse import EventSplitter
 
 FINISH_REASONS: Final = {
     "": "stop",
@@ -94,8 +94,9 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
     reply_id = facts.response_id or _made_id(started_at_ns)
     choices: list[dict[str, Any]] = []
     platform = PLATFORMS[service_of(found)] if call.shows_thoughts is not False else ""
+    names = NamesAtGemini(call)
     for position, candidate in enumerate(candidates_of(found)):
-        choice = _Choice(index_of(candidate, position), reply_id, platform)
+        choice = _Choice(index_of(candidate, position), reply_id, platform, names)
         said = {
             "role": "assistant",
             "content": None,
@@ -173,18 +174,20 @@ class _Choice:
         reason: Google's, for its end; "" before.
     """
 
-    def __init__(self, index: int, reply_id: str, platform: str) -> None:
+    def __init__(self, index: int, reply_id: str, platform: str, names: NamesAtGemini) -> None:
         """Begin an answer.
 
         Args:
             index: Which of several.
             reply_id: Of the reply.
             platform: Where signatures belong to, "" where thoughts and all that comes of them are hidden.
+            names: Of the caller's tools.
         """
         self.index = index
         self.reason = ""
         self._call_prefix = f"{reply_id}-{index}" if index else reply_id
         self._platform = platform
+        self._names = names
         self.calls = 0
         self._images = 0
         self._finish_message = ""
@@ -265,7 +268,7 @@ class _Choice:
             "id": call_id_of(call, reply_id=self._call_prefix, index=at),
             "type": "function",
             "function": {
-                "name": text_of(call.get("name")),
+                "name": self._names.of(text_of(call.get("name"))),
                 "arguments": write_reply(object_of(call.get("args"))).decode(),
             },
             **self._signed(signature),
@@ -328,11 +331,12 @@ class ChunkStream(GeneratedReading):
 
     def __init__(self, call: Call, *, started_at_ns: int) -> None:
         super().__init__(call.body_bytes, call.choices)
-        self._splitter = EventSplitter()
+        self._splitter = GeneratedSplitter()
         self._made_id = _made_id(started_at_ns)
         self._created = started_at_ns // _NS_PER_S
         self._asked_model = call.model
         self._wants_usage = call.wants_usage
+        self._names = NamesAtGemini(call)
         self._shows_thoughts = call.shows_thoughts is not False
         self._head: dict[str, Any] = {}
         self._platform = ""
@@ -383,7 +387,7 @@ class ChunkStream(GeneratedReading):
         for position, candidate in enumerate(candidates_of(event)):
             index = index_of(candidate, position)
             if index not in self._choices:
-                self._choices[index] = _Choice(index, self._head["id"], self._platform)
+                self._choices[index] = _Choice(index, self._head["id"], self._platform, self._names)
                 told.append(self._chunk(index, {"role": "assistant", "content": None}))
             choice = self._choices[index]
             calls = choice.calls

@@ -20,6 +20,7 @@ from gateway.translate.gemini_models import (
     thinks_by_itself,
 )
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
+from gateway.translate.gemini_tool_names import gemini_name
 from gateway.translate.pair import LeftOut
 
 _OF_GEMINI: Final = {
@@ -198,7 +199,7 @@ def _tools(
 
 
 def _declaration(function: dict[str, Any], target: Target, left_out: LeftOut) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": function.get("name")}
+    made: dict[str, Any] = {"name": gemini_name(text_of(function.get("name")))}
     if function.get("description"):
         made["description"] = function["description"]
     shape, lost = shape_of_arguments(function.get("parameters"), target.model_id)
@@ -218,7 +219,7 @@ def _calling_mode(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] |
         case {"type": "allowed_tools"}:
             return {"mode": "AUTO"}
         case {"function": {"name": str(name)}} | {"name": str(name)}:
-            return {"mode": "ANY", "allowedFunctionNames": [name]}
+            return {"mode": "ANY", "allowedFunctionNames": [gemini_name(name)]}
     raise left_out.refusal("tool_choice")
 
 

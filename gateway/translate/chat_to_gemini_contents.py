@@ -15,6 +15,7 @@ from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments
 from gateway.translate.gemini_contents import Content, Contents
 from gateway.translate.gemini_parts import Part, file_part, inline_part, signed, text_part, type_by_name
+from gateway.translate.gemini_tool_names import gemini_name
 from gateway.translate.pair import LeftOut
 from gateway.translate.thought_signatures import Service, Signature, signature_for
 
@@ -81,14 +82,14 @@ class Conversation:
             function = object_of(call.get("function") or call.get("custom"))
             self._contents.call(
                 text_of(call.get("id")),
-                text_of(function.get("name")),
+                gemini_name(text_of(function.get("name"))),
                 read_arguments(function.get("arguments", function.get("input"))),
                 signature_for(self._target, _find_signature(call)),
             )
 
     def _add_result(self, index: int, message: dict[str, Any]) -> None:
         call_id = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
-        name = self._contents.name_of(call_id) or text_of(message.get("name"))
+        name = self._contents.name_of(call_id) or gemini_name(text_of(message.get("name")))
         if not name:
             text = f"messages[{index}] is the result of a tool call that no message before it makes."
             raise InvalidBody(text, param="messages")

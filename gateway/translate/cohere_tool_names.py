@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
-from gateway.translate.foreign_json import list_of, object_of, read_fields
+from gateway.translate.foreign_json import read_fields
+from gateway.translate.tool_names import names_of_tools
 
 _TAKEN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_TAKEN: Final = re.compile(r"[^A-Za-z0-9_]")
@@ -42,10 +41,5 @@ class CallersNames:
             return name
         if self._by_taken is None:
             fields = read_fields(self._call)
-            self._by_taken = {taken_name(own): own for own in _names(fields)}
+            self._by_taken = {taken_name(own): own for own in names_of_tools(fields)}
         return self._by_taken.get(name, name)
-
-
-def _names(fields: dict[str, Any]) -> Iterable[str]:
-    for tool in map(object_of, [*list_of(fields.get("tools")), *list_of(fields.get("functions"))]):
-        yield text_of(object_of(tool.get("function")).get("name")) or text_of(tool.get("name"))

@@ -37,6 +37,8 @@ _LEVELS: Final = {
 _DYNAMIC: Final = -1
 _NAME: Final = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)(?:-(pro|flash-lite|flash))?")
 _LATEST: Final = re.compile(r"gemini-(pro|flash-lite|flash)-latest")
+# Of the generation 2.5 those that paint or speak.
+_THOUGHTLESS: Final = re.compile(r"gemini-2\.5-[\w.-]*(?:image|tts)")
 # Parts of a name that stand before the model's in a path are the path's.
 _IN_A_COLLECTION: Final = re.compile(r"(?:models|tunedModels|endpoints|publishers/[\w-]+/models)/")
 
@@ -58,6 +60,7 @@ _NEWEST: Final = Generation(3, 8)
 _THINKS: Final = Generation(2, 5)
 _THINKS_BY_LEVEL: Final = Generation(3, 0)
 _HAS_MEDIUM: Final = Generation(3, 1)
+_FLASH_WITHOUT_MINIMAL: Final = Generation(3, 7)
 _TAKES_JSON_SCHEMA: Final = Generation(2, 5)
 _SIGNS_CALLS: Final = Generation(3, 0)
 _MOST_TOKENS: Final = {True: 32_768, False: 24_576}
@@ -96,8 +99,8 @@ def signs_calls(model_id: str) -> bool:
 
 def thinks_by_itself(model_id: str) -> bool:
     """Whether it thinks when nobody says how hard."""
-    model = _model_of(model_id)
-    if model is None or model.generation < _THINKS:
+    model = _thinker(model_id)
+    if model is None:
         return False
     return model.generation >= _THINKS_BY_LEVEL or not model.is_lite
 
@@ -110,8 +113,8 @@ def thinking_for(model_id: str, effort: str) -> dict[str, Any] | None:
         effort: OpenAI's word. `none` gives nothing where a model does not think anyway, and the least effort
             where thinking cannot be turned off; an unknown word leaves it to the model.
     """
-    model = _model_of(model_id)
-    if model is None or model.generation < _THINKS:
+    model = _thinker(model_id)
+    if model is None:
         return {} if effort == "none" else None
     if model.generation < _THINKS_BY_LEVEL:
         if effort == "none":
@@ -134,10 +137,10 @@ def thinking_within(model_id: str, budget_tokens: int) -> dict[str, Any] | None:
         model_id: The provider's id.
         budget_tokens: 0: none, where that is possible; below 0: as the model likes.
     """
-    model = _model_of(model_id)
+    model = _thinker(model_id)
     if budget_tokens == 0:
         return thinking_for(model_id, "none")
-    if model is None or model.generation < _THINKS:
+    if model is None:
         return None
     if model.generation < _THINKS_BY_LEVEL:
         return _budget(model, budget_tokens)
@@ -155,13 +158,21 @@ def _budget(model: _Model, tokens: int) -> dict[str, Any]:
 
 
 def _least_level(model: _Model) -> str:
-    """The big ones think a little at least."""
-    return "LOW" if model.is_pro else "MINIMAL"
+    """The big ones think a little at least, newer ones of the middle as well."""
+    can_idle = model.is_lite or (not model.is_pro and model.generation < _FLASH_WITHOUT_MINIMAL)
+    return "MINIMAL" if can_idle else "LOW"
 
 
 def _is_from(model_id: str, first: Generation) -> bool:
     generation = generation_of(model_id)
     return generation is not None and generation >= first
+
+
+def _thinker(model_id: str) -> _Model | None:
+    """The model, None when it cannot think."""
+    model = _model_of(model_id)
+    thinks = model is not None and model.generation >= _THINKS and _THOUGHTLESS.search(model_id) is None
+    return model if thinks else None
 
 
 def _model_of(model_id: str) -> _Model | None:

@@ -21,6 +21,8 @@ from gateway.translate.gemini_models import takes_json_schema
 
 Schema = dict[str, Any]
 
+_KIND_OF: Final[dict[type, str]] = {str: "string", int: "integer", float: "number"}
+
 MAX_NODES: Final = 20_000
 """A schema whose references, written out, are more than this is refused: each may double it."""
 
@@ -107,6 +109,7 @@ class _Writer:
         self.lost: list[str] = []
         self._root = root
         self._nodes = 0
+        self._merging: list[str] = []
 
     def write(self, schema: object) -> Schema:
         """One schema or what stands for one."""
@@ -117,7 +120,10 @@ class _Writer:
             if schema is False:
                 self._lose("false")
             return {}
-        return self._written(self._without_all_of(schema))
+        before = len(self._merging)
+        written = self._written(self._without_all_of(schema))
+        del self._merging[before:]
+        return written
 
     def _written(self, schema: Schema) -> Schema:
         raise NotImplementedError
@@ -156,8 +162,16 @@ class _Writer:
             # itself would have no end.
             nothing = [{"type": "null"}] if merged.pop("nullable") is True else []
             return {**merged, "anyOf": [only, *nothing]}
-        for part in parts[:_MAX_REFERENCES]:
-            found = self._followed(object_of(part))
+        outside = tuple(self._merging)
+        for part in map(object_of, parts[:_MAX_REFERENCES]):
+            if "$ref" in part:
+                name = text_of(part["$ref"])
+                if name in outside:
+                    # Put together once more it would have no end.
+                    self._lose("allOf")
+                    return {"$ref": name}
+                self._merging.append(name)
+            found = self._followed(part)
             if found is None or "allOf" in found:
                 self._lose("allOf")
                 continue
@@ -246,11 +260,9 @@ class _JsonWriter(_Writer):
             if len(plain) < len([each for each in values if each is not None]):
                 self._lose("const" if "const" in schema else "enum")
             if None in values:
-                kinds = (
-                    [*(each for each in kinds if plain and each != "null"), "null"]
-                    if kinds or not plain
-                    else []
-                )
+                # Nothing among the values can be null; what may be is said by the type.
+                told = kinds or [_KIND_OF[type(each)] for each in plain]
+                kinds = [*dict.fromkeys(each for each in told if plain and each != "null"), "null"]
         if schema.get("nullable") is True and kinds and "null" not in kinds:
             kinds = [*kinds, "null"]
         if kinds:

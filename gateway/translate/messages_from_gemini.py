@@ -20,10 +20,10 @@ from gateway.model import Call, Usage
 from gateway.translate.foreign_json import list_of, object_of, write_reply
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_parts import call_id_of, signature_of
+from gateway.translate.gemini_tool_names import NamesAtGemini
 from gateway.translate.message_blocks import message_start
 from gateway.translate.messages_to_chat import message_usage
 from gateway.translate.thought_signatures import Service, Signature, in_block, in_id, service_of
-from gateway.translate.tool_names import LongNames
 from gateway.translate.tool_use_ids import tool_use_id
 
 Event = dict[str, Any]
@@ -46,8 +46,9 @@ class MessageWriter:
 
     def __init__(self, call: Call, *, started_at_ns: int) -> None:
         self._shows_thoughts = asks_for_thoughts(_decoded(call, "thinking"))
-        self._names = LongNames(call)
+        self._names = NamesAtGemini(call)
         self._id = f"{started_at_ns:x}"
+        self._model = call.model
         self.has_started = False
         self._index = -1
         self._open = ""
@@ -66,7 +67,7 @@ class MessageWriter:
         """
         self.has_started = True
         self._id = reply_id or self._id
-        return [message_start(f"msg_{self._id}", model, message_usage(usage))]
+        return [message_start(f"msg_{self._id}", model or self._model, message_usage(usage))]
 
     def add(self, piece: dict[str, Any]) -> list[Event]:
         """What a piece of the reply, or all of it, adds."""

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from gateway.endpoints.anthropic_error import type_of
 from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.content_in_parts import text_in
 from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, text_of
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
-from gateway.translate.chat_words import cited_pages, text_in, thoughts_in
+from gateway.translate.chat_words import cited_pages, shown_thoughts
 from gateway.translate.foreign_json import (
     DepthLimit,
     error_message,
@@ -127,7 +128,7 @@ def _stop_reason(reason: object, *, has_call: bool, has_refusal: bool) -> str:
 def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
     blocks = map(object_of, list_of(said.get("thinking_blocks")))
     content = [without_number(block) for block in blocks if _is_thought(block)]
-    thoughts = thoughts_in(said)
+    thoughts = shown_thoughts(said)
     if thoughts and not content:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     text, refusal = text_in(said.get("content")), text_of(said.get("refusal"))
@@ -292,7 +293,7 @@ class EventStream:
         said = b""
         for block in list_of(delta.get("thinking_blocks")):
             said += self._whole_thought(object_of(block))
-        thoughts = thoughts_in(delta)
+        thoughts = shown_thoughts(delta)
         if thoughts:
             said += self._text("thinking", thoughts)
         text, refusal = text_in(delta.get("content")), text_of(delta.get("refusal"))

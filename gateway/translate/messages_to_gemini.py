@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.endpoints.anthropic_error import type_of
 from gateway.endpoints.gemini_error import GoogleError, find_google_error, google_error_of
 from gateway.endpoints.gemini_reply import MALFORMED, decode_generated, read_generated
-from gateway.endpoints.gemini_stream import GeneratedReading
+from gateway.endpoints.gemini_stream import GeneratedReading, GeneratedSplitter
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import ReplyFacts, excerpt
 from gateway.errors import UpstreamBadReply
@@ -23,7 +23,7 @@ from gateway.translate.gemini_models import generate_path
 from gateway.translate.messages_from_gemini import Event, MessageWriter, add_up
 from gateway.translate.messages_to_gemini_body import write_body
 from gateway.translate.pair import Refusal
-from gateway.wire.sse import DONE, EventSplitter
+from gateway.wire.sse import DONE
 
 _BAD_GATEWAY: Final = 502
 
@@ -78,7 +78,7 @@ class EventStream(GeneratedReading):
 
     def __init__(self, call: Call, *, started_at_ns: int) -> None:
         super().__init__(call.body_bytes)
-        self._splitter = EventSplitter()
+        self._splitter = GeneratedSplitter()
         self._writer = MessageWriter(call, started_at_ns=started_at_ns)
 
     def feed(self, data: bytes) -> bytes:

@@ -16,10 +16,10 @@ from gateway.translate.gemini_contents import Contents
 from gateway.translate.gemini_models import takes_tools_and_shape, thinking_for, thinking_within
 from gateway.translate.gemini_parts import Part, file_part, inline_part, text_part
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
+from gateway.translate.gemini_tool_names import gemini_name
 from gateway.translate.messages_from_gemini import asks_for_thoughts
 from gateway.translate.pair import LeftOut
 from gateway.translate.thought_signatures import find_in_block, signature_for, take_from_id
-from gateway.translate.tool_names import short_name
 
 # Read by what writes them together, or hints that change no answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -104,7 +104,7 @@ def _function(tool: dict[str, Any], target: Target, left_out: LeftOut) -> dict[s
     if tool.get("strict") is True:
         left_out.add("tools.strict")
     leave_out_notes(tool, left_out)
-    function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
+    function: dict[str, Any] = {"name": gemini_name(text_of(tool.get("name")))}
     if text_of(tool.get("description")):
         function["description"] = tool["description"]
     shape, lost = shape_of_arguments(tool.get("input_schema"), target.model_id)
@@ -141,7 +141,7 @@ def _add_choice(body: dict[str, Any], choice: dict[str, Any], left_out: LeftOut)
     if kind in _MODES:
         calling: dict[str, Any] = {"mode": _MODES[kind]}
         if kind == "tool":
-            calling["allowedFunctionNames"] = [short_name(text_of(choice.get("name")))]
+            calling["allowedFunctionNames"] = [gemini_name(text_of(choice.get("name")))]
         body["toolConfig"] = {"functionCallingConfig": calling}
     elif kind not in ("", "auto"):
         raise left_out.refusal("tool_choice")
@@ -241,7 +241,7 @@ class _Conversation:
         call_id, found = take_from_id(text_of(block.get("id")))
         self._contents.call(
             call_id,
-            short_name(text_of(block.get("name"))),
+            gemini_name(text_of(block.get("name"))),
             object_of(block.get("input")),
             signature_for(self._target, found) or signature,
         )
@@ -280,7 +280,7 @@ class _Conversation:
                 return [text_part(text)] if text else []
             case {"type": "tool_reference", "tool_name": str(name)}:
                 # Found by a search among tools that were held back; here all of them are given.
-                return [text_part(f"The tool {short_name(name)} can be used.")]
+                return [text_part(f"The tool {gemini_name(name)} can be used.")]
             case {"type": "image", "source": dict(source)}:
                 return [self._file(source, "image")]
             case {"type": "document", "source": dict(source)}:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.content_in_parts import text_in
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
@@ -28,7 +29,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.endpoints.said_text import said_in_choices
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Usage
-from gateway.translate.chat_words import text_in, thoughts_in
+from gateway.translate.chat_words import shown_thoughts
 from gateway.translate.foreign_json import list_of, object_of, read_object, write_text
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import DONE, EventSplitter
@@ -169,7 +170,7 @@ class ChatToResponses:
                 said = _take_call(self._answer, key, self._with_early(key, tool_call)) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
-        if finish_reason == FAILED:
+        if finish_reason in FAILED:
             raise UpstreamBadReply("The provider's stream ended with an error.")
         if finish_reason:
             self._finish_reason = finish_reason
@@ -210,7 +211,7 @@ def _read_chunk(data: bytes) -> dict[str, Any]:
 
 def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dict[str, Any]]) -> bool:
     """Take what a message or a delta says; whether it says anything."""
-    reasoning = thoughts_in(said)
+    reasoning = shown_thoughts(said)
     if reasoning:
         answer.reasoning_text(reasoning)
     text = text_in(said.get("content"))

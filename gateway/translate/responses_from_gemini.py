@@ -21,7 +21,7 @@ from gateway.endpoints.gemini_reply import (
     index_of,
     parts_of,
 )
-from gateway.endpoints.gemini_stream import GeneratedReading
+from gateway.endpoints.gemini_stream import GeneratedReading, GeneratedSplitter
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import ReplyFacts, excerpt, text_of
 from gateway.errors import UpstreamBadReply
@@ -29,10 +29,10 @@ from gateway.model import Call
 from gateway.translate.foreign_json import list_of, object_of, write_reply
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_parts import call_id_of, signature_of
+from gateway.translate.gemini_tool_names import NamesAtGemini
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.translate.thought_signatures import Service, Signature, in_block, service_of
-from gateway.translate.tool_names import LongNames
-from gateway.wire.sse import DONE, EventSplitter
+from gateway.wire.sse import DONE
 
 _CUT: Final = ("MAX_TOKENS", "CONTINUATION", "TOO_MANY_TOOL_CALLS")
 _TOO_MANY: Final = 429
@@ -56,7 +56,7 @@ class GeminiToResponses(GeneratedReading):
         self._call = call
         self._answer = answer
         self._created_at = created_at
-        self._splitter = EventSplitter()
+        self._splitter = GeneratedSplitter()
         self._said: _Said | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -112,7 +112,7 @@ class _Said:
 
     def __init__(self, call: Call, answer: ResponseAnswer, reply_id: str) -> None:
         self._answer = answer
-        self._names = LongNames(call)
+        self._names = NamesAtGemini(call)
         self._reply_id = reply_id
         self._calls = 0
         self._texts: list[str] = []

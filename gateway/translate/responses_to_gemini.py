@@ -26,6 +26,7 @@ from gateway.translate.gemini_models import (
 )
 from gateway.translate.gemini_parts import Part, file_part, inline_part, text_part, type_by_name
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
+from gateway.translate.gemini_tool_names import gemini_name
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
@@ -41,7 +42,6 @@ from gateway.translate.responses_request import (
 )
 from gateway.translate.responses_tools import CUSTOM_INPUT, WEB_SEARCH, Tool, Tools, read_tools
 from gateway.translate.thought_signatures import find_in_block, signature_for
-from gateway.translate.tool_names import short_name
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
 
@@ -146,7 +146,7 @@ def _answer(contents: Contents, turn: Turn, target: Target) -> None:
             asked = read_arguments(piece["arguments"])
             if piece["is_custom"]:
                 asked = {CUSTOM_INPUT: piece["arguments"]}
-            contents.call(piece["id"], short_name(piece["name"]), asked, signature)
+            contents.call(piece["id"], gemini_name(piece["name"]), asked, signature)
             signature = ""
         elif kind == "refusal" or kind in _TEXTS:
             text = read_text(piece, "refusal" if kind == "refusal" else "text", turn.at)
@@ -223,14 +223,14 @@ def _add_tools(
     if tools.choice in _CHOICES:
         calling: dict[str, Any] = {"mode": _CHOICES[tools.choice]}
         if tools.name:
-            calling["allowedFunctionNames"] = [short_name(tools.name)]
+            calling["allowedFunctionNames"] = [gemini_name(tools.name)]
         body["toolConfig"] = {"functionCallingConfig": calling}
     if fields.get("parallel_tool_calls") is False and tools.choice != "none":
         left_out.add("parallel_tool_calls")
 
 
 def _function(tool: Tool, target: Target, left_out: LeftOut) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": short_name(tool.name)}
+    function: dict[str, Any] = {"name": gemini_name(tool.name)}
     if tool.description:
         function["description"] = tool.description
     shape, lost = shape_of_arguments(tool.parameters, target.model_id)

@@ -37,9 +37,11 @@ class LongNames:
         if len(name) != MAX_CHARACTERS:
             return name
         if self._by_short is None:
-            self._by_short = {short_name(long): long for long in _names(read_fields(self._call).get("tools"))}
+            self._by_short = {short_name(long): long for long in names_of_tools(read_fields(self._call))}
         return self._by_short.get(name, name)
 
 
-def _names(tools: Any) -> Iterable[str]:
-    return (text_of(object_of(tool).get("name")) for tool in list_of(tools))
+def names_of_tools(fields: dict[str, Any]) -> Iterable[str]:
+    """What a call's body names its tools, in any caller's dialect."""
+    for tool in map(object_of, [*list_of(fields.get("tools")), *list_of(fields.get("functions"))]):
+        yield text_of(object_of(tool.get("function")).get("name")) or text_of(tool.get("name"))

@@ -13,6 +13,7 @@ from gateway.config import SecretSource, check
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, VIRTUAL_MODELS
 from gateway.config.manifests.provider_account import SelfHostedIntegration
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS, Vendor
+from gateway.endpoints.openai_quirks import NOTHING_SAID
 from gateway.model import EndpointQuirks
 from tests.unit.config.test_google_file import KEY_FILE
 
@@ -30,6 +31,12 @@ def differs(quirks: EndpointQuirks) -> list[str]:
         refused = [*one.refused, *(f"messages[].{name}" for name in one.refused_in_messages)]
         if refused:
             parts.append("left out: " + ", ".join(f"`{name}`" for name in refused))
+        if one.call_id_length:
+            parts.append(f"ids of tool calls are {one.call_id_length} letters and digits, made of others")
+        if one.answers_results:
+            parts.append(
+                f"the assistant says `{NOTHING_SAID}` where a result of a tool is followed by others"
+            )
         said.append(f"{endpoint}: " + "; ".join(parts))
     return said
 

@@ -131,7 +131,8 @@ VENDORS: Final = (
         },
     ),
     # https://docs.mistral.ai/api ; unknown fields are answered with 422, and usage comes unasked:
-    # https://github.com/mistralai/platform-docs-public/issues/7
+    # https://github.com/mistralai/platform-docs-public/issues/7 ; of messages its rules are those of
+    # https://github.com/mistralai/mistral-common
     Vendor(
         title="Mistral AI",
         kind="mistral-ai",
@@ -149,8 +150,14 @@ VENDORS: Final = (
                     "store",
                     "user",
                 ),
-                refused_in_messages=("reasoning_content",),
+                # But for the name all of them are in answers of others, which go back with the next turn.
+                refused_in_messages=(
+                    *("name", "reasoning_content", "thinking_blocks", "refusal", "annotations", "audio"),
+                    *("function_call", "images", "extra_content"),
+                ),
                 roles={"developer": "system"},
+                call_id_length=9,
+                answers_results=True,
             ),
             "embedding": Quirks(renamed={"dimensions": "output_dimension"}, refused=("user",)),
         },

@@ -182,6 +182,8 @@ CASES: Final = {
     "everything_llama": Case(EVERYTHING, LLAMA),
     "everything_of_a_new_claude": Case(EVERYTHING, NEW),
     "everything_of_a_profile": Case(EVERYTHING, PROFILE),
+    "blank_stop": Case({"messages": HI, "stop": ["\n", "a"]}, CLAUDE),
+    "blank_stop_elsewhere": Case({"messages": HI, "stop": "\n"}, NOVA),
     "one_stop": Case({"messages": HI, "stop": "a", "max_tokens": 8, "service_tier": "auto"}, CLAUDE),
     "system": Case(
         {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
+from gateway.translate.gemini_tool_names import gemini_name
 from tests.golden.gemini_answers import (
     BAD_KEY,
     EXHAUSTED,
@@ -47,6 +49,8 @@ ONE: Final = {
 TWO: Final = {"id": "call_2", "type": "function", "function": {"name": "time", "arguments": ""}}
 SIGNED: Final = {**ONE, "id": "dv8szvqe", "extra_content": {"google": {"thought_signature": "c2ln"}}}
 INVENTED: Final = {**TWO, "id": "call-r-1-1"}
+MAGIC: Final = "21st_magic"
+MAGIC_CALL: Final = {"id": "call_1", "type": "function", "function": {"name": MAGIC, "arguments": "{}"}}
 RESULTS: Final = [
     {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "image_url", "image_url": {"url": PNG}}]},
     {"role": "tool", "tool_call_id": "call_1", "content": '{"t": 12345678901234567890}'},
@@ -325,6 +329,19 @@ ASKED: Final = {
         unsupported="reject",
     ),
     "rejected": Case({"messages": HI, "logit_bias": {"1": 1}}, unsupported="reject"),
+    "odd_names": Case(
+        {
+            "messages": [
+                *HI,
+                {"role": "assistant", "content": None, "tool_calls": [MAGIC_CALL]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "done"},
+                {"role": "function", "name": MAGIC, "content": "done"},
+            ],
+            "tools": [{"type": "function", "function": {"name": MAGIC}}, TOOL],
+            "tool_choice": {"type": "function", "function": {"name": MAGIC}},
+        },
+        reply=answer(candidate({"functionCall": {"name": gemini_name(MAGIC), "args": {}}})),
+    ),
     "no_messages": Case({"messages": "hi"}),
     "no_message": Case({"messages": ["hi"]}),
 }
@@ -334,6 +351,10 @@ ANSWERED: Final = {
         f"stream_{name}": Case({**STREAM, "n": len(reply.get("candidates", [])) or 1}, reply=events(reply))
         for name, reply in REPLIES.items()
     },
+    "stream_odd_names": Case(
+        {**STREAM, "tools": [{"type": "function", "function": {"name": MAGIC}}]},
+        reply=events(answer(candidate({"functionCall": {"name": gemini_name(MAGIC), "args": {}}}))),
+    ),
     "reply_logprobs": Case({"messages": HI}, reply=answer(candidate(TEXT, logprobsResult=LOGPROBS))),
     "stream_logprobs": Case(STREAM, reply=[event(answer(candidate(TEXT, logprobsResult=LOGPROBS)))]),
     "stream_without_usage": Case({"messages": HI, "stream": True}, reply=events(REPLIES["text"])),
@@ -352,6 +373,10 @@ ANSWERED: Final = {
     ),
     "stream_error_in_a_list": Case(
         {"messages": HI, "stream": True}, reply=[event([FAILURES["error_inside"]])]
+    ),
+    "stream_bare_error": Case(
+        {"messages": HI, "stream": True},
+        reply=[*events(REPLIES["text"])[:2], json.dumps(FAILURES["error_inside"], indent=2).encode()],
     ),
     "stream_malformed_call": Case({"messages": HI, "stream": True}, reply=events(FAILURES["malformed_call"])),
     "error_exhausted": Case({"messages": HI}, reply=(429, EXHAUSTED)),

@@ -34,6 +34,11 @@ def completion(reason: str = "stop", **said: Any) -> dict[str, Any]:
     return {"id": "chat-1", "model": "gpt-x", "choices": [choice], "usage": USAGE}
 
 
+def thought(*texts: str) -> dict[str, Any]:
+    """As models of Mistral have it among the parts of a content."""
+    return {"type": "thinking", "thinking": [{"type": "text", "text": text} for text in texts]}
+
+
 def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     return b"data: " + json.dumps({"id": "chat-1", "model": "gpt-x", "choices": [choice]}).encode() + b"\n\n"
@@ -282,25 +287,16 @@ CASES: Final = {
     "reply_parts": Case({"messages": HI}, reply=completion(content=[{"type": "text", "text": "Hello"}])),
     "reply_thinking_parts": Case(
         {"messages": HI},
-        reply=completion(
-            content=[
-                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
-                {"type": "text", "text": "Hello"},
-            ]
-        ),
-    ),
-    "stream_thinking_parts": Case(
-        STREAM,
-        reply=chunks(
-            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
-            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": ", so"}]}]},
-            {"content": "Hello"},
-        ),
+        reply=completion(content=[thought("Hm, ", "so."), {"type": "text", "text": "Hello"}]),
     ),
     "reply_cited": Case({"messages": HI}, reply=completion(content="Hello", annotations=CITED)),
     "stream_cited": Case(STREAM, reply=chunks({"content": "Hel"}, {"content": "lo", "annotations": CITED})),
     "stream_text": Case(STREAM, reply=chunks({"content": "Hel"}, {"content": "lo"})),
     "stream_thinking": Case(STREAM, reply=chunks({"reasoning_content": "hm"}, {"content": "Hello"})),
+    "stream_thinking_parts": Case(
+        STREAM,
+        reply=chunks({"content": [thought("Hm, ")]}, {"content": [thought("so.")]}, {"content": "Hello"}),
+    ),
     "stream_thinking_blocks": Case(
         STREAM,
         reply=chunks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from gateway.translate.gemini_tool_names import gemini_name
 from gateway.translate.thought_signatures import Signature, in_block, in_id
 from gateway.translate.tool_names import short_name
 from tests.golden.translated import Case
@@ -29,6 +30,7 @@ SIGNED: Final = Signature("gemini", "Eo+/ABC=")
 FOREIGN: Final = Signature("vertex", "CuUGAc+/")
 THOUGHT: Final = {"type": "thinking", "thinking": "hm", "signature": in_block(SIGNED)}
 ADAPTIVE: Final = {"type": "adaptive"}
+MAGIC: Final = "21st_magic"
 LONG_NAME: Final = "mcp__a_server_with_a_long_name__" + "and_a_tool_with_a_long_name_" * 2
 USAGE: Final = {
     "promptTokenCount": 240,
@@ -363,6 +365,19 @@ CASES: Final = {
         },
         LEVELS,
         reply=reply(called(short_name(LONG_NAME))),
+    ),
+    "odd_names": Case(
+        {
+            "messages": [
+                *HI,
+                {"role": "assistant", "content": [{**USE, "name": MAGIC}]},
+                {"role": "user", "content": [RESULT]},
+            ],
+            "tools": [{"name": MAGIC, "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "tool", "name": MAGIC},
+        },
+        LEVELS,
+        reply=reply(called(gemini_name(MAGIC))),
     ),
     "no_messages": Case({"messages": None}, LEVELS),
     "no_message": Case({"messages": [7]}, LEVELS),

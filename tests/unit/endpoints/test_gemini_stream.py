@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.gemini_stream import GeneratedFacts, GeneratedStreamReader
+from gateway.endpoints.gemini_stream import GeneratedFacts, GeneratedSplitter, GeneratedStreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import MAX_EVENT_BYTES, read_events
@@ -99,6 +99,35 @@ def test_nothing_follows_an_error(error: Any) -> None:
     assert passed == first + event(error)
     assert json.loads(stream.failure) == error
     assert (stream.has_ended, stream.is_complete) == (True, False)
+
+
+BARE: Final = json.dumps(EXHAUSTED, indent=2).encode()
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_error_that_is_no_event(end: bytes, *, is_whole: bool) -> None:
+    """As Google's own SDKs expect it as well: line by line, as it would have come alone."""
+    first = events(REPLIES["text"])[0]
+    sent = first + BARE + end
+    passed, stream = relay([sent] if is_whole else [bytes([byte]) for byte in sent])
+    assert passed.rstrip() == first + BARE
+    assert json.loads(stream.failure) == EXHAUSTED
+    assert (stream.has_ended, stream.is_complete) == (True, False)
+    splitter = GeneratedSplitter()
+    pieces = [sent] if is_whole else [bytes([byte]) for byte in sent]
+    datas = [data for piece in pieces for data in splitter.feed(piece)] + splitter.finish()
+    assert [json.loads(data) for data in datas] == [json.loads(first[6:]), EXHAUSTED]
+    assert splitter.tail.strip() == b""
+
+
+@pytest.mark.parametrize("said", [b"{}", b'{"error": {"code": 429', b"{half", b"id: {", b'[{"a": 1}]'])
+def test_what_is_no_error_either(said: bytes) -> None:
+    """It is nothing that the stream says."""
+    first = events(REPLIES["text"])[0]
+    splitter = GeneratedSplitter()
+    assert [*splitter.feed(first + said + b"\n\n" + first), *splitter.finish()] == [first[6:-4]] * 2
+    assert relay([first + said])[1].failure == b""
 
 
 @pytest.mark.parametrize(

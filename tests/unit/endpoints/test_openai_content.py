@@ -113,6 +113,10 @@ def test_messages(message: Any, shaped: Any) -> None:
         ({"type": "refusal", "refusal": "a"}, {"type": "refusal", "content": "a"}),
         ({"type": "thinking", "thinking": "a"}, {"type": "reasoning", "content": "a"}),
         (
+            {"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            {"type": "reasoning", "content": "ab"},
+        ),
+        (
             {"type": "image_url", "image_url": {"url": "https://h/p.png"}},
             {"type": "uri", "modality": "image", "uri": "https://h/p.png"},
         ),
@@ -303,6 +307,22 @@ def test_stream_of_text() -> None:
             "finish_reason": "stop",
         },
         {"role": "assistant", "parts": [{"type": "text", "content": "x"}]},
+    ]
+
+
+def test_stream_of_parts() -> None:
+    """Some servers tell thoughts and texts so."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    stream = events(
+        delta(role="assistant", content=""),
+        delta(content=[thought]),
+        delta(content=[{"type": "text", "text": "Hel"}]),
+        delta(content="lo"),
+    )
+    [message] = assembled(stream)
+    assert message["parts"] == [
+        {"type": "reasoning", "content": "hm"},
+        {"type": "text", "content": "Hello"},
     ]
 
 

@@ -153,3 +153,67 @@ def test_a_server_without_names() -> None:
     quirks = Quirks(is_nameless=True)
     assert "model" not in sent(quirks)
     assert dropped(quirks) == ()
+
+
+CALLED: dict[str, Any] = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
+RESULT: dict[str, Any] = {"role": "tool", "content": "12"}
+SAID: dict[str, Any] = {"role": "assistant", "content": "."}
+ASKED: dict[str, Any] = {"role": "user", "content": "and now?"}
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        pytest.param("abcDEF123", "abcDEF123", id="its own"),
+        pytest.param("call_abc", "ed01972d3", id="another server's"),
+        pytest.param("abcdefgh_", "48db7e8a1", id="as long, other characters"),
+        pytest.param("", "e3b0c4429", id="none"),
+        pytest.param(7, 7, id="no text"),
+    ],
+)
+def test_ids_of_calls(given: Any, made: Any) -> None:
+    """A server that is strict about them gets ids of its own kind, the same for a call and its result."""
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": given, **CALLED}, CALLED]},
+        {**RESULT, "tool_call_id": given},
+    ]
+    call, result = sent(Quirks(call_id_length=9), messages=messages)["messages"]
+    assert call["tool_calls"] == [{"id": made, **CALLED}, CALLED]
+    assert result["tool_call_id"] == made
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        pytest.param([RESULT, ASKED], [RESULT, SAID, ASKED], id="the user"),
+        pytest.param(
+            [RESULT, {"role": "developer", "content": "be"}],
+            [RESULT, SAID, {"role": "system", "content": "be"}],
+            id="the system, whatever its name",
+        ),
+        pytest.param([RESULT, RESULT], [RESULT, RESULT], id="another result"),
+        pytest.param(
+            [RESULT, {**SAID, "content": "12"}], [RESULT, {**SAID, "content": "12"}], id="the assistant"
+        ),
+        pytest.param([RESULT], [RESULT], id="nobody"),
+    ],
+)
+def test_the_assistant_after_results(messages: list[Any], expected: list[Any]) -> None:
+    """A server where nobody else may speak then hears the assistant say as good as nothing."""
+    messages = [
+        {**message, "tool_call_id": "abcDEF123"} if message is RESULT else message for message in messages
+    ]
+    expected = [
+        {**message, "tool_call_id": "abcDEF123"} if message is RESULT else message for message in expected
+    ]
+    assert sent(Quirks(answers_results=True, roles={"developer": "system"}), messages=messages)[
+        "messages"
+    ] == (expected)
+
+
+def test_an_empty_list_in_a_message_is_not_worth_a_word() -> None:
+    """OpenAI's SDK sends back `annotations: []` with each answer: nothing of it is lost."""
+    quirks = Quirks(refused_in_messages=("annotations", "refusal"))
+    messages = [{"role": "assistant", "content": "x", "annotations": [], "refusal": None}]
+    assert sent(quirks, messages=messages)["messages"] == [{"role": "assistant", "content": "x"}]
+    assert dropped(quirks, messages=messages) == ()

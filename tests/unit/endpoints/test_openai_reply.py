@@ -117,6 +117,11 @@ def test_reply_with_less_or_more(changes: dict[str, Any], expected: tuple[str, s
         pytest.param(b'{"data":[]}', EMBEDDING, id="embedding of nothing"),
         pytest.param(b'{"data":[]}', CHAT, id="chat with data"),
         pytest.param(b'{"choices":[{"finish_reason":"error"}]}', CHAT, id="choice that failed"),
+        pytest.param(
+            b'{"choices":[{"message":{"content":"Hal"},"finish_reason":"insufficient_system_resource"}]}',
+            CHAT,
+            id="choice that DeepSeek broke off",
+        ),
     ],
 )
 def test_success_that_is_none(body: bytes, endpoint: Endpoint) -> None:

@@ -45,7 +45,8 @@ GOOGLE_RULES: Final = (
         ({"const": True, "type": "boolean"}, {"type": "boolean"}, ("const",)),
         ({"enum": [1, 2.5, "a"]}, {"enum": [1, 2.5, "a"]}, ()),
         ({"enum": ["a", None], "type": "string"}, {"enum": ["a"], "type": ["string", "null"]}, ()),
-        ({"enum": ["a", None]}, {"enum": ["a"]}, ()),
+        ({"enum": ["a", None]}, {"enum": ["a"], "type": ["string", "null"]}, ()),
+        ({"enum": [1, 2.5, None]}, {"enum": [1, 2.5], "type": ["integer", "number", "null"]}, ()),
         ({"enum": [{}, "a"]}, {"enum": ["a"]}, ("enum",)),
         ({"type": "string", "nullable": True}, {"type": ["string", "null"]}, ()),
         ({"type": ["string", "made up"]}, TEXT, ()),
@@ -132,6 +133,21 @@ def test_what_may_be_missing_and_leads_back_to_itself() -> None:
     google = as_google_schema(schema)
     assert google.schema["properties"]["a"] == {"description": "x", "type": "OBJECT", "nullable": True}
     assert google.lost == ("$ref",)
+
+
+def test_parts_that_lead_back_to_themselves() -> None:
+    """What is put together of its parts has an end: a reference, and where there are none nothing of it."""
+    reference = {"$ref": "#/$defs/A"}
+    inner = {"allOf": [reference, reference, {"required": ["a"]}]}
+    own = {"type": "object", "properties": {"a": inner}}
+    once = {"type": "object", "properties": {"a": reference}, "required": ["a"]}
+    assert as_json_schema({**reference, "$defs": {"A": own}}) == (
+        {"$defs": {"A": {"type": "object", "properties": {"a": once}}}, **reference},
+        ("allOf",),
+    )
+    google = as_google_schema({**reference, "$defs": {"A": own}})
+    assert google.schema["properties"]["a"]["properties"]["a"] == {"type": "OBJECT"}
+    assert set(google.lost) == {"$ref", "allOf"}
 
 
 def test_by_generation() -> None:

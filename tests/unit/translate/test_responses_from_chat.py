@@ -260,6 +260,14 @@ def test_content_in_parts() -> None:
     assert item["content"][0]["text"] == "ab"
 
 
+def test_thoughts_among_the_parts() -> None:
+    """As models of Mistral have them."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    thoughts, answer = items(chunk(content=[thought, {"type": "text", "text": "a"}]), chunk(content="b"))
+    assert thoughts["content"] == [{"type": "reasoning_text", "text": "hm"}]
+    assert answer["content"][0]["text"] == "ab"
+
+
 def test_other_choices_are_passed_over() -> None:
     """A response has one answer."""
     (item,) = items(chunk(content="a"), chunk(index=1, content="b"))
