@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.model import Call
 from gateway.translate.foreign_json import read_fields
+from gateway.translate.namespaces import names_of
 from gateway.translate.responses_answer import ResponseAnswer
 from gateway.translate.responses_tools import custom_names
 
@@ -58,4 +59,5 @@ def _whole_tool(tool: dict[str, Any]) -> dict[str, Any]:
 def open_answer(call: Call) -> ResponseAnswer:
     """The answer to *call*, nothing said yet."""
     echo = echo_of(call)
-    return ResponseAnswer(echo, custom_names(echo["tools"]), model=call.model)
+    tools = echo["tools"]
+    return ResponseAnswer(echo, custom_names(tools), model=call.model, namespaces=names_of(tools))
