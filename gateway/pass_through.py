@@ -578,7 +578,7 @@ class _Attempts:
             usage = guess_again(usage, call.body_bytes, partial(_read_input, call, held, attempt.target))
         price = attempt.target.price if attempt.target.model_id else self._price_of(attempt)
         if usage.samplings:
-            return usage, cost_of_all(usage, price, partial(self._accounts.price_of, attempt.target.account))
+            return usage, cost_of_all(usage, price, attempt.target.price_of)
         return usage, None if price is None else price.cost_usd(usage)
 
     def _price_of(self, attempt: AttemptTrace) -> Price | None:

@@ -25,6 +25,13 @@ THOUGHTS: Final = "reasoning_content"
 _OF_OPENAI: Final = re.compile(r"^(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o\d)")
 """Models that show no reasoning in chat, and are served by those who refuse what they do not know."""
 
+_CALLS_OR_THINKS: Final = re.compile(r"^gpt-(?:5\.(?:[4-9]|\d\d)|[6-9]|[12]\d)(?!\d)")
+"""Models that OpenAI and Azure let call functions in chat only while they do not think: "use /v1/responses or
+set reasoning_effort to 'none'". From 5.6 on that has to be said, as they think where nothing is."""
+
+_EFFORT: Final = "reasoning_effort"
+_NO_EFFORT: Final = "none"
+
 
 def takes_thoughts(target: Target) -> bool:
     """Whether what a model thought before goes back to *target*.
@@ -55,6 +62,10 @@ def write_chat(
         RecursionError: It is nested too deeply.
         UnsupportedParameter: The operator wants calls refused that the target cannot do.
     """
+    if body.get("tools") and _CALLS_OR_THINKS.match(target.model_id):
+        if body.get(_EFFORT, _NO_EFFORT) != _NO_EFFORT:
+            left_out.add(asked_as.get(_EFFORT, _EFFORT))
+        body = {**body, _EFFORT: _NO_EFFORT}
     quirks = target.quirks.get(CHAT.name)
     if quirks is None:
         return write_json(body)

@@ -11,6 +11,19 @@ from gateway.translate.pair import LeftOut
 
 Block = dict[str, Any]
 
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "functions": (list,),
+    "stop": (str, list),
+    "stop_sequences": (list,),
+    "system": (str, list),
+    "tools": (list,),
+}
+"""Of members that would not be missed: a call is answered without them as well, and nobody would be told."""
+
+_MESSAGE_TYPES: Final[tuple[tuple[str, tuple[type, ...]], ...]] = (
+    ("content", (str, list)),
+    ("tool_calls", (list,)),
+)
 _POINT: Final = "cachePoint"
 """Of Converse: a block that says nothing."""
 
@@ -19,11 +32,16 @@ def messages_of(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The messages.
 
     Raises:
-        InvalidBody: There are none. One that is none is told when its turn comes.
+        InvalidBody: There are none, or what goes with them has a shape in which it would be lost. One that is
+            none is told when its turn comes.
     """
     messages = fields.get("messages")
     if not isinstance(messages, list):
         raise InvalidBody('"messages" must be a list of messages.', param="messages")
+    for name, types in _TYPES.items():
+        value = fields.get(name)
+        if value is not None and not isinstance(value, types):
+            raise InvalidBody(f'"{name}" has the wrong type.', param=name)
     return _objects(messages)
 
 
@@ -61,6 +79,10 @@ def _objects(messages: list[Any]) -> Iterator[dict[str, Any]]:
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for name, types in _MESSAGE_TYPES:
+            value = message.get(name)
+            if value is not None and not isinstance(value, types):
+                raise InvalidBody(f'"messages[{index}].{name}" has the wrong type.', param="messages")
         yield message
 
 

@@ -78,12 +78,12 @@ def read(
         "role": "assistant",
         "model": facts.response_model,
         "content": content,
-        "stop_reason": _stop_reason(
+        **_end_of(
             choice.get("finish_reason"),
+            _stopped_at(choice, call),
             has_call=any(block.get("type") == "tool_use" for block in content),
             has_refusal=bool(text_of(said.get("refusal"))),
         ),
-        "stop_sequence": None,
         "usage": message_usage(facts.usage),
     }
     return write_reply(reply), facts
@@ -115,6 +115,28 @@ def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
 
 def _message_id(chat_id: str) -> str:
     return chat_id if chat_id.startswith("msg_") else f"msg_{chat_id}"
+
+
+def _end_of(
+    reason: object, stopped_at: str | None, *, has_call: bool, has_refusal: bool
+) -> dict[str, str | None]:
+    """Why the message ended, and at which text."""
+    found = _stop_reason(reason, has_call=has_call, has_refusal=has_refusal)
+    if found == "end_turn" and stopped_at is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": stopped_at}
+    return {"stop_reason": found, "stop_sequence": None}
+
+
+def _stopped_at(choice: dict[str, Any], call: Call) -> str | None:
+    """Which of the caller's texts it stopped at, where a server says so, as vLLM and SGLang do."""
+    told = text_of(choice.get("stop_reason")) or text_of(choice.get("matched_stop"))
+    if not told or "stop_sequences" not in call.fields:
+        return None
+    try:
+        asked = decode_leniently(call.fields["stop_sequences"])
+    except UNREADABLE:
+        return None
+    return told if told in list_of(asked) else None
 
 
 def _stop_reason(reason: object, *, has_call: bool, has_refusal: bool) -> str:
@@ -214,6 +236,8 @@ class EventStream:
         self._current: _ToolCall | None = None
         self._waiting: list[tuple[str, str]] = []
         self._reason: object = None
+        self._asked = call
+        self._stopped_at: str | None = None
         self._has_refusal = False
         self._id = ""
 
@@ -279,7 +303,9 @@ class EventStream:
         for choice in map(object_of, list_of(chunk.get("choices"))):
             if choice.get("index") in (0, None):
                 said += self._go_on(object_of(choice.get("delta")))
-                self._reason = choice.get("finish_reason") or self._reason
+                reason = choice.get("finish_reason")
+                if reason:
+                    self._reason, self._stopped_at = reason, _stopped_at(choice, self._asked)
         return said
 
     def _start(self, chunk: dict[str, Any]) -> bytes:
@@ -394,10 +420,14 @@ class EventStream:
         said += self._close()
         for kind, waiting in groupby(self._waiting, key=itemgetter(0)):
             said += self._text(kind, "".join([text for _, text in waiting]))
-        reason = _stop_reason(self._reason, has_call=bool(self._calls), has_refusal=self._has_refusal)
         last = {
             "type": "message_delta",
-            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "delta": _end_of(
+                self._reason,
+                self._stopped_at,
+                has_call=bool(self._calls),
+                has_refusal=self._has_refusal,
+            ),
             "usage": message_usage(self._reader.facts().usage),
         }
         return said + self._close() + named_event(last) + named_event({"type": "message_stop"})

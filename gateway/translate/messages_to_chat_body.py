@@ -45,6 +45,11 @@ _ASKED_AS: Final = {
 _WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
 """Models of OpenAI that refuse to be told how hard to think."""
 
+_MOST: Final = "xhigh"
+_LESS: Final = "high"
+_TAKES_MOST: Final = re.compile(r"^(?:.*/)?gpt-(?:5\.1-codex-max|5\.[2-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
+"""Models of OpenAI that know the highest effort; older ones, vLLM and SGLang refuse a call with it."""
+
 FAILED: Final = "The tool failed:"
 """Before the result of a tool that did: chat has no other way to say it."""
 
@@ -151,7 +156,8 @@ def _add_output(body: dict[str, Any], fields: dict[str, Any], target: Target, le
     if is_unknown or (effort is not None and _WITHOUT_REASONING.match(target.model_id)):
         left_out.add("thinking")
     elif effort is not None:
-        body["reasoning_effort"] = effort
+        takes_it = effort != _MOST or _TAKES_MOST.match(target.model_id)
+        body["reasoning_effort"] = effort if takes_it else _LESS
 
 
 def _parameters(schema: object) -> object:

@@ -34,16 +34,25 @@ class ResponseAnswer:
         custom_tools: Names of tools whose calls are given back as calls of a custom tool.
     """
 
-    def __init__(self, echo: Mapping[str, Any], custom_tools: frozenset[str], *, model: str) -> None:
+    def __init__(
+        self,
+        echo: Mapping[str, Any],
+        custom_tools: frozenset[str],
+        *,
+        model: str,
+        namespaces: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         """Start.
 
         Args:
             echo: What the response repeats of its request.
             custom_tools: Names of tools whose calls are calls of a custom tool.
             model: The model asked for, in case the target names none.
+            namespaces: Namespace and name of tools that the model knows by another name.
         """
         self.events: list[dict[str, Any]] = []
         self.custom_tools = custom_tools
+        self._namespaces = namespaces or {}
         self._echo = echo
         self._base = ""
         self._model = model
@@ -104,7 +113,8 @@ class ResponseAnswer:
         ]:
             self._open.pop(other).close("completed")
         kind = CustomCall if name in self.custom_tools else FunctionCall
-        self._open[key] = kind(self, call_id or f"call_{self._base}_{len(self._output)}", name)
+        namespace, name = self._namespaces.get(name, ("", name))
+        self._open[key] = kind(self, call_id or f"call_{self._base}_{len(self._output)}", name, namespace)
 
     def call_id(self, key: int) -> str | None:
         """Id of the open call *key*, None when there is none."""

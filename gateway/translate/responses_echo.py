@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
 from gateway.translate.foreign_json import read_fields
+from gateway.translate.namespaces import NAMESPACE, names_of
 from gateway.translate.responses_answer import ResponseAnswer
 from gateway.translate.responses_tools import custom_names
 
@@ -26,6 +28,10 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "top_p": 1.0,
     "truncation": "disabled",
     "user": None,
+}
+_DEMANDED: Final[dict[str, dict[str, Any]]] = {
+    "function": {"strict": False, "parameters": None},
+    NAMESPACE: {"description": ""},
 }
 # What holds for every answer here: nothing is kept, and which tier it was no target says in OpenAI's words.
 _FIXED: Final[dict[str, Any]] = {
@@ -52,10 +58,11 @@ def echo_of(call: Call) -> dict[str, Any]:
 
 def _whole_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """*tool* with the members that OpenAI's types demand."""
-    return {"strict": False, "parameters": None, **tool} if tool.get("type") == "function" else tool
+    return {**_DEMANDED.get(text_of(tool.get("type")), {}), **tool}
 
 
 def open_answer(call: Call) -> ResponseAnswer:
     """The answer to *call*, nothing said yet."""
     echo = echo_of(call)
-    return ResponseAnswer(echo, custom_names(echo["tools"]), model=call.model)
+    tools = echo["tools"]
+    return ResponseAnswer(echo, custom_names(tools), model=call.model, namespaces=names_of(tools))

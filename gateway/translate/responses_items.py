@@ -185,9 +185,10 @@ class Call(Item):
 class FunctionCall(Call):
     """A call of a function; its arguments are JSON in pieces."""
 
-    def __init__(self, answer: Telling, call_id: str, name: str) -> None:
+    def __init__(self, answer: Telling, call_id: str, name: str, namespace: str = "") -> None:
         item = {"id": "", "type": "function_call", "status": "in_progress"}
-        super().__init__(answer, "fc", item | {"call_id": call_id, "name": name, "arguments": ""})
+        item |= {"call_id": call_id, "name": name, "arguments": ""}
+        super().__init__(answer, "fc", item | ({"namespace": namespace} if namespace else {}))
         self._words: list[str] = []
 
     def add(self, text: str) -> None:
@@ -210,9 +211,10 @@ class FunctionCall(Call):
 class CustomCall(Call):
     """A call of a custom tool: its text is known when the JSON around it is whole."""
 
-    def __init__(self, answer: Telling, call_id: str, name: str) -> None:
+    def __init__(self, answer: Telling, call_id: str, name: str, namespace: str = "") -> None:
         item = {"id": "", "type": "custom_tool_call", "status": "in_progress"}
-        super().__init__(answer, "ctc", item | {"call_id": call_id, "name": name, "input": ""})
+        item |= {"call_id": call_id, "name": name, "input": ""}
+        super().__init__(answer, "ctc", item | ({"namespace": namespace} if namespace else {}))
         self._words: list[str] = []
 
     def add(self, text: str) -> None:

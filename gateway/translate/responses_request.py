@@ -17,6 +17,7 @@ import msgspec
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call
 from gateway.translate.foreign_json import read_fields as read_members
+from gateway.translate.namespaces import NAMESPACE, full_name
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -154,7 +155,7 @@ def _take_item(turns: list[Turn], item: dict[str, Any], at: str) -> None:
         call = {
             "type": "call",
             "id": read_text(item, "call_id", at),
-            "name": read_text(item, "name", at),
+            "name": full_name(item.get(NAMESPACE), read_text(item, "name", at)),
             "arguments": read_text(item, _CALLS[kind], at),
             "is_custom": kind == "custom_tool_call",
         }

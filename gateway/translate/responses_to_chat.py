@@ -43,6 +43,9 @@ _DETAILS: Final = ("auto", "low", "high")
 _SEE_BELOW: Final = "The result is in the next message."
 _TEXTS: Final = ("input_text", "output_text", "text")
 
+_ASKED_AS: Final = {"reasoning_effort": "reasoning.effort"}
+"""What a caller of Responses calls the fields of chat that some models refuse."""
+
 
 def path(call: Call, target: Target) -> str:
     """Chat completions, whole and streamed."""
@@ -77,7 +80,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name in fields:
             left_out.add(name)
     with DepthLimit():
-        written = write_chat(body, target, left_out)
+        written = write_chat(body, target, left_out, asked_as=_ASKED_AS)
     return written, tuple(left_out.names)
 
 

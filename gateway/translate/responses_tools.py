@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.translate.foreign_json import read_arguments
+from gateway.translate.namespaces import NAMESPACE, full_name, tools_within
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_request import read_text, wrong_type
 
@@ -27,6 +28,7 @@ CUSTOM_SCHEMA: Final = {
     "required": [CUSTOM_INPUT],
     "additionalProperties": False,
 }
+_CALLED: Final = ("function", "custom")
 _WEB_SEARCHES: Final = (WEB_SEARCH, "web_search_preview")
 # What has no equal, and the values that ask for nothing.
 _PLAIN: Final[dict[str, tuple[Any, ...]]] = {
@@ -44,14 +46,17 @@ class Tool(msgspec.Struct):
     """One function.
 
     Attributes:
+        name: What the model is to know it by.
         parameters: JSON Schema, None when it has no arguments.
         is_strict: Whether arguments must follow the schema; None leaves it to the target.
+        namespace: That it stands in, "" for none.
     """
 
     name: str
     description: str | None
     parameters: dict[str, Any] | None
     is_strict: bool | None = None
+    namespace: str = ""
 
 
 class Tools(msgspec.Struct):
@@ -69,12 +74,11 @@ class Tools(msgspec.Struct):
 
 
 def custom_names(tools: object) -> frozenset[str]:
-    """Names of the custom tools among *tools* as a request has them."""
-    listed = tools if isinstance(tools, list) else []
+    """What the model knows the custom tools by that are among *tools* as a request has them."""
     return frozenset(
-        tool["name"]
-        for tool in listed
-        if isinstance(tool, dict) and tool.get("type") == "custom" and isinstance(tool.get("name"), str)
+        full_name(namespace, tool["name"])
+        for namespace, tool in tools_within(tools)
+        if tool.get("type") == "custom" and isinstance(tool.get("name"), str)
     )
 
 
@@ -102,19 +106,55 @@ def read_tools(fields: Mapping[str, Any], left_out: LeftOut, *, serves: frozense
         if not isinstance(tool, dict):
             raise wrong_type(at)
         kind = read_text(tool, "type", at)
-        for name, plain in _PLAIN.items():
-            if name in tool and tool[name] not in plain:
-                left_out.add(f"{at}.{name}")
-        if kind == "function":
-            tools.functions.append(_function(tool, at))
-        elif kind == "custom":
-            tools.functions.append(_custom(tool, at, left_out))
-        elif kind.startswith(_WEB_SEARCHES) and WEB_SEARCH in serves:
+        if kind in _CALLED:
+            tools.functions.append(_called(tool, kind, at, left_out))
+            continue
+        if kind == NAMESPACE:
+            tools.functions += _grouped(tool, at, left_out)
+            continue
+        _leave_out(tool, at, left_out)
+        if kind.startswith(_WEB_SEARCHES) and WEB_SEARCH in serves:
             tools.web_search = tool
         else:
             why = "It runs at OpenAI. Leave it out, or ask a model of an account with a Responses API."
             raise UnsupportedParameter(f'This model has no tool "{kind}". {why}', param=f"{at}.type")
     _choose(tools, fields.get("tool_choice"))
+    return tools
+
+
+def _leave_out(tool: dict[str, Any], at: str, left_out: LeftOut) -> None:
+    for name, plain in _PLAIN.items():
+        if name in tool and tool[name] not in plain:
+            left_out.add(f"{at}.{name}")
+
+
+def _called(tool: dict[str, Any], kind: str, at: str, left_out: LeftOut) -> Tool:
+    """A tool that the caller runs."""
+    _leave_out(tool, at, left_out)
+    return _function(tool, at) if kind == "function" else _custom(tool, at, left_out)
+
+
+def _grouped(group: dict[str, Any], at: str, left_out: LeftOut) -> list[Tool]:
+    """The tools of a namespace; what is said of all of them is said at the first."""
+    namespace, listed = read_text(group, "name", at), group.get("tools")
+    if not isinstance(listed, list):
+        raise wrong_type(f"{at}.tools")
+    tools: list[Tool] = []
+    for index, one in enumerate(listed):
+        its = f"{at}.tools[{index}]"
+        if not isinstance(one, dict):
+            raise wrong_type(its)
+        kind = read_text(one, "type", its)
+        if kind not in _CALLED:
+            raise UnsupportedParameter(f'A namespace has no tool "{kind}" here.', param=f"{its}.type")
+        tool = _called(one, kind, its, left_out)
+        tool.name, tool.namespace = full_name(namespace, tool.name), namespace
+        tools.append(tool)
+    about = group.get("description")
+    if tools and isinstance(about, str) and about:
+        first = tools[0]
+        words = (f"{namespace}: {about}", first.description)
+        first.description = "\n\n".join(filter(None, words))
     return tools
 
 
@@ -128,7 +168,8 @@ def _choose(tools: Tools, choice: object) -> None:
     if isinstance(choice, dict) and kind == "allowed_tools":
         _allow(tools, choice)
     elif isinstance(choice, dict) and kind in ("function", "custom"):
-        tools.choice, tools.name = "required", read_text(choice, "name", "tool_choice")
+        name = read_text(choice, "name", "tool_choice")
+        tools.choice, tools.name = "required", full_name(choice.get(NAMESPACE), name)
     elif kind.startswith(_WEB_SEARCHES) and tools.web_search is not None:
         tools.choice, tools.name = "required", WEB_SEARCH
     else:
@@ -149,8 +190,13 @@ def _allow(tools: Tools, choice: dict[str, Any]) -> None:
     if mode not in ("auto", "required") or not isinstance(allowed, list):
         raise wrong_type("tool_choice")
     kept = [tool for tool in allowed if isinstance(tool, dict)]
-    names = [tool.get("name") for tool in kept]
-    tools.functions = [tool for tool in tools.functions if tool.name in names]
+    groups = {str(tool.get("name")) for tool in kept if tool.get("type") == NAMESPACE}
+    names = {full_name(tool.get(NAMESPACE), str(tool.get("name"))) for tool in kept}
+    tools.functions = [
+        tool
+        for tool in tools.functions
+        if tool.name in names or (tool.namespace and tool.namespace in groups)
+    ]
     if not any(str(tool.get("type")).startswith(_WEB_SEARCHES) for tool in kept):
         tools.web_search = None
     tools.choice = mode

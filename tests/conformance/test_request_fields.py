@@ -173,11 +173,11 @@ CHAT_TO_LLAMA: Final = (
 _OF_RESPONSES: Final = (
     # Hints that change no answer, and where it is kept.
     "metadata|store|stream_options.*",
-    r"tools\[\]\(\w+\)\.defer_loading",
+    r"(tools\[\]\(\w+\)\.)+defer_loading",
     # Tools that are refused, or details that come unasked.
     r"include\[\]=(?!message\.output_text\.logprobs).*",
     # Notes on items that were answered before.
-    r"input\[\]\(\w+\)\.(id|status|phase|async|namespace)\b.*",
+    r"input\[\]\(\w+\)\.(id|status|phase|async)\b.*",
     r"input\[\]\(\w+\)\.caller\b.*",
     r"input\[\]\(message\)\.content\[\]\(output_text\)\.(annotations|logprobs)\b.*",
     # What it found is in the answer.
@@ -189,8 +189,8 @@ _OF_RESPONSES: Final = (
     r"text\.format\(text\)",
     # There is no tool of that name, so none is left.
     r"tool_choice\(allowed_tools\)\..*",
-    r"tools\[\]\(\w+\)\.allowed_callers\[\]=direct",
-    r"tools\[\]\(custom\)\.format\(text\)",
+    r"(tools\[\]\(\w+\)\.)+allowed_callers\[\]=direct",
+    r"(tools\[\]\(namespace\)\.)?tools\[\]\(custom\)\.format\(text\)",
     "truncation=disabled",
 )
 RESPONSES_TO_GEMINI: Final = (
@@ -203,7 +203,7 @@ RESPONSES_TO_GEMINI: Final = (
     "parallel_tool_calls",
     "service_tier=(auto|default)",
     "tool_choice=auto",
-    r"tools\[\]\(function\)\.strict",
+    r"(tools\[\]\(\w+\)\.)+strict",
 )
 RESPONSES_TO_CHAT: Final = (*_OF_RESPONSES, r".*\.prompt_cache_breakpoint\b.*")
 RESPONSES_TO_MESSAGES: Final = (

@@ -43,6 +43,7 @@ from gateway.model import (
 from gateway.pass_through import Asked, PassThrough, names_account
 from gateway.passed_body import MAX_HEAD_BYTES
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.pricing import price
 from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing, Rules
 from gateway.routing.route import Candidate, Route
@@ -79,7 +80,13 @@ TARGETS = (
     make_target("narrow/small"),
     make_target("claude/small", dialect="anthropic"),
     make_target("aws/nova", dialect="converse", signing=AwsSigning("bedrock", "us-east-1", "id", "secret")),
-    make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
+    make_target(
+        "loud/whisper",
+        model_id="whisper-9",
+        base_url="https://loud.test/v1",
+        price=TokenPrice(),
+        price_of={"dear": price.TokenPrice(price.Rates(100_000, 100_000))}.get,
+    ),
 )
 BY_NAME = {target.name: target for target in TARGETS}
 SOUND = make_route(
@@ -467,6 +474,17 @@ async def test_reply_that_names_a_model_without_a_price(asked: str, cost_usd: fl
     client = FakeClient(BEARER, JSON_BODY, body=body, path="/v1/images/generations")
     trace = await Rig(reply, limits=policy_of(budget_of(1))).call_unknown(client, account="loud")
     assert trace.attempts[0].cost_usd == cost_usd
+
+
+async def test_what_another_model_did_beside_the_answer() -> None:
+    """Its own price is paid for it, whether the account lists the model or not."""
+    beside = {"type": "advisor_message", "model": "dear", "input_tokens": 30, "output_tokens": 40}
+    usage = {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 0, "iterations": [beside]}
+    reply = FakeReply(200, JSON, json.dumps({"model": "whisper-9", "usage": usage}).encode())
+    trace = await Rig(reply, limits=policy_of(budget_of(1))).call(
+        FakeClient(BEARER, method="POST", path="/v1/threads/t/runs"), account="loud"
+    )
+    assert trace.attempts[0].cost_usd == pytest.approx(11e-6 + 7)
 
 
 async def test_long_json_is_passed_on() -> None:

@@ -39,6 +39,32 @@ def test_no_quirks() -> None:
     assert write_chat({"user": "u"}, target, LeftOut(target)) == b'{"user":"u"}'
 
 
+@pytest.mark.parametrize(
+    ("model_id", "asked", "sent", "dropped"),
+    [
+        pytest.param("gpt-5.6-terra", "high", "none", ["reasoning_effort"], id="asked to think"),
+        pytest.param("gpt-5.6", None, "none", [], id="thinks where nothing is said"),
+        pytest.param("gpt-5.4-mini", "none", "none", [], id="asked not to"),
+        pytest.param("gpt-6-luna", "low", "none", ["reasoning_effort"], id="newer"),
+        pytest.param("gpt-5.2", "high", "high", [], id="one that does both"),
+        pytest.param("gpt-5", None, None, [], id="an older one"),
+        pytest.param("gpt-35-turbo", None, None, [], id="a much older one"),
+        pytest.param("openai/gpt-5.6", "high", "high", [], id="at a vendor that has its own way"),
+    ],
+)
+def test_models_that_call_or_think(
+    model_id: str, asked: str | None, sent: str | None, dropped: list[str]
+) -> None:
+    """OpenAI refuses functions in chat of its newest models unless they are told not to think."""
+    target = make_target(model_id=model_id)
+    for tools in ([{"type": "function"}], []):
+        left_out = LeftOut(target)
+        body = {"tools": tools} | ({} if asked is None else {"reasoning_effort": asked})
+        written = json.loads(write_chat(body, target, left_out))
+        assert written.get("reasoning_effort") == (sent if tools else asked)
+        assert left_out.names == (dropped if tools else [])
+
+
 def test_of_messages() -> None:
     """Names are the server's, and what was left out is told in the caller's words."""
     call = make_messages_call(

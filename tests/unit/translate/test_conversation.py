@@ -21,6 +21,34 @@ def test_no_messages(fields: dict[str, Any]) -> None:
         turns_of(fields, LeftOut(make_target()))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": {"name": "f"}},
+        {"functions": "f"},
+        {"system": {"type": "text", "text": "s"}},
+        {"stop": 5},
+        {"stop_sequences": "x"},
+    ],
+)
+def test_what_would_be_lost(fields: dict[str, Any]) -> None:
+    """A call without its tools or its prompt is another call: it is refused, and told which member it is."""
+    with pytest.raises(InvalidBody) as caught:
+        messages_of({"messages": [], **fields})
+    assert caught.value.param == next(iter(fields))
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": 5}, {"content": {"type": "text"}}, {"tool_calls": {"id": "c"}}]
+)
+def test_a_message_with_something_else_in_it(message: dict[str, Any]) -> None:
+    """Likewise of what is said."""
+    messages = messages_of({"messages": [{"content": None, "tool_calls": None}, message]})
+    next(messages)
+    with pytest.raises(InvalidBody, match=r'"messages\[1\]\.\w+" has the wrong type'):
+        next(messages)
+
+
 def test_a_message_that_is_none() -> None:
     """Told by its place, when those before it have been read."""
     messages = messages_of({"messages": [{"role": "user"}, "hi"]})

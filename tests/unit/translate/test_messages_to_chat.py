@@ -255,6 +255,29 @@ def test_a_thought_with_its_number() -> None:
     assert message(passed)["content"][0] == {"type": "redacted_thinking", "data": "RD"}
 
 
+@pytest.mark.parametrize(
+    ("told", "reason", "stopped_at"),
+    [
+        pytest.param({"stop_reason": "END"}, "stop_sequence", "END", id="vLLM's"),
+        pytest.param({"matched_stop": "END"}, "stop_sequence", "END", id="SGLang's"),
+        pytest.param({"stop_reason": 128001}, "end_turn", None, id="a token"),
+        pytest.param({"stop_reason": "eos"}, "end_turn", None, id="no text of the caller's"),
+        pytest.param({}, "end_turn", None, id="not told"),
+    ],
+)
+def test_text_that_it_stopped_at(told: dict[str, Any], reason: str, stopped_at: str | None) -> None:
+    """It is told where the server says so, whole and streamed."""
+    call = make_messages_call(messages=[], stream=True, stop_sequences=["STOP", "END"])
+    choice = {"index": 0, "finish_reason": "stop", **told}
+    body = {"id": "c", "model": "m", "choices": [{**choice, "message": {"content": "Hi"}}]}
+    whole = json.loads(messages_to_chat.read(call, json.dumps(body).encode(), started_at_ns=0)[0])
+    stream = messages_to_chat.open_stream(call, started_at_ns=0)
+    last = b"data: " + json.dumps({"choices": [{**choice, "delta": {}}]}).encode() + b"\n\n"
+    streamed = message(b"".join(map(stream.feed, (FIRST, TEXT, last, DONE))))
+    for found in (whole, streamed):
+        assert (found["stop_reason"], found["stop_sequence"]) == (reason, stopped_at)
+
+
 def test_too_deep() -> None:
     """A body that is nested deeper than it can be rebuilt is refused, not a crash."""
     deep = '{"type":"document","source":{"type":"content","content":[' * 900 + "]}}" * 900

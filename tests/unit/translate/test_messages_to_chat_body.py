@@ -37,6 +37,29 @@ def written(**members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     return json.loads(body), dropped
 
 
+@pytest.mark.parametrize(
+    ("model_id", "asked", "sent"),
+    [
+        ("gpt-5", "xhigh", "high"),
+        ("gpt-5.1", "xhigh", "high"),
+        ("o4-mini", "xhigh", "high"),
+        ("qwen3", "xhigh", "high"),
+        ("gpt-5.1-codex-max", "xhigh", "xhigh"),
+        ("gpt-5.2", "xhigh", "xhigh"),
+        ("gpt-5.6-terra", "xhigh", "xhigh"),
+        ("openai/gpt-6", "xhigh", "xhigh"),
+        ("gpt-5.2", "max", "high"),
+        ("qwen3", "low", "low"),
+    ],
+)
+def test_the_highest_effort(model_id: str, asked: str, sent: str) -> None:
+    """Who does not know the word refuses the call: there it is the one below."""
+    call = make_messages_call(messages=[], thinking={"type": "adaptive"}, output_config={"effort": asked})
+    body, dropped = write_body(call, make_target(model_id=model_id))
+    assert json.loads(body)["reasoning_effort"] == sent
+    assert dropped == ()
+
+
 def user(*blocks: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": list(blocks)}]
 

@@ -43,6 +43,63 @@ def test_custom_tool() -> None:
     assert left_out.names == ["tools[1].format"]
 
 
+GROUP: Final = {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [FUNCTION, OTHER]}
+
+
+def test_tools_of_a_namespace() -> None:
+    """Each is named by both, and what is said of all of them is said at the first."""
+    found = read(OTHER, GROUP)
+    assert found.functions == [
+        Tool("g", None, None),
+        Tool("crm__f", "crm: Customers.\n\nF.", {}, True, "crm"),
+        Tool("crm__g", None, None, namespace="crm"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "name", "names"),
+    [
+        pytest.param({"type": "function", "namespace": "crm", "name": "g"}, "crm__g", None, id="one of them"),
+        pytest.param(
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "namespace", "name": "crm"}]},
+            "",
+            ["crm__f", "crm__g"],
+            id="all of them",
+        ),
+        pytest.param(
+            {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "function", "namespace": "crm", "name": "g"}],
+            },
+            "",
+            ["crm__g"],
+            id="some of them",
+        ),
+    ],
+)
+def test_choice_in_a_namespace(choice: Any, name: str, names: list[str] | None) -> None:
+    """By the names that the model knows."""
+    found = read(OTHER, GROUP, choice=choice)
+    assert found.name == name
+    assert [tool.name for tool in found.functions] == (names or ["g", "crm__f", "crm__g"])
+
+
+@pytest.mark.parametrize(
+    ("group", "error"),
+    [
+        ({"type": "namespace", "tools": []}, InvalidBody),
+        ({"type": "namespace", "name": "crm"}, InvalidBody),
+        ({"type": "namespace", "name": "crm", "tools": [5]}, InvalidBody),
+        ({"type": "namespace", "name": "crm", "tools": [{"type": "mcp"}]}, UnsupportedParameter),
+    ],
+)
+def test_namespace_that_is_none(group: Any, error: type[GatewayError]) -> None:
+    """It says what is wrong with it."""
+    with pytest.raises(error):
+        read(group)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
