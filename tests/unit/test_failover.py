@@ -573,6 +573,34 @@ async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bo
     assert rig.watch.heard == [("one", verdict, 502)]
 
 
+def error_in_200(code: int | str, form: str) -> FakeReply:
+    body = json.dumps({"error": {"message": "no", "code": code}}).encode()
+    return FakeReply(200, JSON, body) if form == "whole" else streamed(ROLE, b"data: " + body + b"\n\n")
+
+
+@pytest.mark.parametrize("form", ["whole", "stream", "whole in place of a stream"])
+@pytest.mark.parametrize(
+    ("code", "verdict", "tries"),
+    [
+        (400, "none", 1),
+        (429, "none", 2),
+        (402, "none", 1),
+        (401, "sick", 1),
+        (503, "sick", 2),
+        ("x", "sick", 2),
+    ],
+)
+async def test_whose_fault_an_error_in_a_200_is(code: int | str, verdict: str, tries: int, form: str) -> None:
+    """SGLang and others say so that a prompt is too long: a caller's mistakes open no circuit."""
+    kind = "stream" if form == "stream" else "whole"
+    script = [error_in_200(code, kind) for _ in range(2)]
+    once = dataclasses.replace(ONE, retry=RetryPolicy(1, 0, frozenset({429, 500, 502, 503})))
+    rig = Rig(*script, targets=(once,))
+    client = await rig.call(stream=form != "whole")
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert rig.watch.heard == [("one", verdict, 502)] * tries
+
+
 @pytest.mark.parametrize(
     ("status", "tried"),
     [(413, ["one", "two"]), (404, ["one", "two"]), (429, ["one", "one"]), (503, ["one", "one"])],
