@@ -101,6 +101,9 @@ _OF_A_BODY: Final = frozenset(
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
+_EARLY_S: Final = 0.002
+"""By so much a timer may ring too early by another clock: the loop's counts whole milliseconds."""
+
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NO_CONTENT: Final = "The provider's stream goes on and on without content."
 
@@ -332,7 +335,7 @@ def is_out_of_callers_time(
 ) -> bool:
     """Whether *attempt*, which has ended, was broken off since its caller would wait no longer."""
     if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
-        return (attempt.end_ns - attempt.start_ns) / _NS_PER_S >= limits.whole_s
+        return (attempt.end_ns - attempt.start_ns) / _NS_PER_S >= limits.whole_s - _EARLY_S
     return isinstance(failure, FirstTokenTimeout)
 
 

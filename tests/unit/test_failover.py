@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.attempt import outcome_of
+from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
@@ -40,7 +42,7 @@ from gateway.routing.route import Candidate, Route
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.store.shared_table import table_in_memory
-from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
@@ -571,6 +573,16 @@ async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bo
     client = await rig.call(stream=is_stream)
     assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
     assert rig.watch.heard == [("one", verdict, 502)]
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "verdict"), [(300.4, "none"), (299.4, "none"), (298.5, "none"), (200.0, "sick")]
+)
+def test_a_timer_that_rings_early(took_ms: float, verdict: str) -> None:
+    """A caller's own limit stays one: timers count whole milliseconds, by another clock than attempts."""
+    attempt = AttemptTrace(ONE, 1, b"", 0, end_ns=int(took_ms * 1_000_000))
+    outcome = outcome_of(attempt, UpstreamTimeout("slow"), CallLimits(whole_s=0.3, first_token_s=None))
+    assert outcome.verdict == verdict
 
 
 def error_in_200(code: int | str, form: str) -> FakeReply:
