@@ -301,7 +301,7 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
     took_ms = (attempt.end_ns - attempt.start_ns) / _NS_PER_MS
     if failure is None:
         if attempt.error_type:
-            is_callers = attempt.error_type in _OF_A_BODY
+            is_callers = attempt.waited_for_caller or attempt.error_type in _OF_A_BODY
             return Outcome("none" if is_callers else "sick", attempt.status_code, took_ms=took_ms)
         return _good(attempt, took_ms)
     # A balancer's page in place of an error says by its status whose fault it is, as an error does, and an
@@ -316,7 +316,11 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
         asks_for_patience = is_sick or status == _TOO_MANY
         wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
-    is_callers = failure.source != "upstream" or is_out_of_callers_time(attempt, failure, limits)
+    is_callers = (
+        attempt.waited_for_caller
+        or failure.source != "upstream"
+        or is_out_of_callers_time(attempt, failure, limits)
+    )
     return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
 
 

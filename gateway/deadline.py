@@ -37,7 +37,10 @@ class Deadline:
 
     def __enter__(self) -> Self:
         if self._has_passed:
-            raise self._error()
+            error = self._error()
+            # Between two blocks a caller is given what has come, and may be slow to take it.
+            error.waited_for_caller = True
+            raise error
         self._task = asyncio.current_task()
         return self
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.attempt import outcome_of
-from gateway.endpoints.call_limits import CallLimits
+from gateway.endpoints.call_limits import NO_LIMITS, CallLimits
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
@@ -34,6 +34,7 @@ from gateway.model import (
     TimeLimits,
 )
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.relay import note_failure
 from gateway.responder import Answer
 from gateway.routing.accounts import Accounts
 from gateway.routing.complexity import Complexity
@@ -583,6 +584,16 @@ def test_a_timer_that_rings_early(took_ms: float, verdict: str) -> None:
     attempt = AttemptTrace(ONE, 1, b"", 0, end_ns=int(took_ms * 1_000_000))
     outcome = outcome_of(attempt, UpstreamTimeout("slow"), CallLimits(whole_s=0.3, first_token_s=None))
     assert outcome.verdict == verdict
+
+
+@pytest.mark.parametrize("is_within", [False, True])
+def test_a_caller_that_reads_slowly_says_nothing_of_the_target(*, is_within: bool) -> None:
+    """Whatever was cut off by it: a stream of events, or bytes that were passed on."""
+    late = UpstreamTimeout("too late")
+    late.waited_for_caller = True
+    attempt = AttemptTrace(ONE, 1, b"", 0, end_ns=1)
+    note_failure(attempt, late)
+    assert outcome_of(attempt, None if is_within else late, NO_LIMITS).verdict == "none"
 
 
 def error_in_200(code: int | str, form: str) -> FakeReply:
