@@ -92,6 +92,9 @@ _OUR_CREDENTIALS: Final = frozenset({401, _FORBIDDEN})
 _NAMED_FILE: Final = re.compile(rb'"(?:fileUri|file_uri|cachedContent|cached_content|s3Location)"')
 """What Google and Bedrock refuse with 403 where the account may not read it."""
 
+_FLAGGED: Final = re.compile(rb'violates usage guidelines|SAFETY_CHECK_TYPE|"flagged_input"', re.IGNORECASE)
+"""What xAI and OpenRouter refuse with 403 for what is asked; the same status says that a key has no right."""
+
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 _OF_A_BODY: Final = frozenset(
@@ -465,6 +468,8 @@ def _refused(
     if refusal is None:
         raise no_error(reply.status, headers, body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    if reply.status == _FORBIDDEN and _FLAGGED.search(body):
+        attempt.is_callers_to_refuse = True
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     meant = meant_status(reply.status, body)

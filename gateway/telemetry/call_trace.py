@@ -73,7 +73,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
         chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
         is_callers_to_refuse: What was refused for want of a right may be the caller's, as an organisation or
-            a file that it named, and not our key.
+            a file that it named, or what it asked, and not our key.
         waited_for_caller: It was too late since its caller was slow to take what came.
         error_type: "" when the attempt was good.
         error_message: For the span only.

@@ -484,6 +484,37 @@ async def test_whose_file_is_refused(url: str | None, verdict: str, *, is_stream
     assert rig.watch.heard == [("one", verdict, 403)]
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        pytest.param(
+            {
+                "code": "permission-denied",
+                "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+            },
+            "none",
+            id="xAI",
+        ),
+        pytest.param(
+            {"error": {"code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "how to"}}},
+            "none",
+            id="OpenRouter",
+        ),
+        pytest.param(
+            {"code": "permission-denied", "error": "Access to the chat endpoint is denied"},
+            "sick",
+            id="a key",
+        ),
+    ],
+)
+async def test_what_is_flagged(body: dict[str, Any], verdict: str, *, is_stream: bool) -> None:
+    """A 403 for what somebody asked says nothing of the account's key; other callers are served on."""
+    rig = Rig(FakeReply(403, JSON, json.dumps(body).encode()), targets=(ONE,))
+    client = await rig.call(stream=is_stream)
+    assert (client.status, rig.watch.heard) == (403, [("one", verdict, 403)])
+
+
 async def test_status_that_callers_do_not_know() -> None:
     """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
     overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
