@@ -26,6 +26,7 @@ _WORDS: Final = {
     "BadRequestError": 400,
     "context_length_exceeded": 400,
     "insufficient_quota": 429,
+    "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
 }
 """By what an error is called: Bedrock's, Anthropic's, and those of OpenAI and of servers of its API."""

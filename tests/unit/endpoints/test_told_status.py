@@ -35,6 +35,11 @@ from gateway.endpoints.told_status import told_status
             id="typed",
         ),
         pytest.param({"error": {"code": "server_error", "type": "server_error"}}, 0, id="no status"),
+        pytest.param(
+            {"error": {"code": "invalid_api_key", "type": "invalid_request_error"}},
+            401,
+            id="code before type",
+        ),
         pytest.param({"error": "overloaded"}, 0, id="a word"),
         pytest.param({"error": {"code": 1008}}, 0, id="no status of HTTP"),
         pytest.param({"error": {"code": True, "type": 7}}, 0, id="of another type"),
