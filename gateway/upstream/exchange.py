@@ -328,6 +328,8 @@ class Upstream:
                 continue
             finally:
                 if not is_answered:
+                    if deadline is not None:
+                        deadline.waits_for_caller = connection.awaits_body
                     if sender is not None:
                         sender.cancel()
                     connection.end()

@@ -173,6 +173,21 @@ class SlowCaller:
         await asyncio.Event().wait()
 
 
+async def uploaded_too_slowly(wait_s: float) -> bool:
+    """Send a body within ten seconds as a whole; whether the caller is said to have been too slow."""
+    async with opened() as upstream, Server(hanging()) as server:
+        passage = Passage("POST", server.url, [], SlowCaller(wait_s), 10.0, limits=unlimited())
+        with pytest.raises(UpstreamTimeout) as caught:
+            await upstream.pass_on(passage)
+        return caught.value.waited_for_caller
+
+
+@pytest.mark.parametrize(("wait_s", "is_callers"), [(20.0, True), (1.0, False)])
+def test_who_was_too_slow(wait_s: float, *, is_callers: bool) -> None:
+    """A limit on the whole that passes while a caller pauses says nothing of the provider."""
+    assert run_fast(uploaded_too_slowly(wait_s)) is is_callers
+
+
 async def uploaded(limit_s: float, *answers: bytes) -> tuple[float, int]:
     """Send a body whose caller pauses for longer than a provider may; seconds that took, and the status."""
 
