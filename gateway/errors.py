@@ -239,8 +239,8 @@ class Overloaded(GatewayError):
     """There is more to do than this worker takes on.
 
     Attributes:
-        reason: Which bound was met: `in_flight`, `input_bytes` or `cpu`.
-        priority: Of the call.
+        reason: Which bound was met: `in_flight`, `input_bytes`, `cpu` or `files`.
+        priority: Of the call, "" where it was not asked for.
     """
 
     status, type, code, source = 503, "overloaded_error", "overloaded", "gateway"

@@ -276,7 +276,8 @@ class SpanEncoder:
         ]
         if trace.overload is not None:
             parts.append(names.OVERLOAD_REASON.text(trace.overload.reason))
-            parts.append(names.PRIORITY.text(trace.overload.priority))
+            if trace.overload.priority:
+                parts.append(names.PRIORITY.text(trace.overload.priority))
         if trace.error_type and (trace.is_span_error or not trace.is_error):
             parts.append(names.ERROR_TYPE.text(trace.error_type))
         if trace.is_span_error:

@@ -55,7 +55,14 @@ from gateway.upstream.connections import (
 )
 from gateway.upstream.identities import Identities
 from gateway.upstream.sagemaker import SERVICE, unwrapped
-from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, unreachable
+from gateway.upstream.sockets import (
+    HandshakeRefused,
+    ProviderSocket,
+    SocketDialer,
+    is_our_lack,
+    no_more_connections,
+    unreachable,
+)
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
@@ -167,6 +174,7 @@ class Upstream:
             UpstreamUnreachable: No connection, or it ended without an answer.
             UpstreamTimeout: Not connected, or no answer, in time.
             UpstreamBadReply: The answer is no HTTP.
+            Overloaded: This machine has nothing left to make a connection with.
         """
         if request.token is not None:
             return self._exchange_signed(request, request.token)
@@ -584,4 +592,6 @@ def _ours(error: Exception, connect_s: float) -> GatewayError:
     if isinstance(error, TimeoutError):
         message = f"The provider could not be connected to within {connect_s:g} s."
         return UpstreamTimeout(message, detail=detail)
+    if is_our_lack(error):
+        return no_more_connections(detail)
     return UpstreamUnreachable(unreachable(error), detail=detail)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from gateway.egress import OPEN, CheckedAddresses, EgressRefusedError
-from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import Overloaded, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import HeaderPairs, Passage
 from gateway.proxies import Proxies
 from gateway.wire.close_codes import LOST, NO_CODE, short_reason
@@ -33,6 +34,8 @@ _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = "sec-websocket-protocol"
 _SWITCHING: Final = 101
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+_LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""Descriptors of this process and of the machine, memory, ports."""
 
 
 class HandshakeRefused(Exception):
@@ -135,6 +138,8 @@ class SocketDialer:
             if isinstance(error, TimeoutError):
                 message = f"The provider opened no WebSocket within {limit_s:g} s."
                 raise UpstreamTimeout(message, detail=detail) from error
+            if is_our_lack(error):
+                raise no_more_connections(detail) from error
             raise UpstreamUnreachable(unreachable(error), detail=detail) from error
         else:
             return ProviderSocket(socket)
@@ -214,6 +219,19 @@ class ProviderSocket:
         if isinstance(message.data, aiohttp.WebSocketError):
             return Closed(message.data.code, "", str(message.data))
         return Closed(LOST, "", str(self._socket.exception() or "the connection ended without a close"))
+
+
+def is_our_lack(error: Exception) -> bool:
+    """Whether *error* of aiohttp's is that this machine had nothing left to make a connection with."""
+    cause = getattr(error, "os_error", error)
+    return isinstance(cause, OSError) and cause.errno in _LACKS
+
+
+def no_more_connections(detail: str) -> Overloaded:
+    """Why a connection was not made that this machine could not make; no provider is to blame."""
+    error = Overloaded("The gateway can open no more connections now. Send it again.", reason="files")
+    error.detail = detail
+    return error
 
 
 def unreachable(error: Exception) -> str:

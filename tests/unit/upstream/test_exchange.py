@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import resource
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import Overloaded, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.fast_loop import run_fast
@@ -120,6 +122,35 @@ async def test_refused(upstream: Upstream) -> None:
             await upstream.exchange(ask(url))
     assert "127.0.0.1" in caught.value.detail
     assert "127.0.0.1" not in caught.value.message
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process can open no more files or sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, hard))
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in taken:
+            os.close(each)
+
+
+async def test_no_descriptor_is_left(upstream: Upstream) -> None:
+    """That is this machine's lack: whoever asks hears of that, and no provider is to blame."""
+    async with Server(answering(OK)) as server:
+        with no_descriptors(), pytest.raises(Overloaded) as caught:
+            await upstream.exchange(ask(server.url))
+        assert (caught.value.source, caught.value.reason) == ("gateway", "files")
+        assert "Too many open files" in caught.value.detail
+        reply = await upstream.exchange(ask(server.url))
+        assert await reply.read(10) == b"{}"
+        reply.close()
 
 
 async def test_name_that_does_not_exist(upstream: Upstream) -> None:
