@@ -32,6 +32,7 @@ from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
+from gateway.endpoints.told_status import told_status
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -91,6 +92,9 @@ _OUR_CREDENTIALS: Final = frozenset({401, _FORBIDDEN})
 _NAMED_FILE: Final = re.compile(rb'"(?:fileUri|file_uri|cachedContent|cached_content|s3Location)"')
 """What Google and Bedrock refuse with 403 where the account may not read it."""
 
+_FLAGGED: Final = re.compile(rb'violates usage guidelines|SAFETY_CHECK_TYPE|"flagged_input"', re.IGNORECASE)
+"""What xAI and OpenRouter refuse with 403 for what is asked; the same status says that a key has no right."""
+
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 _OF_A_BODY: Final = frozenset(
@@ -100,6 +104,9 @@ _OF_A_BODY: Final = frozenset(
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
+_EARLY_S: Final = 0.002
+"""By so much a timer may ring too early by another clock: the loop's counts whole milliseconds."""
+
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NO_CONTENT: Final = "The provider's stream goes on and on without content."
 
@@ -297,20 +304,26 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
     took_ms = (attempt.end_ns - attempt.start_ns) / _NS_PER_MS
     if failure is None:
         if attempt.error_type:
-            is_callers = attempt.error_type in _OF_A_BODY
+            is_callers = attempt.waited_for_caller or attempt.error_type in _OF_A_BODY
             return Outcome("none" if is_callers else "sick", attempt.status_code, took_ms=took_ms)
         return _good(attempt, took_ms)
-    # A balancer's page in place of an error says by its status whose fault it is, as an error does.
-    is_refusal = isinstance(failure, UpstreamBadReply) and attempt.status_code >= _FIRST_ERROR
+    # A balancer's page in place of an error says by its status whose fault it is, as an error does, and an
+    # error within a 200 by what it tells.
+    told = attempt.status_code if attempt.status_code >= _FIRST_ERROR else failure.own_status
+    is_refusal = isinstance(failure, UpstreamBadReply) and told >= _FIRST_ERROR
     if is_refusal or isinstance(failure, Answer):
-        status = attempt.status_code if is_refusal else failure.status
+        status = told if is_refusal else failure.status
         # What a caller calls itself there is refused as our key would be, and is none of the target's doing.
         is_ours = status in _OUR_CREDENTIALS and not attempt.is_callers_to_refuse
         is_sick = max(status, failure.own_status) >= _SERVER_ERROR or is_ours
         asks_for_patience = is_sick or status == _TOO_MANY
         wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
-    is_callers = failure.source != "upstream" or is_out_of_callers_time(attempt, failure, limits)
+    is_callers = (
+        attempt.waited_for_caller
+        or failure.source != "upstream"
+        or is_out_of_callers_time(attempt, failure, limits)
+    )
     return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
 
 
@@ -329,7 +342,7 @@ def is_out_of_callers_time(
 ) -> bool:
     """Whether *attempt*, which has ended, was broken off since its caller would wait no longer."""
     if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
-        return (attempt.end_ns - attempt.start_ns) / _NS_PER_S >= limits.whole_s
+        return (attempt.end_ns - attempt.start_ns) / _NS_PER_S >= limits.whole_s - _EARLY_S
     return isinstance(failure, FirstTokenTimeout)
 
 
@@ -419,7 +432,11 @@ def _take_whole(
     """
     headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
-        body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
+        try:
+            body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
+        except UpstreamBadReply as error:
+            error.own_status = error.own_status or told_status(body)
+            raise
         if attempt.target.dialect == "converse":
             body, facts = with_counts_beside(call, body, facts, reply.headers)
         attempt.answered(facts)
@@ -451,6 +468,8 @@ def _refused(
     if refusal is None:
         raise no_error(reply.status, headers, body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    if reply.status == _FORBIDDEN and _FLAGGED.search(body):
+        attempt.is_callers_to_refuse = True
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     meant = meant_status(reply.status, body)
@@ -503,8 +522,9 @@ async def _open_stream(
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
         if not content_type.startswith(_stream_type(call, attempt.target)):
             msg = "The provider was asked for a stream and answered with something else."
-            beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
-            raise UpstreamBadReply(msg, excerpt=beginning)
+            body = await reply.read_chunk()
+            beginning = f"{content_type.decode('latin-1')}: {excerpt(body)}"
+            raise _no_reply(msg, beginning, body)
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
         held = await _hold(attempt, reply, reader)
         is_good = True
@@ -541,7 +561,14 @@ async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
         if held_bytes > MAX_HELD_BYTES:
             raise UpstreamBadReply(_NO_CONTENT)
     msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-    raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
+    raise _no_reply(msg, excerpt(reader.failure), reader.failure)
+
+
+def _no_reply(message: str, beginning: str, body: bytes) -> UpstreamBadReply:
+    """A success that is none; the status that its *body* tells counts as if it had come under that."""
+    error = UpstreamBadReply(message, excerpt=beginning)
+    error.own_status = told_status(body)
+    return error
 
 
 async def _deliver_stream(

@@ -61,8 +61,22 @@ _WORD: Final = re.compile(r"\b(simple|medium|complex)\b")
 _TIERS: Final[dict[str, Tier]] = {"simple": "simple", "medium": "medium", "complex": "complex"}
 
 
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
 class _Message(msgspec.Struct):
-    content: str | None = None
+    """An answer. Models of Mistral's that think first give it in parts."""
+
+    content: str | list[_Part] | None = None
+
+    @property
+    def said(self) -> str:
+        """Its text, without what was thought."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content if part.type == "text")
+        return self.content or ""
 
 
 class _Choice(msgspec.Struct):
@@ -225,6 +239,6 @@ def _tier_in(answer: bytes) -> Tier | None:
     except (msgspec.DecodeError, RecursionError) as error:
         message = "The provider's answer about a call cannot be read."
         raise UpstreamBadReply(message, excerpt=excerpt(answer)) from error
-    text = (choices[0].message.content or "") if choices else ""
+    text = choices[0].message.said if choices else ""
     found = set(_WORD.findall(text.lower()))
     return _TIERS[found.pop()] if len(found) == 1 else None

@@ -13,9 +13,12 @@ class Deadline:
     """A block that ends with an error once its time is over; entered again and again, armed once.
 
     `asyncio.timeout` cannot be left and entered again, and one per chunk costs more than the chunk.
+
+    Attributes:
+        waits_for_caller: Within the block it is not a provider who is waited for, as far as is known.
     """
 
-    __slots__ = ("_error", "_has_passed", "_task", "_timer")
+    __slots__ = ("_error", "_has_passed", "_task", "_timer", "waits_for_caller")
 
     def __init__(self, timeout_s: float, error: Callable[[], GatewayError]) -> None:
         """Start the clock.
@@ -26,6 +29,7 @@ class Deadline:
         """
         self._task: asyncio.Task[object] | None = None
         self._has_passed = False
+        self.waits_for_caller = False
         self._error = error
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(timeout_s, self._pass)
 
@@ -37,7 +41,8 @@ class Deadline:
 
     def __enter__(self) -> Self:
         if self._has_passed:
-            raise self._error()
+            # Between two blocks a caller is given what has come, and may be slow to take it.
+            raise self._late(waited_for_caller=True)
         self._task = asyncio.current_task()
         return self
 
@@ -47,7 +52,12 @@ class Deadline:
         task, self._task = self._task, None
         # A cancellation from elsewhere as well (the caller left) stays one.
         if self._has_passed and task.uncancel() == 0 and kind is asyncio.CancelledError:
-            raise self._error()
+            raise self._late(waited_for_caller=self.waits_for_caller)
+
+    def _late(self, *, waited_for_caller: bool) -> GatewayError:
+        error = self._error()
+        error.waited_for_caller = waited_for_caller
+        return error
 
     def _pass(self) -> None:
         self._has_passed = True

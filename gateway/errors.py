@@ -42,12 +42,15 @@ class GatewayError(Exception):
         headers: Response headers that belong to the refusal.
         plan: The `Plan` that came to nothing, for the trace; None where there was none.
         own_status: What a provider said beside a page that is no error a caller could read; 0.
+        waited_for_caller: It came too late while the caller took what there was, not while a provider was
+            waited for.
     """
 
     # Its words are those of `model`, which nothing here may know.
     plan: object = None
     status: int = 500
     own_status: int = 0
+    waited_for_caller: bool = False
     type: ClassVar[str] = "api_error"
     code: ClassVar[str] = "internal_error"
     source: ClassVar[Source] = "gateway"

@@ -183,6 +183,7 @@ def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
         error.excerpt = without_secrets(error.excerpt, (attempt.token,))
     # Cut last: the end may fall into a key.
     error.detail = masked[:_DETAIL_CHARACTERS]
+    attempt.waited_for_caller = error.waited_for_caller
     attempt.failed(error.code, error.for_operator, error.excerpt)
 
 

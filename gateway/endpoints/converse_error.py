@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
+from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import text_of
+from gateway.wire.aws_event_stream import EventMessage
 
 STATUSES: Final = {
     "validationException": 400,
@@ -50,3 +54,9 @@ def message_of(error: dict[str, Any]) -> str:
     """What the error says, whoever of AWS wrote it; "" when nothing."""
     said = (text_of(error.get(name)) for name in ("message", "Message", "originalMessage"))
     return next(filter(None, said), "")
+
+
+def failure_in(message: EventMessage) -> bytes:
+    """What *message*, an error inside a stream, says, and its kind, which is beside its body there."""
+    said = find_object(message.payload) or {"message": message.error_message}
+    return msgspec.json.encode({"type": message.kind, **said})

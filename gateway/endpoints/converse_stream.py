@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.endpoints.converse_error import failure_in
 from gateway.endpoints.converse_reply import read_converse_usage, routed_model
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, ReplyFacts, estimate_usage, text_of
@@ -53,9 +54,8 @@ class ConverseFacts:
         """
         event = find_object(message.payload) or {}
         if message.is_failure:
-            event = event or {"message": message.error_message}
-            self.failure = message.payload or msgspec.json.encode(event)
-            return event
+            self.failure = failure_in(message)
+            return event or {"message": message.error_message}
         match message.kind:
             case "contentBlockStart":
                 self.has_content = self.has_content or bool(event.get("start"))

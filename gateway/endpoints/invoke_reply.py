@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.anthropic_reply import add_up_usage, read_message_usage
+from gateway.endpoints.converse_error import failure_in
 from gateway.endpoints.converse_reply import read_converse_usage
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_events import ObjectFacts
@@ -158,8 +159,7 @@ class InvokeFacts:
     def learn(self, message: EventMessage) -> None:
         """Take one message."""
         if message.is_failure:
-            said = message.payload or msgspec.json.encode({"message": message.error_message})
-            self.failure = said
+            self.failure = failure_in(message)
             return
         piece = piece_of(message)
         if piece is None:

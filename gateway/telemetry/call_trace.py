@@ -74,7 +74,8 @@ class AttemptTrace(msgspec.Struct, eq=False):
         chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
         is_callers_to_refuse: What was refused for want of a right may be the caller's, as an organisation or
-            a file that it named, and not our key.
+            a file that it named, or what it asked, and not our key.
+        waited_for_caller: It was too late since its caller was slow to take what came.
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
@@ -109,6 +110,7 @@ class AttemptTrace(msgspec.Struct, eq=False):
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
     is_callers_to_refuse: bool = False
+    waited_for_caller: bool = False
     appraise: Callable[[AttemptTrace, Usage], tuple[Usage, float | None]] | None = None
 
     def __repr__(self) -> str:

@@ -167,6 +167,7 @@ class ProviderConnection(ResponseHandler):
         reply: What has arrived of the reply.
         pooled: What aiohttp knows it by.
         resting: Where it is between two exchanges.
+        awaits_body: More of the request has to come from whoever makes it.
         heard_s: When something came last, by the loop's clock; a provider counts its rest from there.
     """
 
@@ -177,6 +178,7 @@ class ProviderConnection(ResponseHandler):
         self._is_open = False
         self._is_sent = False
         self._is_held = False
+        self.awaits_body = False
         self._has_answer = False
         self._has_more = False
         self._has_left = False
@@ -261,7 +263,7 @@ class ProviderConnection(ResponseHandler):
             GatewayError, ClientDisconnected: What *source* raises.
         """
         is_chunked = source.length is None
-        while data := await source.read_piece():
+        while data := await self._piece_of(source):
             await self._until_taken()
             transport = self.transport
             if transport is None or self._failure is not None or self._is_refused():
@@ -276,6 +278,15 @@ class ProviderConnection(ResponseHandler):
         self.heard_s = self._loop.time()
         self._is_sent = True
         await source.until_gone()
+
+    async def _piece_of(self, source: BodySource) -> bytes:
+        """The next piece of *source*; whoever it comes from may be silent meanwhile, not the provider."""
+        self.awaits_body = True
+        try:
+            return await source.read_piece()
+        finally:
+            self.awaits_body = False
+            self.heard_s = self._loop.time()
 
     def send_head(self, head: bytes) -> None:
         """Give the head of a request to the transport; its body follows by `send_from`."""
@@ -493,7 +504,7 @@ class ProviderConnection(ResponseHandler):
         if not self._is_open:
             return
         now_s = self._loop.time()
-        if self._is_held:
+        if self._is_held or self.awaits_body:
             self.heard_s = now_s
         left_s = self.heard_s + self._gap_s - now_s
         if left_s > 0:

@@ -167,6 +167,7 @@ class Upstream:
             UpstreamUnreachable: No connection, or it ended without an answer.
             UpstreamTimeout: Not connected, or no answer, in time.
             UpstreamBadReply: The answer is no HTTP.
+            OutOfConnections: This host has nothing left to make a connection with.
         """
         if request.token is not None:
             return self._exchange_signed(request, request.token)
@@ -328,6 +329,8 @@ class Upstream:
                 continue
             finally:
                 if not is_answered:
+                    if deadline is not None:
+                        deadline.waits_for_caller = connection.awaits_body
                     if sender is not None:
                         sender.cancel()
                     connection.end()

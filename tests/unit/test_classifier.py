@@ -173,9 +173,18 @@ async def test_a_model_of_another_dialect() -> None:
         pytest.param("simple or complex", "", id="two of them"),
         pytest.param("", "", id="nothing"),
         pytest.param(None, "", id="no text"),
+        pytest.param(
+            [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "It is simple."}]},
+                {"type": "text", "text": "complex"},
+            ],
+            "complex",
+            id="in parts, as Magistral answers",
+        ),
+        pytest.param([], "", id="no parts"),
     ],
 )
-async def test_what_counts_as_an_answer(text: str | None, expected: str) -> None:
+async def test_what_counts_as_an_answer(text: Any, expected: str) -> None:
     """One of three words and no other; else the fallback decides, and the model has done nothing wrong."""
     rig = Rig(says(text))
     plan = await rig.decide()

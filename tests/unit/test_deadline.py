@@ -19,10 +19,12 @@ async def test_limit_over_several_waits() -> None:
     deadline = Deadline(0.01, over)
     with deadline:
         await asyncio.sleep(0)
-    with pytest.raises(UpstreamTimeout), deadline:
+    with pytest.raises(UpstreamTimeout) as caught, deadline:
         await asyncio.Event().wait()
-    with pytest.raises(UpstreamTimeout), deadline:
+    assert not caught.value.waited_for_caller
+    with pytest.raises(UpstreamTimeout) as caught, deadline:
         pytest.fail("it was entered")
+    assert caught.value.waited_for_caller, "nobody waited for the provider when it passed"
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]  # it runs in one
 
 

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.attempt import outcome_of
+from gateway.endpoints.call_limits import NO_LIMITS, CallLimits
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
@@ -32,6 +34,7 @@ from gateway.model import (
     TimeLimits,
 )
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.relay import note_failure
 from gateway.responder import Answer
 from gateway.routing.accounts import Accounts
 from gateway.routing.complexity import Complexity
@@ -40,7 +43,7 @@ from gateway.routing.route import Candidate, Route
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.store.shared_table import table_in_memory
-from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
@@ -481,6 +484,37 @@ async def test_whose_file_is_refused(url: str | None, verdict: str, *, is_stream
     assert rig.watch.heard == [("one", verdict, 403)]
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        pytest.param(
+            {
+                "code": "permission-denied",
+                "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+            },
+            "none",
+            id="xAI",
+        ),
+        pytest.param(
+            {"error": {"code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "how to"}}},
+            "none",
+            id="OpenRouter",
+        ),
+        pytest.param(
+            {"code": "permission-denied", "error": "Access to the chat endpoint is denied"},
+            "sick",
+            id="a key",
+        ),
+    ],
+)
+async def test_what_is_flagged(body: dict[str, Any], verdict: str, *, is_stream: bool) -> None:
+    """A 403 for what somebody asked says nothing of the account's key; other callers are served on."""
+    rig = Rig(FakeReply(403, JSON, json.dumps(body).encode()), targets=(ONE,))
+    client = await rig.call(stream=is_stream)
+    assert (client.status, rig.watch.heard) == (403, [("one", verdict, 403)])
+
+
 async def test_status_that_callers_do_not_know() -> None:
     """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
     overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
@@ -571,6 +605,54 @@ async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bo
     client = await rig.call(stream=is_stream)
     assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
     assert rig.watch.heard == [("one", verdict, 502)]
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "verdict"), [(300.4, "none"), (299.4, "none"), (298.5, "none"), (200.0, "sick")]
+)
+def test_a_timer_that_rings_early(took_ms: float, verdict: str) -> None:
+    """A caller's own limit stays one: timers count whole milliseconds, by another clock than attempts."""
+    attempt = AttemptTrace(ONE, 1, b"", 0, end_ns=int(took_ms * 1_000_000))
+    outcome = outcome_of(attempt, UpstreamTimeout("slow"), CallLimits(whole_s=0.3, first_token_s=None))
+    assert outcome.verdict == verdict
+
+
+@pytest.mark.parametrize("is_within", [False, True])
+def test_a_caller_that_reads_slowly_says_nothing_of_the_target(*, is_within: bool) -> None:
+    """Whatever was cut off by it: a stream of events, or bytes that were passed on."""
+    late = UpstreamTimeout("too late")
+    late.waited_for_caller = True
+    attempt = AttemptTrace(ONE, 1, b"", 0, end_ns=1)
+    note_failure(attempt, late)
+    assert outcome_of(attempt, None if is_within else late, NO_LIMITS).verdict == "none"
+
+
+def error_in_200(code: int | str, form: str) -> FakeReply:
+    body = json.dumps({"error": {"message": "no", "code": code}}).encode()
+    return FakeReply(200, JSON, body) if form == "whole" else streamed(ROLE, b"data: " + body + b"\n\n")
+
+
+@pytest.mark.parametrize("form", ["whole", "stream", "whole in place of a stream"])
+@pytest.mark.parametrize(
+    ("code", "verdict", "tries"),
+    [
+        (400, "none", 1),
+        (429, "none", 2),
+        (402, "none", 1),
+        (401, "sick", 1),
+        (503, "sick", 2),
+        ("x", "sick", 2),
+    ],
+)
+async def test_whose_fault_an_error_in_a_200_is(code: int | str, verdict: str, tries: int, form: str) -> None:
+    """SGLang and others say so that a prompt is too long: a caller's mistakes open no circuit."""
+    kind = "stream" if form == "stream" else "whole"
+    script = [error_in_200(code, kind) for _ in range(2)]
+    once = dataclasses.replace(ONE, retry=RetryPolicy(1, 0, frozenset({429, 500, 502, 503})))
+    rig = Rig(*script, targets=(once,))
+    client = await rig.call(stream=form != "whole")
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert rig.watch.heard == [("one", verdict, 502)] * tries
 
 
 @pytest.mark.parametrize(

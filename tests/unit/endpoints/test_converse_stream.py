@@ -120,7 +120,8 @@ def test_an_error_inside() -> None:
     )
     found, stream = read([broken])
     assert found == [("InternalFailure", {"message": "broke"})]
-    assert (stream.failure, stream.has_content) == (b'{"message":"broke"}', False)
+    assert stream.failure == b'{"type":"InternalFailure","message":"broke"}'
+    assert not stream.has_content
 
 
 def test_a_router_names_its_model() -> None:

@@ -132,9 +132,9 @@ def test_a_stream_of_another() -> None:
 def test_a_failure() -> None:
     """What was said stands, and the stream is none that is whole."""
     facts = learned(claude_chunks()[2], write_exception("throttlingException", b'{"message":"slow"}'))
-    assert facts.failure == b'{"message":"slow"}'
+    assert facts.failure == b'{"type":"throttlingException","message":"slow"}'
     assert facts.facts().usage.source == "partial"
-    assert json.loads(learned(write_exception("x", b"")).failure) == {"message": ""}
+    assert json.loads(learned(write_exception("x", b"")).failure) == {"type": "x", "message": ""}
 
 
 @pytest.mark.parametrize("kind", [{}, [], 5, None])

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.errors import UpstreamTimeout
-from gateway.model import TimeLimits
+from gateway.model import Passage, TimeLimits
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import Upstream
 from tests.rig.fast_loop import run_fast
@@ -153,3 +153,68 @@ async def quick_enough(limit_s: float) -> float:
 def test_no_limit_fires_early(limit_s: float) -> None:
     """Silence is measured from what was heard last, not from the beginning."""
     assert run_fast(quick_enough(limit_s)) > 2.9 * limit_s
+
+
+class SlowCaller:
+    """A body that comes in two pieces, the second of them late."""
+
+    length = 2
+
+    def __init__(self, wait_s: float) -> None:
+        self._steps = [0.0, wait_s]
+
+    async def read_piece(self) -> bytes:
+        if not self._steps:
+            return b""
+        await asyncio.sleep(self._steps.pop(0))
+        return b"a"
+
+    async def until_gone(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def uploaded_too_slowly(wait_s: float) -> bool:
+    """Send a body within ten seconds as a whole; whether the caller is said to have been too slow."""
+    async with opened() as upstream, Server(hanging()) as server:
+        passage = Passage("POST", server.url, [], SlowCaller(wait_s), 10.0, limits=unlimited())
+        with pytest.raises(UpstreamTimeout) as caught:
+            await upstream.pass_on(passage)
+        return caught.value.waited_for_caller
+
+
+@pytest.mark.parametrize(("wait_s", "is_callers"), [(20.0, True), (1.0, False)])
+def test_who_was_too_slow(wait_s: float, *, is_callers: bool) -> None:
+    """A limit on the whole that passes while a caller pauses says nothing of the provider."""
+    assert run_fast(uploaded_too_slowly(wait_s)) is is_callers
+
+
+async def uploaded(limit_s: float, *answers: bytes) -> tuple[float, int]:
+    """Send a body whose caller pauses for longer than a provider may; seconds that took, and the status."""
+
+    async def answer(connection: Connection) -> None:
+        for each in answers:
+            await connection.send(each)
+        if not answers:
+            await asyncio.Event().wait()
+
+    async with opened() as upstream, Server(answer) as server:
+        began_s = asyncio.get_running_loop().time()
+        body = SlowCaller(5 * limit_s)
+        passage = Passage("POST", server.url, [], body, limits=unlimited(gap_s=limit_s))
+        status = 0
+        try:
+            reply = await upstream.pass_on(passage)
+            status = reply.status
+            reply.close()
+        except UpstreamTimeout:
+            pass
+        return asyncio.get_running_loop().time() - began_s, status
+
+
+@pytest.mark.parametrize("limit_s", LIMITS_S)
+def test_a_pause_of_the_caller_is_no_silence_of_the_provider(limit_s: float) -> None:
+    """It is not the provider who is waited for; once it has the body it has its time, and no more."""
+    assert run_fast(uploaded(limit_s, OK))[1] == 200
+    took_s, status = run_fast(uploaded(limit_s))
+    assert status == 0
+    assert 6 * limit_s - ROUNDING_S <= took_s <= 6 * limit_s * MOST_LATE

@@ -1,0 +1,62 @@
+"""Which status an error means that came under another: within a reply or a stream that began with 200.
+
+SGLang, llama.cpp, LightLLM and Bedrock's models say so that a prompt is too long, OpenRouter whatever befell
+it once a model was asked. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints import anthropic_error, converse_error
+from gateway.endpoints.openai_reply import UNREADABLE
+
+_LONGEST_BYTES: Final = 64 * 1024
+"""An error is short; what is longer is an answer, or worth no look."""
+
+_FIRST_ERROR: Final = 400
+_LAST_ERROR: Final = 599
+_WORDS: Final = {
+    **{kind: converse_error.plain_status(status) for kind, status in converse_error.STATUSES.items()},
+    **{word: status for status, word in anthropic_error.TYPES.items()},
+    "overloaded_error": 529,
+    "timeout_error": 504,
+    "BadRequestError": 400,
+    "context_length_exceeded": 400,
+    "insufficient_quota": 429,
+    "invalid_api_key": 401,
+    "rate_limit_exceeded": 429,
+}
+"""By what an error is called: Bedrock's, Anthropic's, and those of OpenAI and of servers of its API."""
+
+_decoder: Final = msgspec.json.Decoder()
+
+
+def told_status(body: bytes) -> int:
+    """The status that an error object, or the event with one, tells; 0 where it tells none."""
+    if len(body) > _LONGEST_BYTES:
+        return 0
+    try:
+        told = _decoder.decode(body)
+    except UNREADABLE:
+        return 0
+    error = told
+    for name in ("response", "error"):
+        if isinstance(error, dict) and isinstance(error.get(name), dict):
+            error = error[name]
+    return _status_of(error) if isinstance(error, dict) else 0
+
+
+def _status_of(error: dict[str, Any]) -> int:
+    code = error.get("code")
+    if isinstance(code, str):
+        code = int(code) if code.isascii() and code.isdigit() and len(code) == len("400") else code
+    if type(code) is int:
+        return code if _FIRST_ERROR <= code <= _LAST_ERROR else 0
+    for word in (code, error.get("type")):
+        # Bedrock writes its kinds with a small letter in streams, and with a capital elsewhere.
+        if isinstance(word, str) and (status := _WORDS.get(word) or _WORDS.get(word[:1].lower() + word[1:])):
+            return status
+    return 0

@@ -1,0 +1,59 @@
+"""The status of an error that came under another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.endpoints.told_status import told_status
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            {"error": {"object": "error", "code": 400, "type": "BadRequestError"}}, 400, id="SGLang"
+        ),
+        pytest.param({"error": {"code": 400, "type": "exceed_context_size_error"}}, 400, id="llama.cpp"),
+        pytest.param({"error": {"code": 429, "message": "slow down"}}, 429, id="OpenRouter"),
+        pytest.param({"error": {"code": "503"}}, 503, id="as text"),
+        pytest.param({"object": "error", "code": 400}, 400, id="vLLM, older"),
+        pytest.param({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, 400, id="Google"),
+        pytest.param({"type": "error", "error": {"type": "overloaded_error"}}, 529, id="Anthropic"),
+        pytest.param(
+            {"type": "error", "error": {"type": "invalid_request_error"}}, 400, id="a mistake there"
+        ),
+        pytest.param({"type": "validationException", "message": "too long"}, 400, id="Bedrock"),
+        pytest.param({"type": "ThrottlingException"}, 429, id="with a capital"),
+        pytest.param({"type": "modelStreamErrorException"}, 502, id="as others get it"),
+        pytest.param({"error": {"code": "context_length_exceeded"}}, 400, id="by its code"),
+        pytest.param(
+            {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded"}}},
+            429,
+            id="typed",
+        ),
+        pytest.param({"error": {"code": "server_error", "type": "server_error"}}, 0, id="no status"),
+        pytest.param(
+            {"error": {"code": "invalid_api_key", "type": "invalid_request_error"}},
+            401,
+            id="code before type",
+        ),
+        pytest.param({"error": "overloaded"}, 0, id="a word"),
+        pytest.param({"error": {"code": 1008}}, 0, id="no status of HTTP"),
+        pytest.param({"error": {"code": True, "type": 7}}, 0, id="of another type"),
+        pytest.param([1], 0, id="no object"),
+    ],
+)
+def test_what_errors_tell(error: Any, expected: int) -> None:
+    """By a number, or by a word that stands for one."""
+    assert told_status(json.dumps(error).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"error":', b'{"error":{"code":400},"a":"%s"}' % (b"x" * 70_000)]
+)
+def test_what_is_no_error(body: bytes) -> None:
+    """A page, nothing, half of something, or more than an error ever is."""
+    assert told_status(body) == 0
