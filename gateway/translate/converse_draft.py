@@ -96,6 +96,13 @@ class Draft:
         """Add a member of `inferenceConfig`."""
         self._limits[name] = value
 
+    def add_stops(self, stops: list[Any], field: str) -> None:
+        """Add texts to stop at, where the model takes any; *field* is what the caller calls them."""
+        if stops and not self.model.takes_stops:
+            self.left_out.add(field)
+        elif stops:
+            self.limit("stopSequences", stops)
+
     def add_schema(self, schema: dict[str, Any], field: str, words: dict[str, Any]) -> None:
         """Have the model answer by *schema*: by Converse's word for it, or by a tool that it must call.
 
