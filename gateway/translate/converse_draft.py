@@ -181,7 +181,8 @@ class Draft:
     def add_sampling(self) -> None:
         """Add what the caller says of sampling, as far as the model takes it; after `add_thinking`."""
         name = self.model.name
-        can_sample = not (self.model.is_claude and (self._is_thinking or not takes_sampling(name)))
+        is_claudes = self.model.is_claude and (self._is_thinking or not takes_sampling(name))
+        can_sample = self.model.takes_sampling and not is_claudes
         is_one_way = self.fields.get("temperature") is not None and not takes_both_samplings(name)
         for field, theirs in (("temperature", "temperature"), ("top_p", "topP"), ("top_k", "")):
             value = self.fields.get(field)

@@ -145,6 +145,11 @@ class BedrockModel:
         return self.is_claude or self.family in (GPT, "grok")
 
     @property
+    def takes_sampling(self) -> bool:
+        """It takes `temperature` and `topP`; of Claude more is to be known (`claude_models`)."""
+        return self.family not in (GPT, "grok")
+
+    @property
     def takes_stops(self) -> bool:
         """It takes texts to stop at."""
         return _WITHOUT_STOPS.search(self.name) is None

@@ -170,3 +170,17 @@ def test_what_some_refuse(model_id: str, *, stops: bool, files: bool, thoughts: 
     """Texts to stop at, pictures within results of tools, and thoughts that come back."""
     model = model_of(make_target(model_id=model_id))
     assert (model.takes_stops, model.takes_files_in_results, model.takes_thoughts) == (stops, files, thoughts)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "takes"),
+    [
+        ("openai.gpt-6-sol", False),
+        ("global.xai.grok-4.6", False),
+        ("openai.gpt-oss-20b-1:0", True),
+        ("x", True),
+    ],
+)
+def test_sampling(model_id: str, *, takes: bool) -> None:
+    """Those that always think refuse to be told how to choose words."""
+    assert model_of(make_target(model_id=model_id)).takes_sampling is takes
