@@ -193,8 +193,7 @@ def _add_stops(draft: Draft) -> None:
         if len(kept) < len(stops):
             draft.left_out.add("stop")
         stops = kept
-    if stops:
-        draft.limit("stopSequences", stops)
+    draft.add_stops(stops, "stop")
 
 
 def _add_format(draft: Draft) -> None:

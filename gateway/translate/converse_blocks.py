@@ -73,7 +73,7 @@ class Blocks:
 
     def thought(self, block: Block) -> list[Block]:
         """A thought of the model's own as it must come back, nothing for one that another model had."""
-        if not self._model.is_claude:
+        if not self._model.takes_thoughts:
             return []
         if block.get("type") == "redacted_thinking":
             # Bedrock has bytes where Anthropic has text.

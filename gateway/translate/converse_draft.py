@@ -96,6 +96,13 @@ class Draft:
         """Add a member of `inferenceConfig`."""
         self._limits[name] = value
 
+    def add_stops(self, stops: list[Any], field: str) -> None:
+        """Add texts to stop at, where the model takes any; *field* is what the caller calls them."""
+        if stops and not self.model.takes_stops:
+            self.left_out.add(field)
+        elif stops:
+            self.limit("stopSequences", stops)
+
     def add_schema(self, schema: dict[str, Any], field: str, words: dict[str, Any]) -> None:
         """Have the model answer by *schema*: by Converse's word for it, or by a tool that it must call.
 
@@ -174,7 +181,8 @@ class Draft:
     def add_sampling(self) -> None:
         """Add what the caller says of sampling, as far as the model takes it; after `add_thinking`."""
         name = self.model.name
-        can_sample = not (self.model.is_claude and (self._is_thinking or not takes_sampling(name)))
+        is_claudes = self.model.is_claude and (self._is_thinking or not takes_sampling(name))
+        can_sample = self.model.takes_sampling and not is_claudes
         is_one_way = self.fields.get("temperature") is not None and not takes_both_samplings(name)
         for field, theirs in (("temperature", "temperature"), ("top_p", "topP"), ("top_k", "")):
             value = self.fields.get(field)

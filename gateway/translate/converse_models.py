@@ -7,6 +7,7 @@ behind it: there the model's name in the gateway is looked at. Of one that is no
 that Converse has a word for.
 
 Facts, below https://docs.aws.amazon.com/ : bedrock/latest/userguide/structured-output.html ,
+bedrock/latest/APIReference/API_runtime_ToolResultContentBlock.html ,
 bedrock/latest/userguide/conversation-inference-supported-models-features.html ,
 bedrock/latest/userguide/prompt-caching.html , bedrock/latest/APIReference/API_runtime_ToolChoice.html ,
 nova/latest/nova2-userguide/extended-thinking.html
@@ -23,11 +24,14 @@ from gateway.translate.claude_models import BUDGETS, Generation, generation_of
 
 CLAUDE: Final = "claude"
 NOVA: Final = "nova"
+GPT: Final = "gpt"
+"""OpenAI's own models, not those that it gives away."""
+
 UNKNOWN: Final = ""
 
 _FAMILIES: Final = re.compile(
-    r"claude|nova|titan|llama|mi[sx]tral|ministral|magistral|pixtral|voxtral|devstral|gpt-oss|qwen|deepseek"
-    r"|jamba|command|palmyra|glm|kimi|gemma|minimax|nemotron"
+    r"claude|nova|titan|llama|mi[sx]tral|ministral|magistral|pixtral|voxtral|devstral|gpt-oss|gpt-\d|qwen"
+    r"|deepseek|jamba|command|palmyra|glm|kimi|gemma|minimax|nemotron|grok"
 )
 _SHAPES_OUTPUT: Final = re.compile(
     r"qwen3|glm|kimi|minimax-m2|nemotron-nano|gemma-3-(?:12|27)b|magistral-small|ministral-3|mistral-large-3|voxtral"
@@ -39,12 +43,16 @@ _OF_MISTRAL: Final = frozenset(
 _WITHOUT_SYSTEM: Final = re.compile(
     r"titan-text|titan-tg1|mistral-7b-instruct|mixtral-8x7b|command-(?:light-)?text"
 )
+_WITHOUT_STOPS: Final = re.compile(r"gpt-oss|qwen|deepseek[.-]v3")
+_FILES_IN_RESULTS: Final = re.compile(r"llama-?4")
 _RESULTS_ALONE: Final = _OF_MISTRAL | {"llama", "palmyra"}
-_BEGINS_WITH_EITHER: Final = frozenset({CLAUDE, "qwen", "glm", "kimi", UNKNOWN})
-_FORCES_A_TOOL: Final = frozenset({CLAUDE, NOVA, "glm", "kimi", UNKNOWN})
+_BEGINS_WITH_EITHER: Final = frozenset({CLAUDE, GPT, "grok", "qwen", "glm", "kimi", UNKNOWN})
+_FORCES_A_TOOL: Final = frozenset({CLAUDE, NOVA, GPT, "grok", "glm", "kimi", UNKNOWN})
 _FORCES_ANY: Final = re.compile(r"mistral-large|deepseek")
 # Names of the fifth generation whose models refuse to be forced.
 _NEVER_FORCED: Final = re.compile(r"claude-(?:fable|mythos)")
+# Of OpenAI's, those that refuse not to think.
+_NEVER_IDLE: Final = re.compile(r"gpt-6-astra")
 _OLD_HAIKU: Final = re.compile(r"claude-3-5-haiku")
 _NOVA_2: Final = re.compile(r"nova-2")
 
@@ -84,7 +92,7 @@ class BedrockModel:
         generation = generation_of(self.name)
         if generation is not None:
             return _FIRST_SHAPING_CLAUDE <= generation < _NO_LONGER_SHAPING_CLAUDE
-        return self.family == UNKNOWN or _SHAPES_OUTPUT.search(self.name) is not None
+        return self.family in (GPT, "grok", UNKNOWN) or _SHAPES_OUTPUT.search(self.name) is not None
 
     @property
     def can_be_forced(self) -> bool:
@@ -132,6 +140,26 @@ class BedrockModel:
         return self.family in (CLAUDE, NOVA, UNKNOWN)
 
     @property
+    def takes_thoughts(self) -> bool:
+        """What it thought before, signed or hidden, may come back to it."""
+        return self.is_claude or self.family in (GPT, "grok")
+
+    @property
+    def takes_sampling(self) -> bool:
+        """It takes `temperature` and `topP`; of Claude more is to be known (`claude_models`)."""
+        return self.family not in (GPT, "grok")
+
+    @property
+    def takes_stops(self) -> bool:
+        """It takes texts to stop at."""
+        return _WITHOUT_STOPS.search(self.name) is None
+
+    @property
+    def takes_files_in_results(self) -> bool:
+        """It takes pictures and files within a result of a tool; the others take them beside it."""
+        return self.family in (CLAUDE, NOVA, UNKNOWN) or _FILES_IN_RESULTS.search(self.name) is not None
+
+    @property
     def wants_results_alone(self) -> bool:
         """It refuses results of tools beside anything else in one turn."""
         return self.family in _RESULTS_ALONE
@@ -156,7 +184,13 @@ def model_of(target: Target) -> BedrockModel:
         found = _FAMILIES.search(name)
     if found is None:
         return BedrockModel(target.model_id, UNKNOWN)
-    return BedrockModel(name, "mistral" if found[0] in _OF_MISTRAL else found[0])
+    return BedrockModel(name, _family_by(found[0]))
+
+
+def _family_by(word: str) -> str:
+    if word in _OF_MISTRAL:
+        return "mistral"
+    return GPT if word.removeprefix("gpt-").isdigit() else word
 
 
 def top_k_fields(model: BedrockModel, top_k: object) -> dict[str, Any] | None:
@@ -177,11 +211,11 @@ def effort_fields(model: BedrockModel, effort: str, *, is_limited: bool) -> dict
         is_limited: The call has a limit of tokens or says how to sample, both of which the highest effort of
             Nova refuses; it thinks less hard then.
     """
-    if effort == "none":
-        # Of the others each thinks always or never.
-        return {} if model.family == NOVA else None
+    if model.family == GPT:
+        return _openai_effort(model, effort)
     if effort not in BUDGETS:
-        return None
+        # Of the others each thinks always or never.
+        return {} if effort == "none" and model.family == NOVA else None
     if model.is_nova_2:
         level = _NOVA_EFFORTS.get(effort, "medium" if is_limited else _HIGH)
         return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
@@ -190,3 +224,10 @@ def effort_fields(model: BedrockModel, effort: str, *, is_limited: bool) -> dict
     if model.family == "qwen":
         return {"reasoning_config": _QWEN_EFFORTS.get(effort, _HIGH)}
     return None
+
+
+def _openai_effort(model: BedrockModel, effort: str) -> dict[str, Any] | None:
+    if effort != "none" and effort not in BUDGETS:
+        return None
+    is_least = effort == "minimal" or (effort == "none" and _NEVER_IDLE.search(model.name) is not None)
+    return {"reasoning": {"effort": "low" if is_least else effort}}

@@ -22,6 +22,8 @@ _READ_IT: Final = "Here is the document."
 _POINT: Final = "cachePoint"
 _RESULT: Final = "toolResult"
 _FILES: Final = frozenset({"document", "video"})
+_SHOWN: Final = _FILES | {"image"}
+_SEE_BELOW: Final = "What the tool gave is shown below."
 _HOUR: Final = "1h"
 
 
@@ -32,13 +34,17 @@ class Turns:
         self._model = model
         self._system: list[Block] = []
         self._turns: list[dict[str, Any]] = []
+        self._beside: list[Block] = []
 
     def add_system(self, blocks: list[Block]) -> None:
         """Add to the system prompt; where it stands between turns says nothing."""
         self._system += blocks
 
     def add(self, role: Role, blocks: list[Block]) -> None:
-        """Add to a turn; what one side says in a row is one turn, and results of tools come first in it."""
+        """Add to a turn; what one side says in a row is one turn, and results of tools come first in it.
+
+        Files in them come behind all of them, where a model takes none within.
+        """
         results: list[Block] = []
         others: list[Block] = []
         group = others
@@ -46,11 +52,16 @@ class Turns:
             if _POINT not in block:
                 group = results if _RESULT in block else others
             group.append(block)
+        if results and not self._model.takes_files_in_results:
+            results = list(map(self._without_files, results))
         self._add(role, results)
+        if others:
+            self._show_files()
         self._add(role, others)
 
     def mark_end(self, mark: object) -> None:
         """Put a cache point behind all that was said so far."""
+        self._show_files()
         if self._turns and isinstance(mark, dict) and self._model.caches:
             self._turns[-1]["content"].append(point(mark, self._model))
 
@@ -81,6 +92,7 @@ class Turns:
 
     def finish(self) -> tuple[list[Block], list[dict[str, Any]]]:
         """The system prompt and the turns; nothing is added after that."""
+        self._show_files()
         if self._system and not self._model.takes_system:
             texts, self._system = self._system, []
             if not self._turns or self._turns[0]["role"] != "user":
@@ -98,6 +110,21 @@ class Turns:
             ):
                 content.append({"text": _READ_IT})
         return self._system, self._turns
+
+    def _without_files(self, block: Block) -> Block:
+        """A result of a tool without its files, which are kept to come behind it."""
+        content = block[_RESULT]["content"] if _RESULT in block else []
+        files = [inner for inner in content if not _SHOWN.isdisjoint(inner)]
+        if not files:
+            return block
+        self._beside += files
+        rest = [inner for inner in content if _SHOWN.isdisjoint(inner)] or [{"text": _SEE_BELOW}]
+        return {_RESULT: {**block[_RESULT], "content": rest}}
+
+    def _show_files(self) -> None:
+        """Add the files that are to come behind the results before."""
+        files, self._beside = self._beside, []
+        self._add("user", files)
 
     def _add(self, role: Role, blocks: list[Block]) -> None:
         if not blocks:

@@ -40,10 +40,9 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if "max_tokens" in fields:
         draft.limit("maxTokens", fields["max_tokens"])
     stops = list_of(fields.get("stop_sequences"))
-    if stops:
-        draft.limit("stopSequences", stops)
-        if draft.model.family == CLAUDE:
-            draft.ask_for_fields(*STOP_SEQUENCE)
+    draft.add_stops(stops, "stop_sequences")
+    if stops and draft.model.family == CLAUDE:
+        draft.ask_for_fields(*STOP_SEQUENCE)
     choice = object_of(fields.get("tool_choice"))
     if choice and choice.get("type") not in _CHOICES:
         raise left_out.refusal("tool_choice")

@@ -110,9 +110,10 @@ def _put_effort(
         return
     for name in ("thinking", "reasoningConfig", "reasoning_effort", "reasoning_config"):
         additional.pop(name, None)
-    output = object_in(additional, "output_config")
-    output.pop("effort", None)
-    put_object(additional, "output_config", output)
+    for name in ("output_config", "reasoning"):
+        inner = object_in(additional, name)
+        inner.pop("effort", None)
+        put_object(additional, name, inner)
     _merge(additional, made)
 
 

@@ -184,6 +184,33 @@ CASES: Final = {
     "everything_of_a_profile": Case(EVERYTHING, PROFILE),
     "blank_stop": Case({"messages": HI, "stop": ["\n", "a"]}, CLAUDE),
     "blank_stop_elsewhere": Case({"messages": HI, "stop": "\n"}, NOVA),
+    "gpt": Case(
+        {
+            "messages": [
+                *HI,
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"id": "c1", "type": "function", "function": {"name": "shoot", "arguments": "{}"}}
+                    ],
+                },
+                {
+                    "role": "tool",
+                    "tool_call_id": "c1",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+                    ],
+                },
+                {"role": "user", "content": "What is it?"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "shoot"}}],
+            "reasoning_effort": "high",
+            "temperature": 0.2,
+            "top_k": 3,
+        },
+        "us.openai.gpt-5.6-sol",
+    ),
     "one_stop": Case({"messages": HI, "stop": "a", "max_tokens": 8, "service_tier": "auto"}, CLAUDE),
     "system": Case(
         {

@@ -35,6 +35,9 @@ FACTS = (
         ("mistral.mixtral-8x7b-instruct-v0:1", "mistral"),
         ("meta.llama3-8b-instruct-v1:0", "llama"),
         ("openai.gpt-oss-20b-1:0", "gpt-oss"),
+        ("us.openai.gpt-5.6-sol", "gpt"),
+        ("global.openai.gpt-6-astra", "gpt"),
+        ("xai.grok-4-fast", "grok"),
         ("ai21.jamba-1-5-mini-v1:0", "jamba"),
         ("brand.new-v1:0", ""),
         (OPAQUE, ""),
@@ -82,6 +85,7 @@ def test_what_says_nothing_is_known_by_its_name() -> None:
         ("amazon.titan-text-lite-v1", "-begins_with_either -takes_system"),
         ("deepseek.v3-v1:0", "can_be_forced -begins_with_either"),
         ("qwen.qwen3-32b-v1:0", "shapes_output"),
+        ("openai.gpt-5.6-sol", f"{CAN_BE_FORCED} shapes_output"),
         (
             "brand.new-v1:0",
             "shapes_output can_be_forced can_be_forced_to_one caches caches_tools takes_status",
@@ -121,6 +125,12 @@ def test_nova_thinks(model_id: str, effort: str, *, is_limited: bool, expected: 
         ("amazon.nova-pro-v1:0", "low", None),
         ("meta.llama3-8b-instruct-v1:0", "low", None),
         ("openai.gpt-oss-20b-1:0", "huge", None),
+        ("us.openai.gpt-5.6-sol", "none", {"reasoning": {"effort": "none"}}),
+        ("us.openai.gpt-5.6-sol", "minimal", {"reasoning": {"effort": "low"}}),
+        ("us.openai.gpt-5.6-sol", "max", {"reasoning": {"effort": "max"}}),
+        ("us.openai.gpt-5.6-sol", "huge", None),
+        ("openai.gpt-6-astra", "none", {"reasoning": {"effort": "low"}}),
+        ("xai.grok-4-fast", "low", None),
     ],
 )
 def test_others_think(model_id: str, effort: str, expected: dict[str, Any] | None) -> None:
@@ -139,3 +149,38 @@ def test_others_think(model_id: str, effort: str, expected: dict[str, Any] | Non
 def test_top_k(model_id: str, expected: dict[str, Any] | None) -> None:
     """Converse has no word for it, so it goes where the model takes it."""
     assert top_k_fields(model_of(make_target(model_id=model_id)), 5) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "stops", "files", "thoughts"),
+    [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", True, True, True),
+        ("amazon.nova-pro-v1:0", True, True, False),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", True, True, False),
+        ("meta.llama3-3-70b-instruct-v1:0", True, False, False),
+        ("openai.gpt-oss-20b-1:0", False, False, False),
+        ("qwen.qwen3-vl-235b-a22b", False, False, False),
+        ("deepseek.v3-v1:0", False, False, False),
+        ("us.deepseek.r1-v1:0", True, False, False),
+        ("openai.gpt-5.6-sol", True, False, True),
+        ("brand.new-v1:0", True, True, True),
+    ],
+)
+def test_what_some_refuse(model_id: str, *, stops: bool, files: bool, thoughts: bool) -> None:
+    """Texts to stop at, pictures within results of tools, and thoughts that come back."""
+    model = model_of(make_target(model_id=model_id))
+    assert (model.takes_stops, model.takes_files_in_results, model.takes_thoughts) == (stops, files, thoughts)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "takes"),
+    [
+        ("openai.gpt-6-sol", False),
+        ("global.xai.grok-4.6", False),
+        ("openai.gpt-oss-20b-1:0", True),
+        ("x", True),
+    ],
+)
+def test_sampling(model_id: str, *, takes: bool) -> None:
+    """Those that always think refuse to be told how to choose words."""
+    assert model_of(make_target(model_id=model_id)).takes_sampling is takes

@@ -18,8 +18,17 @@ TEXT: dict[str, Any] = {"text": "hi"}
 PDF: dict[str, Any] = {"document": {"name": "a"}}
 POINT: dict[str, Any] = {"cachePoint": {"type": "default"}}
 USE: dict[str, Any] = {"toolUse": {"toolUseId": "t", "name": "x", "input": {}}}
+PICTURE: dict[str, Any] = {"image": {"format": "png"}}
 DOT = {"text": "."}
+BELOW = {"text": "What the tool gave is shown below."}
+
+
+def result(*content: dict[str, Any]) -> dict[str, Any]:
+    return {"toolResult": {"toolUseId": "t", "content": list(content)}}
+
+
 IDS = {
+    "gpt": "us.openai.gpt-5.6-sol",
     "claude": "anthropic.claude-sonnet-4-5-v1:0",
     "nova": "amazon.nova-pro-v1:0",
     "llama": "meta.llama3-3-70b-instruct-v1:0",
@@ -70,6 +79,30 @@ def finished(name: str, *turns: tuple[Any, list[dict[str, Any]]]) -> list[list[A
         ),
         pytest.param(
             "nova", [("user", [RESULT, PDF, TEXT])], [["user", RESULT, PDF, TEXT]], id="not of Nova"
+        ),
+        pytest.param(
+            "nova",
+            [("user", [result(PICTURE)]), ("user", [TEXT])],
+            [["user", result(PICTURE), TEXT]],
+            id="pictures in results",
+        ),
+        pytest.param(
+            "gpt",
+            [("user", [result(PICTURE)]), ("user", [result(TEXT, PDF), POINT]), ("user", [TEXT])],
+            [["user", result(BELOW), result(TEXT), POINT, PICTURE, PDF, TEXT]],
+            id="which most take behind them alone",
+        ),
+        pytest.param(
+            "gpt",
+            [("user", [result(PICTURE)]), ("assistant", [TEXT])],
+            [["user", result(BELOW), PICTURE], ["assistant", TEXT]],
+            id="before the model answers",
+        ),
+        pytest.param(
+            "llama",
+            [("user", [result(PICTURE)]), ("user", [RESULT])],
+            [["user", result(BELOW), RESULT], ["assistant", DOT], ["user", PICTURE]],
+            id="and some in a turn of its own",
         ),
         pytest.param(
             "claude", [("user", [PDF])], [["user", PDF, {"text": "Here is the document."}]], id="a file alone"
@@ -161,7 +194,7 @@ def test_any_turns(name: str, turns: Any) -> None:
     made = finished(name, *turns)
     roles = [turn[0] for turn in made]
     assert all(one != other for one, other in pairwise(roles))
-    if name != "claude":
+    if name not in ("claude", "gpt"):
         assert roles[0] == "user"
     for role, *content in made:
         kinds = {key for block in content for key in block}

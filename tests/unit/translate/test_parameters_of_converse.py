@@ -18,6 +18,7 @@ SONNET: Final = "us.anthropic.claude-sonnet-4-20250514-v1:0"
 OPUS: Final = "anthropic.claude-opus-4-6-v1"
 NOVA: Final = "amazon.nova-2-lite-v1:0"
 LLAMA: Final = "meta.llama3-1-8b-instruct-v1:0"
+GPT: Final = "us.openai.gpt-5.6-sol"
 QWEN: Final = "qwen.qwen3-32b-v1:0"
 SCHEMA: Final = '{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}'
 OUTPUT: Final = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": SCHEMA}}}}
@@ -111,6 +112,20 @@ def more(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             QWEN, {}, {"reasoning_effort": "low"}, more(reasoning_config="low"), id="effort of Qwen"
+        ),
+        pytest.param(
+            GPT,
+            more(reasoning={"effort": "max", "summary": "auto"}),
+            {"reasoning_effort": "minimal"},
+            more(reasoning={"effort": "low", "summary": "auto"}),
+            id="effort of GPT",
+        ),
+        pytest.param(
+            GPT,
+            more(x=1, reasoning={"effort": "max"}),
+            {"reasoning_effort": None},
+            more(x=1),
+            id="no effort of GPT any more",
         ),
         pytest.param(LLAMA, more(x=1), {"reasoning_effort": "low"}, more(x=1), id="no effort"),
         pytest.param(QWEN, more(x=1), {"reasoning_effort": "no word"}, more(x=1), id="no word"),
