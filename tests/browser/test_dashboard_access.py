@@ -21,6 +21,8 @@ async def test_a_user_is_added_and_chooses_a_password(plane: Plane, page: Page) 
     await page.look(width=1440, height=900)
     await page.open(plane.origin + PAGE)
     await page.wait("document.querySelector('#users .empty') !== null")
+    # Who came with a token has no password to change.
+    assert await page.run("document.getElementById('password-form')") is None
     await shoot(page, "access-empty")
     await page.click("#add-user")
     await page.fill("#add-name", "ada")

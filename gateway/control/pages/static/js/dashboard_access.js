@@ -126,7 +126,7 @@ async function changePassword() {
   } catch (error) { at("password-error").textContent = error.code === "invalid_parameter" ? "Fill in both fields." : error.message; }
 }
 
-at("password-form").addEventListener("submit", (event) => { event.preventDefault(); busy(at("change"), changePassword); });
+at("password-form")?.addEventListener("submit", (event) => { event.preventDefault(); busy(at("change"), changePassword); });
 if (sessionStorage.getItem("said")) { toast("good", sessionStorage.getItem("said")); sessionStorage.removeItem("said"); }
 
 if (at("users")) {
