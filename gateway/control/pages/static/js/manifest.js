@@ -3,7 +3,7 @@
 
 import { ago } from "./ago.js";
 import { ask, get, keepTyped } from "./api.js";
-import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
+import { all, at, busy, debounce, empty, icon, make, note, repeat } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { Form } from "./form.js";
 import { duration, since } from "./format.js";
@@ -296,8 +296,7 @@ async function start() {
   }
   page.removeAttribute("aria-busy");
   const looks = isReadOnly ? follow : look;
-  setInterval(() => looks().catch(() => {}), LOOK_MS);
-  looks().catch(() => {});
+  looks().catch(() => {}).finally(() => repeat(looks, LOOK_MS));
 }
 
 at("save").addEventListener("click", () => busy(at("save"), save));
