@@ -564,3 +564,18 @@ async def test_a_long_name(plane: Plane, page: Page) -> None:
     box = "document.querySelector('dialog[open]')"
     assert await page.run(f"{box}.scrollWidth <= {box}.clientWidth")
     assert page.complaints == []
+
+
+async def test_a_name_that_is_taken(plane: Plane, page: Page) -> None:
+    """Whoever adds one is told so, and led to the other; nothing is offered to be saved over."""
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account")
+    await page.wait("document.querySelector('main [aria-busy=true]') === null")
+    await page.fill("#f-name", "app")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('name: app')")
+    await page.click("#save")
+    await page.wait("document.querySelector('#notes a') !== null")
+    assert "There is one called app already" in await page.text("#notes")
+    assert await page.run("document.querySelector('#notes button')") is None
+    assert await page.run("document.querySelector('#notes a').search") == "?type=virtual-account&name=app"
+    assert await page.run("document.getElementById('f-name').value") == "app"

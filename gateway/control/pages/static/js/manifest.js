@@ -149,7 +149,8 @@ async function save({ over = false } = {}) {
     toast("good", "Saved", saved.file);
     await inForce(saved.version);
   } catch (error) {
-    if (error.code === "changed_meanwhile") conflict(error);
+    if (error.code === "changed_meanwhile" && !state.name) taken(named);
+    else if (error.code === "changed_meanwhile") conflict(error);
     else if (error.code === "not_writable") notWritable(error.message);
     else if (error.code === "invalid_manifest") { toast("bad", "Not saved", "Mend what is marked first."); check({ yaml: yaml.text }); }
     else toastError(error);
@@ -174,6 +175,14 @@ async function inForce(version) {
     await new Promise((done) => { setTimeout(done, 300); });
   }
   at("verdict").textContent = "Saved, not in force yet: see Configuration > History";
+}
+
+/** A new one may not take the place of another, whoever made that and when. */
+function taken(name) {
+  const there = `${location.pathname}?type=${encodeURIComponent(data.type)}&name=${encodeURIComponent(name)}`;
+  at("notes").replaceChildren(note("bad", `There is one called ${name} already`, "Give this one another name, or change that one. What you typed is still here."),
+    make("div", { className: "row" }, make("a", { className: "button", href: there, target: "_blank", textContent: `Open ${name}` })));
+  at("notes").scrollIntoView({ block: "nearest" });
 }
 
 function conflict(error) {
