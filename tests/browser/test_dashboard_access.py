@@ -68,6 +68,10 @@ async def test_a_token_is_made_and_revoked(plane: Plane, page: Page) -> None:
     await page.wait("document.querySelector('#tokens tbody tr') !== null")
     await page.click("#add-token")
     await page.fill("#add-name", "nightly report")
+    # No number, which the browser shows and gives to no script: this is not "never".
+    await page.fill("#add-days", "3e")
+    await page.click("#add-go")
+    assert await page.text("#add-error") == "The days are no number."
     await page.fill("#add-days", "30")
     await page.click("#add-go")
     await page.wait("document.getElementById('secret-dialog').open")
