@@ -313,3 +313,18 @@ async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
     await page.wait("document.getElementById('result').innerText.includes('changed meanwhile')")
     assert await page.run("document.getElementById('traces-endpoint').value") == "http://127.0.0.1:1/mine"
     assert page.complaints == []
+
+
+async def test_a_share_that_is_no_number(plane: Plane, page: Page) -> None:
+    """It is refused at its field, and not taken for nothing, which is all."""
+    await plane.sign_in(page)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.click("#traces-enabled")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:1/v1/traces")
+    await page.run("for (const one of document.querySelectorAll('details.more')) one.open = true")
+    await page.fill("#sampling-ratio", "5e")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('expected a number')")
+    assert await page.run("document.getElementById('sampling-ratio').getAttribute('aria-invalid')") == "true"
+    assert not (plane.folder / "gateway-otel-config.yaml").exists()

@@ -157,7 +157,12 @@ function readExporter(signal) {
   return exporter;
 }
 
-const numberIn = (id, factor = 1) => (at(id).value.trim() === "" ? undefined : Number(at(id).value) / factor);
+/** What is no number is sent as it is, and refused with words. */
+function numberIn(id, factor = 1) {
+  const text = at(id).value.trim();
+  if (text === "") return undefined;
+  return Number.isNaN(Number(text)) ? text : Number(text) / factor;
+}
 
 function readTraces() {
   const traces = readExporter("traces");
