@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.control import health, limits, metrics
 from gateway.control.json_body import BodyRefused, check_origin
 from gateway.control.operator import Operator, address_in, find_operator, put_operator
-from gateway.control.replies import error_reply
+from gateway.control.replies import error_reply, failure_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
 from gateway.settings import is_loopback
 
@@ -88,11 +88,18 @@ class Guard:
         """Pass the request on, or answer it here."""
         if scope["type"] == "lifespan" or scope["path"] in _OPEN:
             await self._app(scope, receive, send)
-        elif (refusal := self._check(scope)) is not None:
+        elif (refusal := self._checked(scope)) is not None:
             await refusal(scope, receive, send)
         else:
             await self._note_use(scope)
             await self._app(scope, receive, send)
+
+    def _checked(self, scope: Scope) -> Response | None:
+        """As `_check`, also where the files of users or sessions cannot be read."""
+        try:
+            return self._check(scope)
+        except (OSError, ValueError) as error:
+            return failure_reply(scope, error)
 
     def _check(self, scope: Scope) -> Response | None:
         """What to answer instead of passing it on; notes the operator."""

@@ -221,7 +221,7 @@ TOPICS: Final = (
                 "manifest, file, version, warnings",
                 who="admin",
                 query=_MANIFEST_NAME,
-                headers=(_IF_MATCH,),
+                headers=(_IF_MATCH, _IF_NONE_MATCH),
                 body=(),
             ),
             Operation(

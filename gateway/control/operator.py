@@ -29,11 +29,13 @@ class Operator:
         role: A viewer changes nothing.
         csrf_token: What the pages of this session send with each change; "" for tokens, which no browser
             sends by itself.
+        is_user: They signed in as a user, who has a password; not with a token.
     """
 
     name: str
     role: Role
     csrf_token: str = field(default="", repr=False)
+    is_user: bool = False
 
     @property
     def is_admin(self) -> bool:

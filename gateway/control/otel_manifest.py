@@ -27,6 +27,11 @@ class OtelManifests:
         self._files = files
         self._find_waiting = find_waiting
 
+    @property
+    def tag_of_nothing(self) -> str:
+        """What to expect of a name that no destination is to have yet."""
+        return self._files.tag(None)
+
     def read(self, name: str | None) -> Shown:
         """The manifest *name*; without a name the first, or an empty one when there is none.
 

@@ -38,7 +38,7 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
             body = await _read_manifest(request)
         except BodyRefused as error:
             return error.reply()
-        name, expected = request.query_params.get("name"), _expected(request)
+        name, expected = request.query_params.get("name"), _expected(request, manifests)
         try:
             saved = await asyncio.to_thread(manifests.write, name, {"type": TYPE, **body}, expected)
         except NoSuchManifest as error:
@@ -87,7 +87,9 @@ def _tag(shown: Shown) -> dict[str, str]:
     return {"etag": f'"{shown.tag}"'}
 
 
-def _expected(request: Request) -> str | None:
-    """The tag in `If-Match`; None without one, or for `*`."""
+def _expected(request: Request, manifests: OtelManifests) -> str | None:
+    """The tag in `If-Match`; None without one, or for `*`. With `If-None-Match: *` that of nothing."""
+    if request.headers.get("if-none-match", "").strip() == "*":
+        return manifests.tag_of_nothing
     value = request.headers.get("if-match", "*").strip()
     return None if value == "*" else value.removeprefix("W/").strip('"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -9,8 +10,11 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.config import Problem
+
+_log: Final = logging.getLogger(__name__)
 
 _MEDIA_TYPE: Final = "application/json"
 # What is shown is the state of this moment, and its type is not to be guessed.
@@ -65,6 +69,13 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return error_reply(error.status_code, _CODES.get(error.status_code, "refused"), message, headers)
 
 
-async def on_failure(_request: Request, _error: Exception) -> Response:
-    """A mistake of ours. The server logs it; the client learns no more than that."""
+async def on_failure(request: Request, error: Exception) -> Response:
+    """A mistake of ours, or a file that cannot be read; the client learns no more than that."""
+    return failure_reply(request.scope, error)
+
+
+def failure_reply(scope: Scope, error: Exception) -> Response:
+    """The same of a request that did not come as far as the app; the server itself logs nothing."""
+    # Without the query, in which there may be what somebody searches for.
+    _log.error("%s %s failed", scope.get("method", ""), scope["path"], exc_info=error)
     return error_reply(500, "internal", "the control plane failed on this request; its log says how")

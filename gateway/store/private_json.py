@@ -15,12 +15,13 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from gateway.config.whole_file import FILE_MODE, give_to_owner, replace_whole
 
+_FIX: Final = "put a copy of it back, or move it away to begin anew without what it holds"
 _Stamp = tuple[int, int, int]
 
 
@@ -42,9 +43,7 @@ class PrivateJson:
         stamp = _stamp(self._path)
         known, value = self._read_last
         if stamp != known:
-            value = {} if stamp is None else orjson.loads(_read(self._path))
-            if not isinstance(value, dict):
-                raise ValueError(f"{self._path} is not what it should be")
+            value = {} if stamp is None else self._parsed()
             # Where it was changed meanwhile the stamp is an old one, and the next to read looks again.
             self._read_last = stamp, value
         return value
@@ -66,6 +65,15 @@ class PrivateJson:
             if (now := orjson.dumps(value)) != text:
                 replace_whole(self._path, now, FILE_MODE)
                 self._read_last = _stamp(self._path), value
+
+    def _parsed(self) -> dict[str, Any]:
+        try:
+            value = orjson.loads(_read(self._path))
+        except ValueError as error:
+            raise ValueError(f"{self._path} is damaged ({error}): {_FIX}") from error
+        if isinstance(value, dict):
+            return value
+        raise ValueError(f"{self._path} is not what it should be: {_FIX}")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -67,3 +67,13 @@ async def test_a_chart_is_drawn(plane: Plane, page: Page) -> None:
     assert await page.run("document.querySelectorAll('.chart canvas').length") == 1
     await shoot(page, "chart")
     assert page.complaints == []
+
+
+async def test_a_long_label(plane: Plane, page: Page) -> None:
+    """What callers write as metadata names a line, and makes the page no wider however long it is."""
+    await plane.sign_in(page)
+    await page.look(width=390, height=900)
+    await page.open(plane.origin + "/configuration/api")
+    assert await page.run(_DRAW.replace("'p99'", "'m'.repeat(128)"))
+    assert "m" * 128 in await page.text(".chart .u-legend")
+    assert await page.run("document.documentElement.scrollWidth") <= 390

@@ -21,6 +21,8 @@ async def test_a_user_is_added_and_chooses_a_password(plane: Plane, page: Page) 
     await page.look(width=1440, height=900)
     await page.open(plane.origin + PAGE)
     await page.wait("document.querySelector('#users .empty') !== null")
+    # Who came with a token has no password to change.
+    assert await page.run("document.getElementById('password-form')") is None
     await shoot(page, "access-empty")
     await page.click("#add-user")
     await page.fill("#add-name", "ada")
@@ -66,6 +68,10 @@ async def test_a_token_is_made_and_revoked(plane: Plane, page: Page) -> None:
     await page.wait("document.querySelector('#tokens tbody tr') !== null")
     await page.click("#add-token")
     await page.fill("#add-name", "nightly report")
+    # No number, which the browser shows and gives to no script: this is not "never".
+    await page.fill("#add-days", "3e")
+    await page.click("#add-go")
+    assert await page.text("#add-error") == "The days are no number."
     await page.fill("#add-days", "30")
     await page.click("#add-go")
     await page.wait("document.getElementById('secret-dialog').open")

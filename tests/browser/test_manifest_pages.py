@@ -16,7 +16,7 @@ from tests.browser.test_settings_page import choose
 from tests.rig.axe import find_faults
 from tests.rig.browser import Page
 from tests.rig.requires import requires
-from tests.unit.config.writing import ACCOUNT, documents
+from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.rooms import THIS
 
 pytestmark = requires("chromium")
@@ -547,3 +547,35 @@ async def test_pages_below_have_no_faults(plane: Plane, page: Page, path: str) -
         assert await find_faults(page) == []
         assert await page.run("document.documentElement.scrollWidth") <= width
     assert all("404" in one for one in page.complaints) if "nothing" in path else page.complaints == []
+
+
+async def test_a_long_name(plane: Plane, page: Page) -> None:
+    """A name is as long as its writer likes, and is read on a phone: nothing goes beyond the screen."""
+    name = "a" * 120
+    add(plane.folder, "long.yaml", CALLER.replace("name: app", f"name: {name}").replace("0" * 64, "3" * 64))
+    await plane.sign_in(page)
+    await page.look(width=360, height=740)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account&name={name}")
+    await page.wait("document.querySelector('main [aria-busy=true]') === null")
+    assert await page.text("h1") == name
+    assert await page.run("document.documentElement.scrollWidth") <= 360
+    await page.click("#delete")
+    await page.wait("document.querySelector('dialog[open]') !== null")
+    box = "document.querySelector('dialog[open]')"
+    assert await page.run(f"{box}.scrollWidth <= {box}.clientWidth")
+    assert page.complaints == []
+
+
+async def test_a_name_that_is_taken(plane: Plane, page: Page) -> None:
+    """Whoever adds one is told so, and led to the other; nothing is offered to be saved over."""
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account")
+    await page.wait("document.querySelector('main [aria-busy=true]') === null")
+    await page.fill("#f-name", "app")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('name: app')")
+    await page.click("#save")
+    await page.wait("document.querySelector('#notes a') !== null")
+    assert "There is one called app already" in await page.text("#notes")
+    assert await page.run("document.querySelector('#notes button')") is None
+    assert await page.run("document.querySelector('#notes a').search") == "?type=virtual-account&name=app"
+    assert await page.run("document.getElementById('f-name').value") == "app"

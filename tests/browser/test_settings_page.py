@@ -231,6 +231,33 @@ async def test_what_is_typed_is_not_left_by_accident(plane: Plane, page: Page) -
     await page.wait("document.getElementById('traces-endpoint').value === ''")
 
 
+async def test_a_new_one_with_a_name_that_is_taken(plane: Plane, page: Page) -> None:
+    """It is told, and the one of that name stays as it is."""
+    await plane.sign_in(page)
+    manifest = plane.folder / "otel.yaml"
+    text = (
+        "type: gateway-otel-config\nname: elastic\notel_traces_exporter_config:\n  type: http\n"
+        "  endpoint: http://127.0.0.1:1/v1/traces\n"
+    )
+    manifest.write_text(text)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.wait("document.querySelectorAll('#destination option').length === 2")
+    new = await page.run("document.getElementById('destination').options[1].value")
+    await choose(page, "#destination", new)
+    await page.wait("!document.getElementById('name-row').hidden")
+    await page.fill("#name", "elastic")
+    await page.click("#traces-enabled")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:3/v1/traces")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('called elastic already')")
+    assert manifest.read_text() == text
+    await page.fill("#name", "another")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+    assert manifest.read_text() == text
+
+
 async def test_two_who_edit(plane: Plane, page: Page) -> None:
     """The second is told, and nothing is lost."""
     await plane.sign_in(page)
@@ -286,3 +313,18 @@ async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
     await page.wait("document.getElementById('result').innerText.includes('changed meanwhile')")
     assert await page.run("document.getElementById('traces-endpoint').value") == "http://127.0.0.1:1/mine"
     assert page.complaints == []
+
+
+async def test_a_share_that_is_no_number(plane: Plane, page: Page) -> None:
+    """It is refused at its field, and not taken for nothing, which is all."""
+    await plane.sign_in(page)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.click("#traces-enabled")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:1/v1/traces")
+    await page.run("for (const one of document.querySelectorAll('details.more')) one.open = true")
+    await page.fill("#sampling-ratio", "5e")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('expected a number')")
+    assert await page.run("document.getElementById('sampling-ratio').getAttribute('aria-invalid')") == "true"
+    assert not (plane.folder / "gateway-otel-config.yaml").exists()

@@ -6,6 +6,9 @@ script sends it.
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -16,6 +19,8 @@ from gateway.control.pages.frame import Frame
 from gateway.control.sign_in.passwords import MIN_LENGTH
 from gateway.settings import is_loopback
 
+_log: Final = logging.getLogger(__name__)
+
 
 def sign_in_pages(frame: Frame, access: Access) -> list[Route]:
     """The routes of this room."""
@@ -25,9 +30,15 @@ def sign_in_pages(frame: Frame, access: Access) -> list[Route]:
         target = _inside(request.query_params.get("next", "/"))
         if find_operator(request.scope) is not None:
             return RedirectResponse(target, 303)
+        try:
+            is_new, is_damaged = not accounts.has_admin(), False
+        except (OSError, ValueError) as error:
+            _log.error("the accounts of the dashboard cannot be used: %s", error)
+            is_new, is_damaged = False, True
         values = {
             "next": target,
-            "is_new": not accounts.has_admin(),
+            "is_new": is_new,
+            "is_damaged": is_damaged,
             "is_exposed": _is_exposed(request, access),
         }
         return frame.page(request, "sign_in.html", "Sign in", values=values)

@@ -113,7 +113,9 @@ class Entrance:
         if who is None:
             return None
         found = self._still(who)
-        return None if found is None else Operator(found[0], found[1], csrf_token(secret))
+        if found is None:
+            return None
+        return Operator(found[0], found[1], csrf_token(secret), is_user=who["kind"] == "user")
 
     async def note_use(self, secret: str) -> None:
         """Keep a session from ending for want of use; what is not written is tried at its next use."""

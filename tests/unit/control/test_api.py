@@ -53,10 +53,13 @@ def test_an_address_without_a_page_is_a_page(path: str, kind: str | None) -> Non
         assert 'href="/traces"' in reply.text
 
 
-def test_failure_of_ours_is_json_and_tells_nothing() -> None:
-    """The log has the traceback, the client has not."""
+def test_failure_of_ours_is_json_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the traceback and the path, without what was searched for; the client has neither."""
     rooms = Rooms(store=FakeStore(failure=KeyError("secret detail")))
-    reply = rooms.client().get("/api/traces")
+    reply = rooms.client().get("/api/traces?q=canary")
+    (record,) = (one for one in caplog.records if one.levelname == "ERROR")
+    assert record.getMessage() == "GET /api/traces failed"
+    assert record.exc_info is not None
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "internal"
     assert "secret" not in reply.text

@@ -238,6 +238,15 @@ def test_a_manifest_needs_no_name(tmp_path: Path) -> None:
     assert problems(tmp_path) == []
 
 
+def test_a_new_one_takes_the_place_of_none(client: TestClient, folder: Path) -> None:
+    """With If-None-Match, by which the page adds one."""
+    before = (folder / "m.yaml").read_text()
+    reply = client.put(PATH, json=body("elastic"), headers={"If-None-Match": "*"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (412, "changed_meanwhile")
+    assert (folder / "m.yaml").read_text() == before
+    assert client.put(PATH, json=body("another"), headers={"If-None-Match": "*"}).status_code == 200
+
+
 def test_a_change_of_somebody_else_is_not_lost(client: TestClient, folder: Path) -> None:
     """With If-Match; without it the last one wins."""
     tag = client.get(PATH).headers["etag"]

@@ -37,6 +37,27 @@ def test_it_tells_how_to_begin_while_nobody_has_a_password(tmp_path: Path) -> No
     assert "gateway admin link" not in client.get("/sign-in").text
 
 
+def test_it_tells_of_accounts_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The page is there all the same, the environment's token is a way in, and the log names the file."""
+    client = Rooms(access=access_at(folder=tmp_path)).client(token=None)
+    (tmp_path / "operators.json").write_text('{"users": {')
+    shown = client.get("/sign-in")
+    assert (shown.status_code, "cannot be read" in shown.text) == (200, True)
+    assert f"{tmp_path / 'operators.json'} is damaged" in caplog.text
+    assert client.post("/api/sign-in", json={"token": TOKEN}).status_code == 200
+    assert client.get("/api/config").status_code == 200
+
+
+def test_sessions_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who comes with a cookie is answered, and the log says why it is no good answer."""
+    client = Rooms(access=access_at(folder=tmp_path)).client(token=None)
+    client.post("/api/sign-in", json={"token": TOKEN})
+    (tmp_path / "sessions.json").write_text("[")
+    reply = client.get("/api/config")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal")
+    assert f"{tmp_path / 'sessions.json'} is damaged" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("host", "headers", "is_told"),
     [

@@ -9,6 +9,7 @@ import { toastError } from "./toast.js";
 const FILTERS = ["action", "type", "name"];
 const KINDS = [["removed", "bad"], ["deleted", "bad"], ["drained", "warn"], ["created", "good"], ["restored", "warn"], ["failed", "bad"], ["refused", "bad"], ["locked", "bad"], ["accepted", "good"]];
 let cursor = null;
+let last = null;
 
 function chosen() {
   return Object.fromEntries(FILTERS.map((name) => [name, at(name).value.trim()]).filter(([, value]) => value));
@@ -47,7 +48,10 @@ async function load({ isMore = false } = {}) {
   const filters = chosen();
   const asked = new URLSearchParams({ ...filters, limit: "50", ...(isMore && cursor ? { cursor } : {}) });
   if (!isMore) history.replaceState(null, "", Object.keys(filters).length ? `?${new URLSearchParams(filters)}` : location.pathname);
+  const mine = last = {};
   const found = await get(`/api/audit?${asked}`);
+  // Something else is wanted since.
+  if (mine !== last) return;
   const lines = found.entries.map(line);
   if (isMore) at("rows").append(...lines); else at("rows").replaceChildren(...lines);
   cursor = found.next_cursor;

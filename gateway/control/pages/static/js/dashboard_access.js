@@ -99,6 +99,8 @@ function openAdd(kind) {
 
 async function add() {
   const body = { name: at("add-name").value.trim(), role: at("add-role").value };
+  // The browser gives "" for what is no number, and without days a token never ends.
+  if (adding === "token" && at("add-days").validity.badInput) { at("add-error").textContent = "The days are no number."; return; }
   try {
     if (adding === "token") {
       if (at("add-days").value) body.days = Number(at("add-days").value);
@@ -126,7 +128,7 @@ async function changePassword() {
   } catch (error) { at("password-error").textContent = error.code === "invalid_parameter" ? "Fill in both fields." : error.message; }
 }
 
-at("password-form").addEventListener("submit", (event) => { event.preventDefault(); busy(at("change"), changePassword); });
+at("password-form")?.addEventListener("submit", (event) => { event.preventDefault(); busy(at("change"), changePassword); });
 if (sessionStorage.getItem("said")) { toast("good", sessionStorage.getItem("said")); sessionStorage.removeItem("said"); }
 
 if (at("users")) {

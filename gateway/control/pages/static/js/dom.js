@@ -65,6 +65,16 @@ export async function busy(button, action) {
   try { return await action(); } finally { button.removeAttribute("aria-busy"); }
 }
 
+/** Do *action* again and again while the page is seen, *wait* ms after it has ended: what takes long is not asked for
+ *  many times over, with what a person asks for behind it. What fails is tried the next time. */
+export function repeat(action, wait) {
+  const next = async () => {
+    try { if (!document.hidden) await action(); } catch { /* as said */ }
+    setTimeout(next, wait);
+  };
+  setTimeout(next, wait);
+}
+
 export function debounce(action, wait = 250) {
   let timer;
   return (...values) => { clearTimeout(timer); timer = setTimeout(() => action(...values), wait); };

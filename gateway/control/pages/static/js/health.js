@@ -1,7 +1,7 @@
 // How targets do, as badges that are kept up to date: watchTargets() asks every two seconds while the page is seen.
 
 import { get } from "./api.js";
-import { all, badge } from "./dom.js";
+import { all, badge, repeat } from "./dom.js";
 import { duration } from "./format.js";
 
 const EVERY_MS = 2000;
@@ -42,12 +42,10 @@ export const targetNames = () => [...targets.keys()];
 /** Keep badges right; *told* gets all entries each time. */
 export async function watchTargets(told = () => {}) {
   const look = async () => {
-    if (document.hidden) return;
     const found = (await get("/api/targets")).targets;
     targets = new Map(found.map((entry) => [entry.target, entry]));
     for (const box of all("[data-target]")) fill(box);
     told(found);
   };
-  setInterval(() => look().catch(() => {}), EVERY_MS);
-  return look();
+  try { await look(); } finally { repeat(look, EVERY_MS); }
 }

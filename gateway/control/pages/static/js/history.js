@@ -2,7 +2,7 @@
 
 import { ago } from "./ago.js";
 import { ask, get } from "./api.js";
-import { at, badge, busy, empty, make, note } from "./dom.js";
+import { at, badge, busy, empty, make, note, repeat } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { time } from "./format.js";
 import { toast, toastError } from "./toast.js";
@@ -140,7 +140,5 @@ async function replicas() {
 at("against").addEventListener("change", () => choose(query().get("version"), at("against").value));
 at("restore").addEventListener("click", () => busy(at("restore"), restore));
 addEventListener("popstate", () => { showVersions(); compare().catch(toastError); });
-setInterval(() => { if (!document.hidden) { look().catch(() => {}); rejected().catch(() => {}); replicas().catch(() => {}); } }, LOOK_MS);
-look().catch(toastError);
-rejected().catch(() => {});
-replicas().catch(() => {});
+Promise.allSettled([look().catch(toastError), rejected(), replicas()])
+  .then(() => repeat(() => Promise.allSettled([look(), rejected(), replicas()]), LOOK_MS));

@@ -3,7 +3,7 @@
 
 import { ago } from "./ago.js";
 import { ask, get, keepTyped } from "./api.js";
-import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
+import { all, at, busy, debounce, empty, icon, make, note, repeat } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { Form } from "./form.js";
 import { duration, since } from "./format.js";
@@ -149,7 +149,8 @@ async function save({ over = false } = {}) {
     toast("good", "Saved", saved.file);
     await inForce(saved.version);
   } catch (error) {
-    if (error.code === "changed_meanwhile") conflict(error);
+    if (error.code === "changed_meanwhile" && !state.name) taken(named);
+    else if (error.code === "changed_meanwhile") conflict(error);
     else if (error.code === "not_writable") notWritable(error.message);
     else if (error.code === "invalid_manifest") { toast("bad", "Not saved", "Mend what is marked first."); check({ yaml: yaml.text }); }
     else toastError(error);
@@ -174,6 +175,14 @@ async function inForce(version) {
     await new Promise((done) => { setTimeout(done, 300); });
   }
   at("verdict").textContent = "Saved, not in force yet: see Configuration > History";
+}
+
+/** A new one may not take the place of another, whoever made that and when. */
+function taken(name) {
+  const there = `${location.pathname}?type=${encodeURIComponent(data.type)}&name=${encodeURIComponent(name)}`;
+  at("notes").replaceChildren(note("bad", `There is one called ${name} already`, "Give this one another name, or change that one. What you typed is still here."),
+    make("div", { className: "row" }, make("a", { className: "button", href: there, target: "_blank", textContent: `Open ${name}` })));
+  at("notes").scrollIntoView({ block: "nearest" });
 }
 
 function conflict(error) {
@@ -296,8 +305,7 @@ async function start() {
   }
   page.removeAttribute("aria-busy");
   const looks = isReadOnly ? follow : look;
-  setInterval(() => looks().catch(() => {}), LOOK_MS);
-  looks().catch(() => {});
+  looks().catch(() => {}).finally(() => repeat(looks, LOOK_MS));
 }
 
 at("save").addEventListener("click", () => busy(at("save"), save));

@@ -1,7 +1,7 @@
 // Lists of the manifests of one page: rules with whom and what they are about, and how much of each is used now.
 
 import { get } from "./api.js";
-import { at, badge, empty, icon, make } from "./dom.js";
+import { at, badge, empty, icon, make, repeat } from "./dom.js";
 import { number, percent, since, usd } from "./format.js";
 import { labelOf } from "./schema.js";
 import { toastError } from "./toast.js";
@@ -148,7 +148,8 @@ async function usage() {
   at("usage-by").textContent = `${by === "replicas" ? "counted by all replicas together" : "counted by this host"}${cut}`;
 }
 
-setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);
-look().catch(toastError).finally(() => usage().catch(() => {}));
-if (data.has_usage) setInterval(() => usage().catch(() => {}), USAGE_MS);
+look().catch(toastError).finally(() => {
+  repeat(look, LOOK_MS);
+  if (data.has_usage) usage().catch(() => {}).finally(() => repeat(usage, USAGE_MS));
+});
 

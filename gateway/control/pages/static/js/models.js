@@ -1,7 +1,7 @@
 // Provider accounts with their models, and virtual models with their targets; how each target does, kept up to date.
 
 import { get } from "./api.js";
-import { at, badge, empty, icon, make } from "./dom.js";
+import { at, badge, empty, icon, make, repeat } from "./dom.js";
 import { percent } from "./format.js";
 import { targetBadge, watchTargets } from "./health.js";
 import { labelOf, typeLabel } from "./schema.js";
@@ -91,5 +91,4 @@ async function look() {
   page.removeAttribute("aria-busy");
 }
 
-setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);
-watchTargets().catch(() => {}).finally(() => look().catch(toastError));
+watchTargets().catch(() => {}).finally(() => look().catch(toastError).finally(() => repeat(look, LOOK_MS)));

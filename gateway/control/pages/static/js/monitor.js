@@ -17,6 +17,8 @@ const SMALL = 8;
 let charts = [];
 let drawnFor = "";
 let asked = null;
+// An answer that takes longer than from one look to the next is waited for, not given up for another question.
+let isAsking = false;
 
 const isFilter = (name) => name in NAMES || name.startsWith("metadata.");
 const filters = () => [...parameters()].filter(([name, value]) => isFilter(name) && value);
@@ -178,6 +180,7 @@ let picker;
 
 async function load() {
   asked?.abort();
+  isAsking = false;
   const mine = asked = new AbortController();
   showFilters();
   showSplit();
@@ -192,6 +195,7 @@ async function load() {
     showTooMuch(isSplit ? split : "");
     return;
   }
+  isAsking = true;
   try {
     const answer = await get(`/api/metrics/query?${wanted}`, { signal: mine.signal });
     at("trouble").replaceChildren();
@@ -211,6 +215,8 @@ async function load() {
     if (error.name === "AbortError") return;
     at("tiles").querySelector(".skeleton")?.remove();
     at("trouble").replaceChildren(note("bad", "The numbers cannot be shown", error.message));
+  } finally {
+    if (asked === mine) isAsking = false;
   }
 }
 
@@ -226,7 +232,7 @@ at("controls").addEventListener("submit", (event) => event.preventDefault());
 let timer = null;
 function setLive(isLive) {
   clearInterval(timer);
-  timer = isLive ? setInterval(() => { if (!document.hidden && range(FALLBACK).isLive) load(); }, EVERY) : null;
+  timer = isLive ? setInterval(() => { if (!document.hidden && !isAsking && range(FALLBACK).isLive) load(); }, EVERY) : null;
   at("live").setAttribute("aria-pressed", String(isLive));
 }
 at("live").addEventListener("click", () => {

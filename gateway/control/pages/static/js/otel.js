@@ -157,7 +157,12 @@ function readExporter(signal) {
   return exporter;
 }
 
-const numberIn = (id, factor = 1) => (at(id).value.trim() === "" ? undefined : Number(at(id).value) / factor);
+/** What is no number is sent as it is, and refused with words. */
+function numberIn(id, factor = 1) {
+  const text = at(id).value.trim();
+  if (text === "") return undefined;
+  return Number.isNaN(Number(text)) ? text : Number(text) / factor;
+}
 
 function readTraces() {
   const traces = readExporter("traces");
@@ -249,9 +254,10 @@ function tellFailure(error) {
   if (error.status === 401) { report(); return; }
   const problems = error.problems || [];
   markFields(problems);
-  const isOther = error.status === 412;
-  const title = isOther ? "Somebody else changed it meanwhile" : error.message;
-  report(...(problems.length ? problems.map(tellProblem) : [note("bad", title, isOther ? "Reload the page, and make your change again." : "")]));
+  const [title, advice] = error.status !== 412 ? [error.message, ""]
+    : page.isNew ? [`There is a destination called ${at("name").value.trim() || "default"} already`, "Give this one another name."]
+    : ["Somebody else changed it meanwhile", "Reload the page, and make your change again."];
+  report(...(problems.length ? problems.map(tellProblem) : [note("bad", title, advice)]));
 }
 
 async function run(button, action) {
@@ -284,7 +290,8 @@ function show(name) {
 
 async function save() {
   const manifest = readForm();
-  const headers = page.tag ? { "If-Match": page.tag } : {};
+  // A new one takes the place of none.
+  const headers = page.isNew ? { "If-None-Match": "*" } : page.tag ? { "If-Match": page.tag } : {};
   const query = page.isNew || !page.tag || !page.isStored ? "" : `?name=${encodeURIComponent(page.manifest.name || "default")}`;
   markFields([]);
   report(note("", "Saving ..."));

@@ -3,7 +3,7 @@
 import { ago } from "./ago.js";
 import { ask, get } from "./api.js";
 import { confirmed } from "./dialog.js";
-import { at, badge, busy, empty, make } from "./dom.js";
+import { at, badge, busy, empty, make, repeat } from "./dom.js";
 import { toast, toastError } from "./toast.js";
 
 const isAdmin = at("tokens-page").dataset.admin === "true";
@@ -99,5 +99,4 @@ if (isAdmin) {
   at("add-form").addEventListener("submit", (event) => { event.preventDefault(); busy(at("add-go"), add); });
   at("add-form").querySelector("[data-close]").addEventListener("click", () => at("add-dialog").close());
 }
-setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);
-look().catch(toastError);
+look().catch(toastError).finally(() => repeat(look, LOOK_MS));
