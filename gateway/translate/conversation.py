@@ -19,7 +19,8 @@ def messages_of(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The messages.
 
     Raises:
-        InvalidBody: There are none. One that is none is told when its turn comes.
+        InvalidBody: There are none. One that is none, or says nothing that can be read, is told when its turn
+            comes.
     """
     messages = fields.get("messages")
     if not isinstance(messages, list):
@@ -61,6 +62,11 @@ def _objects(messages: list[Any]) -> Iterator[dict[str, Any]]:
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        # What is of another type would be left out of the conversation, and nobody would know.
+        if not isinstance(message.get("content"), str | list | None):
+            raise InvalidBody(f"messages[{index}].content must be text or a list of parts.", param="messages")
+        if not isinstance(message.get("tool_calls"), list | None):
+            raise InvalidBody(f"messages[{index}].tool_calls must be a list.", param="messages")
         yield message
 
 

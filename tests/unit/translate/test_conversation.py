@@ -29,6 +29,24 @@ def test_a_message_that_is_none() -> None:
         next(messages)
 
 
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        ({"role": "user", "content": {"type": "text", "text": "a"}}, "content must be text or a list"),
+        ({"role": "tool", "content": 5}, "content must be text or a list"),
+        ({"role": "user", "content": False}, "content must be text or a list"),
+        ({"role": "assistant", "tool_calls": {"id": "a"}}, "tool_calls must be a list"),
+    ],
+)
+def test_a_message_that_says_nothing_readable(message: dict[str, Any], what: str) -> None:
+    """Told as providers tell it: without it the model would answer another conversation."""
+    silent = {"role": "assistant", "content": None, "tool_calls": None}
+    messages = messages_of({"messages": [silent, message]})
+    next(messages)
+    with pytest.raises(InvalidBody, match=rf"messages\[1\]\.{what}"):
+        next(messages)
+
+
 def test_members_that_messages_do_not_have() -> None:
     """Left out by name, or refused where the operator wants that."""
     fields = {"messages": [{"role": "user", "content": "a", "name": "n"}, {"role": "user", "id": "i"}]}
