@@ -105,10 +105,17 @@ def read_error(status: int, body: bytes) -> Refusal | None:
 def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
     error = found.get("error")
     said = object_of(error) or found
-    message = text_of(said.get("message")) or text_of(error) or "The provider answered with an error."
+    texts = (text_of(said.get("message")), text_of(error), _detail(found.get("detail")))
+    message = next(filter(None, texts), "The provider answered with an error.")
     words = {"type": type_of(status), "message": message}
     words |= {name: said[name] for name in ("code", "param") if said.get(name) is not None}
     return {"type": "error", "error": words, "request_id": found.get("request_id")}
+
+
+def _detail(detail: object) -> str:
+    """What a model server of FastAPI says that refuses a call before its own code sees it."""
+    said = [text_of(object_of(each).get("msg")) for each in list_of(detail)]
+    return text_of(detail) or "; ".join(filter(None, said))
 
 
 def _message_id(chat_id: str) -> str:
