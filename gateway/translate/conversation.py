@@ -19,12 +19,15 @@ def messages_of(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The messages.
 
     Raises:
-        InvalidBody: There are none. One that is none, or says nothing that can be read, is told when its turn
-            comes.
+        InvalidBody: There are none, or tools beside them that are no list. A message that is none, or says
+            nothing that can be read, is told when its turn comes.
     """
     messages = fields.get("messages")
     if not isinstance(messages, list):
         raise InvalidBody('"messages" must be a list of messages.', param="messages")
+    if not isinstance(fields.get("tools"), list | None):
+        # The model would be asked as if it had none.
+        raise InvalidBody('"tools" must be a list of tools.', param="tools")
     return _objects(messages)
 
 

@@ -21,6 +21,14 @@ def test_no_messages(fields: dict[str, Any]) -> None:
         turns_of(fields, LeftOut(make_target()))
 
 
+@pytest.mark.parametrize("tools", [{"type": "function"}, "f", 5, True])
+def test_tools_that_are_no_list(tools: object) -> None:
+    """Told at once too: without them the model would answer another call."""
+    with pytest.raises(InvalidBody, match='"tools" must be a list'):
+        messages_of({"messages": [], "tools": tools})
+    assert list(messages_of({"messages": [], "tools": None})) == []
+
+
 def test_a_message_that_is_none() -> None:
     """Told by its place, when those before it have been read."""
     messages = messages_of({"messages": [{"role": "user"}, "hi"]})
