@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -18,6 +19,8 @@ class TlsFiles:
 
 
 NO_FILES: Final = TlsFiles()
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""A system's whole bundle of authorities has a quarter of one."""
 
 
 class TlsFileError(OSError):
@@ -91,13 +94,28 @@ def read_file(field: str, path: Path) -> bytes:
     """What is in the file of *field*.
 
     Raises:
-        TlsFileError: It cannot be read.
+        TlsFileError: It cannot be read, or is nothing that ends: who reads a pipe waits for its writer, and
+            with it whoever waits for the configuration.
     """
     try:
-        return path.read_bytes()
+        content = _read_bounded(path)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise TlsFileError(field, path, f"cannot be read ({reason})") from error
+    if content is None:
+        raise TlsFileError(field, path, "is not an ordinary file")
+    if len(content) > MAX_BYTES:
+        raise TlsFileError(field, path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    return content
+
+
+def _read_bounded(path: Path) -> bytes | None:
+    """What is in a file, as far as that may go; None of what is no ordinary one."""
+    # Looked at before it is opened: to open a pipe is to wait as well.
+    if not stat.S_ISREG(path.stat().st_mode):
+        return None
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
 
 
 def signature_of(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:

@@ -145,6 +145,20 @@ def _parts(value: bytes) -> list[bytes]:
     return [value, *[pair.partition(b"=")[2] for pair in value.split(b"; ")]]
 
 
+def show_masked(text: str, hide: Callable[[str], str], length: int) -> str:
+    """The first *length* characters of *text*, with what *hide* knows and what looks like a key masked.
+
+    Callers write any length where a name should be, and to look through 5 MB takes seconds. So no more of it
+    is looked at than a credential that begins in what is shown may need.
+    """
+    masked = mask_keys(hide(text[: length + _LONGEST]))
+    if len(text) > length + _LONGEST:
+        # At its end half of a credential may stand, which nothing has known; masks before it are shorter
+        # than what they hide.
+        masked = masked[:-_LONGEST]
+    return masked[:length]
+
+
 def mask_keys(text: str) -> str:
     """*text* without what has the form of an API key."""
     for pattern in _KEY_PATTERNS:

@@ -33,7 +33,7 @@ from gateway.telemetry.call_trace import NO_FAILURES, OTHER_METHOD, AttemptTrace
 from gateway.telemetry.frame_calls import FrameCalls
 from gateway.telemetry.masked_trace import Hide, masked_trace
 from gateway.telemetry.redactor import RedactionTimeout
-from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
+from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, secrets_of_call, show_masked
 from gateway.telemetry.span_shapes import (
     MAX_KEPT_BYTES,
     MAX_NAME_CHARACTERS,
@@ -471,7 +471,7 @@ def _encode_outcome(
 def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
     # Below no route of ours, a path is whatever the caller wrote, a key in the wrong place included.
     is_ours = trace.route and "{" not in trace.route
-    path = trace.path if is_ours else mask_keys(secrets.hide_all(trace.path))
+    path = trace.path if is_ours else show_masked(trace.path, secrets.hide_all, MAX_TEXT_CHARACTERS)
     parts = [
         names.HTTP_REQUEST_METHOD.text(trace.method),
         names.URL_PATH.text(path[:MAX_TEXT_CHARACTERS]),
@@ -535,7 +535,7 @@ def _model_asked(trace: CallTrace, secrets: Secrets) -> str:
     """The model's name as the caller wrote it; one that does not exist may be anything, a key included."""
     model = trace.call.model if trace.call else ""
     if trace.plan is None:
-        model = mask_keys(secrets.hide_all(model))
+        return show_masked(model, secrets.hide_all, MAX_NAME_CHARACTERS)
     return model[:MAX_NAME_CHARACTERS]
 
 
@@ -552,7 +552,7 @@ def _captured_headers(trace: CallTrace, hide: Hide) -> Iterator[bytes]:
     for name in trace.telemetry.captured_headers:
         values = trace.headers.get_all(name) if trace.headers is not None else []
         if values:
-            short = [mask_keys(hide(value))[:MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
+            short = [show_masked(value, hide, MAX_NAME_CHARACTERS) for value in values[:_MAX_HEADER_VALUES]]
             yield AttributeKey(names.CAPTURED_HEADER_PREFIX + name).texts(short)
 
 
@@ -562,7 +562,9 @@ def _captured_baggage(trace: CallTrace, hide: Hide) -> bytes:
     baggage = parse_baggage(headers) if headers else {}
     return b"".join(
         [
-            AttributeKey(names.BAGGAGE_PREFIX + key).text(mask_keys(hide(baggage[key]))[:MAX_NAME_CHARACTERS])
+            AttributeKey(names.BAGGAGE_PREFIX + key).text(
+                show_masked(baggage[key], hide, MAX_NAME_CHARACTERS)
+            )
             for key in trace.telemetry.captured_baggage
             if key in baggage
         ]

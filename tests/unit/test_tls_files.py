@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl(folder, "pkey", "-in", "one.key", "-aes128", "-passout", "pass:x", "-out", "encrypted.key")
     (folder / "both.pem").write_bytes((folder / "one.pem").read_bytes() + (folder / "one.key").read_bytes())
     (folder / "junk").write_text("junk")
+    os.mkfifo(folder / "pipe")
+    (folder / "endless").symlink_to("/dev/zero")
+    with (folder / "large").open("wb") as large:
+        large.truncate(16 * 1024 * 1024 + 1)
     return folder
 
 
@@ -51,6 +56,11 @@ def test_what_can_be_used(folder: Path, names: tuple[str, str, str]) -> None:
     [
         (("absent", "", ""), "tls.ca_file cannot be read (no such file or directory): {}/absent"),
         (("junk", "", ""), "tls.ca_file holds no certificate in PEM: {}/junk"),
+        (("pipe", "", ""), "tls.ca_file is not an ordinary file: {}/pipe"),
+        (("", "one.pem", "pipe"), "tls.key_file is not an ordinary file: {}/pipe"),
+        (("endless", "", ""), "tls.ca_file is not an ordinary file: {}/endless"),
+        (("large", "", ""), "tls.ca_file is larger than 16 MiB: {}/large"),
+        ((".", "", ""), "tls.ca_file is not an ordinary file: {}"),
         (("", "", "one.key"), "tls.key_file has no tls.cert_file beside it: {}/one.key"),
         (("", "one.pem", "absent"), "tls.key_file cannot be read (no such file or directory): {}/absent"),
         (

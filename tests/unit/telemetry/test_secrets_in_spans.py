@@ -23,6 +23,7 @@ from gateway.telemetry.secrets_in_spans import (
     keys_of,
     mask_keys,
     secrets_of_call,
+    show_masked,
 )
 from gateway.telemetry.span_encoding import SpanEncoder
 from tests.rig.frame_reader import encode_call
@@ -330,6 +331,28 @@ def test_secrets_of_a_target() -> None:
 def test_keys_by_their_form(text: str, masked: str) -> None:
     """Where a caller writes freely, what looks like a key is masked."""
     assert mask_keys(text) == masked
+
+
+def test_a_text_of_any_length() -> None:
+    """A name of 5 MB is not looked through: that would hold up every other call of the worker."""
+    looked_at = []
+
+    def hide(text: str) -> str:
+        looked_at.append(len(text))
+        return text
+
+    assert show_masked("a/" * 2_500_000, hide, 256) == "a/" * 128
+    assert looked_at == [256 + 8192]
+    assert show_masked("short", hide, 256) == "short"
+
+
+@pytest.mark.parametrize("secret", [CANARY, "sk-" + "a1" * 120, "b" * 8000], ids=["token", "key", "longest"])
+@pytest.mark.parametrize("before", [0, 100, 250, 8440])
+def test_no_half_of_a_credential(secret: str, before: int) -> None:
+    """Wherever the text is cut, and however short masks make what stands before."""
+    hide = Secrets(forms_of([secret.encode()])).hide
+    for text in ("." * before + f"{secret} " * 200, "." * before + secret, secret + "." * before + secret):
+        assert secret[:8] not in show_masked(text, hide, 256)
 
 
 def test_values_that_are_no_credentials() -> None:

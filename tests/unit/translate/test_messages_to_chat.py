@@ -287,6 +287,24 @@ def test_too_deep() -> None:
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": {"message": "said"}}, "said"),
+        ({"error": "said"}, "said"),
+        ({"object": "error", "message": "said"}, "said"),
+        ({"detail": "said"}, "said"),
+        ({"detail": [{"loc": ["body"], "msg": "one"}, 5]}, '[{"loc":["body"],"msg":"one"},5]'),
+        ({"detail": {}}, "The provider answered with an error."),
+    ],
+)
+def test_what_servers_call_an_error(body: object, message: str) -> None:
+    """Its words arrive, wherever a server has them: a caller acts on "context length" and its like."""
+    refusal = messages_to_chat.read_error(400, json.dumps(body).encode())
+    assert refusal is not None
+    assert json.loads(refusal.body)["error"] == {"type": "invalid_request_error", "message": message}
+
+
 def test_no_page_is_an_error() -> None:
     """HTML tells a caller nothing."""
     assert messages_to_chat.read_error(502, b"<html>") is None
