@@ -69,13 +69,12 @@ def complaints(name: str, value: dict[str, Any]) -> list[str]:
 
 
 def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
-    inner = {name: _without_nulls(each) if name == "response" else each for name, each in value.items()}
-    # Newer than the specification; the SDK has a type for it.
-    inner |= (
-        {"tools": [tool for tool in inner["tools"] if tool["type"] != "namespace"]}
-        if "tools" in inner
-        else {}
-    )
+    inner: dict[str, Any] = {
+        name: _without_nulls(each) if name == "response" else each for name, each in value.items()
+    }
+    if "tools" in inner:
+        # Newer than the specification; the SDK has a type for it.
+        inner["tools"] = [tool for tool in inner["tools"] if tool["type"] != "namespace"]
     return {name: each for name, each in inner.items() if each is not None or name not in _NULLABLE}
 
 

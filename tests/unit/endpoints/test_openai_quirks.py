@@ -214,6 +214,8 @@ def test_the_assistant_after_results(messages: list[Any], expected: list[Any]) -
 def test_an_empty_list_in_a_message_is_not_worth_a_word() -> None:
     """OpenAI's SDK sends back `annotations: []` with each answer: nothing of it is lost."""
     quirks = Quirks(refused_in_messages=("annotations", "refusal"))
-    messages = [{"role": "assistant", "content": "x", "annotations": [], "refusal": None}]
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "x", "annotations": [], "refusal": None}
+    ]
     assert sent(quirks, messages=messages)["messages"] == [{"role": "assistant", "content": "x"}]
     assert dropped(quirks, messages=messages) == ()
