@@ -1,8 +1,8 @@
 """Whether the data plane of this host takes calls: exit code 0 or 1.
 
 Who uses it: the container image, as its HEALTHCHECK. By hand, without the proxies of the environment:
-those are for providers. `GATEWAY_HEALTH_HOST` and `_PORT`, `GATEWAY_HOST` and `_PORT` and `GATEWAY_TLS_CERT` are
-read as the gateway itself reads them.
+those are for providers. `GATEWAY_HEALTH_HOST`, `GATEWAY_HEALTH_PORT`, `GATEWAY_HOST`, `GATEWAY_PORT` and
+`GATEWAY_TLS_CERT` are read as the gateway itself reads them.
 """
 
 from __future__ import annotations

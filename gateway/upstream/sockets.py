@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -230,13 +231,28 @@ def no_connection(error: Exception) -> GatewayError:
     if isinstance(cause, EgressRefusedError):
         message = "The provider is at an address that this gateway is not to call (egress_settings)."
         return UpstreamUnreachable(message, detail=detail)
-    if isinstance(cause, OSError) and cause.errno in _OUR_LACK:
+    if _is_our_lack(error, cause):
         # Not the provider's doing: with its name on it, circuits would open everywhere.
         message = "The gateway can open no more connections now: its host has no file or memory left for one."
         return OutOfConnections(message, detail=detail, headers=(("retry-after", "1"),))
     return UpstreamUnreachable(
         "The provider could not be reached: no connection was possible.", detail=detail
     )
+
+
+def _is_our_lack(error: Exception, cause: Exception) -> bool:
+    if isinstance(cause, OSError) and cause.errno in _OUR_LACK:
+        return True
+    # Whoever looks a name up and may open no file to do so says this or that.
+    return isinstance(error, aiohttp.ClientConnectorDNSError) and not _can_open()
+
+
+def _can_open() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in _OUR_LACK
+    return True
 
 
 def _watching(refusal: list[HandshakeRefused]) -> aiohttp.TraceConfig:

@@ -579,3 +579,26 @@ async def test_a_name_that_is_taken(plane: Plane, page: Page) -> None:
     assert await page.run("document.querySelector('#notes button')") is None
     assert await page.run("document.querySelector('#notes a').search") == "?type=virtual-account&name=app"
     assert await page.run("document.getElementById('f-name').value") == "app"
+
+
+_READ_ONLY = """
+const ask = window.fetch;
+window.fetch = async (path, options) => {
+  const reply = await ask(path, options);
+  if (!path.startsWith('/api/manifests') || (options?.method ?? 'GET') !== 'GET') return reply;
+  const { headers } = reply;
+  return Response.json({ ...await reply.json(), why_not: 'it is read-only here' }, { headers });
+};
+"""
+
+
+@pytest.mark.parametrize("name", ["", "&name=app"], ids=["a new one", "one that is there"])
+async def test_where_nothing_can_be_saved(plane: Plane, page: Page, name: str) -> None:
+    """It is said before anything is typed, as of a ConfigMap, and Save stays off whatever is."""
+    await plane.sign_in(page)
+    await page.call("Page.addScriptToEvaluateOnNewDocument", source=_READ_ONLY)
+    await page.open(f"{plane.origin}/access/callers/edit?type=virtual-account{name}")
+    await page.wait("document.getElementById('notes').innerText.includes('it is read-only here')")
+    await page.fill("#f-name", "another")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('name: another')")
+    assert await page.run("document.getElementById('save').disabled")

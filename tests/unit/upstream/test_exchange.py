@@ -129,15 +129,14 @@ async def test_no_descriptor_is_left(upstream: Upstream, host: str) -> None:
     async with Server(ending()) as server:
         url = server.url.replace("127.0.0.1", host)
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with socket.socket() as free:
-            lowest = free.fileno()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        # Of those that are open none is closed by it, and no number is left but theirs.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
         try:
             with pytest.raises(OutOfConnections) as caught:
                 await upstream.exchange(ask(url))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert "Too many open files" in caught.value.detail
+    assert url.split("/")[2] in caught.value.detail
     assert caught.value.headers == (("retry-after", "1"),)
 
 

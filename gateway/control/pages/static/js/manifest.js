@@ -24,7 +24,7 @@ const LOOK_MS = 1500;
 const FORCE_MS = 15000;
 const WHO = { "manifest.saved": "saved", "manifest.changed": "changed on disk", "manifest.created": "created on disk" };
 
-const state = { name: data.name, etag: null, saved: "", check: null, isStale: false, isTouched: false };
+const state = { name: data.name, etag: null, saved: "", check: null, isStale: false, isTouched: false, isFixed: false };
 let form = null;
 const yaml = new YamlEditor(at("yaml"), { changed: () => { state.isTouched = true; touch(); check({ yaml: yaml.text }); } });
 
@@ -32,7 +32,7 @@ const path = (name) => `/api/manifests/${data.type}/${encodeURIComponent(name)}`
 const isChanged = () => yaml.text !== state.saved;
 
 function touch() {
-  at("save").disabled = isReadOnly || !isChanged();
+  at("save").disabled = isReadOnly || state.isFixed || !isChanged();
   at("undo").hidden = !isChanged() || !state.name;
 }
 
@@ -116,8 +116,9 @@ function take(one) {
 
 async function load() {
   const one = await get(path(state.name));
+  state.isFixed = Boolean(one.why_not);
   take(one);
-  if (one.why_not) notWritable(one.why_not);
+  if (state.isFixed) notWritable(one.why_not);
   form?.show(structuredClone(one.manifest));
   check({ yaml: one.yaml });
 }
@@ -297,6 +298,8 @@ async function start() {
       const body = data.template || (schema ? schema.fresh(schema.root) : { type: data.type, name: "" });
       form?.show(body);
       check({ yaml: "", manifest: body });
+      // Nobody should write a whole manifest to learn that it cannot be kept.
+      get("/api/manifests").then(({ why_not: why }) => { if (why) { state.isFixed = true; notWritable(why); } }).catch(() => {});
     }
   } catch (error) {
     if (error.status !== 404) throw error;
