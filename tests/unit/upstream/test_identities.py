@@ -187,11 +187,11 @@ def test_files_that_may_be_read_later(authority: Authority, monkeypatch: pytest.
     for path, content in zip((account.cert, account.key), authority.make("two"), strict=True):
         replace(path, content)
 
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> None:
         raise PermissionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", refuse)
+        patched.setattr(Path, "open", refuse)
         assert account.find_later() is account.first
     assert account.find_later() is not account.first
 
