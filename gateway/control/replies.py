@@ -76,6 +76,6 @@ async def on_failure(request: Request, error: Exception) -> Response:
 
 def failure_reply(scope: Scope, error: Exception) -> Response:
     """The same of a request that did not come as far as the app; the server itself logs nothing."""
-    # Without the query, in which there may be what somebody searches for.
-    _log.error("%s %s failed", scope.get("method", ""), scope["path"], exc_info=error)
+    # Without the query, in which there may be what somebody searches for; a line break stays in the line.
+    _log.error("%s %r failed", scope.get("method", ""), scope["path"], exc_info=error)
     return error_reply(500, "internal", "the control plane failed on this request; its log says how")

@@ -58,7 +58,7 @@ def test_failure_of_ours_is_json_and_tells_nothing(caplog: pytest.LogCaptureFixt
     rooms = Rooms(store=FakeStore(failure=KeyError("secret detail")))
     reply = rooms.client().get("/api/traces?q=canary")
     (record,) = (one for one in caplog.records if one.levelname == "ERROR")
-    assert record.getMessage() == "GET /api/traces failed"
+    assert record.getMessage() == "GET '/api/traces' failed"
     assert record.exc_info is not None
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "internal"
