@@ -16,6 +16,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_quirks import adapt, dropped_fields
 from gateway.model import Target
 from gateway.translate.foreign_json import write_json
+from gateway.translate.gpt_models import LEAST_EFFORT, always_thinks
 from gateway.translate.pair import LeftOut
 
 _AS_THEY_ARE: Final[Mapping[str, str]] = {}
@@ -27,10 +28,12 @@ _OF_OPENAI: Final = re.compile(r"^(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o\d)")
 
 _CALLS_OR_THINKS: Final = re.compile(r"^gpt-(?:5\.(?:[4-9]|\d\d)|[6-9]|[12]\d)(?!\d)")
 """Models that OpenAI and Azure let call functions in chat only while they do not think: "use /v1/responses or
-set reasoning_effort to 'none'". From 5.6 on that has to be said, as they think where nothing is."""
+set reasoning_effort to 'none'". From 5.6 on that has to be said, as they think where nothing is. Those that
+always think call none in chat at OpenAI, which says so itself; a server that lets them is not kept."""
 
 _EFFORT: Final = "reasoning_effort"
 _NO_EFFORT: Final = "none"
+_LITTLE: Final = ("none", "minimal")
 
 
 def takes_thoughts(target: Target) -> bool:
@@ -62,7 +65,10 @@ def write_chat(
         RecursionError: It is nested too deeply.
         UnsupportedParameter: The operator wants calls refused that the target cannot do.
     """
-    if body.get("tools") and _CALLS_OR_THINKS.match(target.model_id):
+    if always_thinks(target.model_id):
+        if body.get(_EFFORT) in _LITTLE:
+            body = {**body, _EFFORT: LEAST_EFFORT}
+    elif body.get("tools") and _CALLS_OR_THINKS.match(target.model_id):
         if body.get(_EFFORT, _NO_EFFORT) != _NO_EFFORT:
             left_out.add(asked_as.get(_EFFORT, _EFFORT))
         body = {**body, _EFFORT: _NO_EFFORT}

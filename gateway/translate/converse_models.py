@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from gateway.model import Target
 from gateway.translate.claude_models import BUDGETS, Generation, generation_of
+from gateway.translate.gpt_models import LEAST_EFFORT, always_thinks
 
 CLAUDE: Final = "claude"
 NOVA: Final = "nova"
@@ -51,8 +52,6 @@ _FORCES_A_TOOL: Final = frozenset({CLAUDE, NOVA, GPT, "grok", "glm", "kimi", UNK
 _FORCES_ANY: Final = re.compile(r"mistral-large|deepseek")
 # Names of the fifth generation whose models refuse to be forced.
 _NEVER_FORCED: Final = re.compile(r"claude-(?:fable|mythos)")
-# Of OpenAI's, those that refuse not to think.
-_NEVER_IDLE: Final = re.compile(r"gpt-6-astra")
 _OLD_HAIKU: Final = re.compile(r"claude-3-5-haiku")
 _NOVA_2: Final = re.compile(r"nova-2")
 
@@ -229,5 +228,5 @@ def effort_fields(model: BedrockModel, effort: str, *, is_limited: bool) -> dict
 def _openai_effort(model: BedrockModel, effort: str) -> dict[str, Any] | None:
     if effort != "none" and effort not in BUDGETS:
         return None
-    is_least = effort == "minimal" or (effort == "none" and _NEVER_IDLE.search(model.name) is not None)
-    return {"reasoning": {"effort": "low" if is_least else effort}}
+    is_least = effort == "minimal" or (effort == "none" and always_thinks(model.name))
+    return {"reasoning": {"effort": LEAST_EFFORT if is_least else effort}}

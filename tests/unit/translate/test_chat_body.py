@@ -46,6 +46,8 @@ def test_no_quirks() -> None:
         pytest.param("gpt-5.6", None, "none", [], id="thinks where nothing is said"),
         pytest.param("gpt-5.4-mini", "none", "none", [], id="asked not to"),
         pytest.param("gpt-6-luna", "low", "none", ["reasoning_effort"], id="newer"),
+        pytest.param("gpt-6-astra", None, None, [], id="one that never calls in chat"),
+        pytest.param("gpt-6.1-sol", "high", "high", [], id="another"),
         pytest.param("gpt-5.2", "high", "high", [], id="one that does both"),
         pytest.param("gpt-5", None, None, [], id="an older one"),
         pytest.param("gpt-35-turbo", None, None, [], id="a much older one"),
@@ -63,6 +65,17 @@ def test_models_that_call_or_think(
         written = json.loads(write_chat(body, target, left_out))
         assert written.get("reasoning_effort") == (sent if tools else asked)
         assert left_out.names == (dropped if tools else [])
+
+
+@pytest.mark.parametrize("asked", ["none", "minimal"])
+def test_models_that_always_think(asked: str) -> None:
+    """They refuse not to, and are asked for the least that they take, with tools or without."""
+    target = make_target(model_id="gpt-6-astra")
+    for tools in ([{"type": "function"}], []):
+        left_out = LeftOut(target)
+        written = json.loads(write_chat({"tools": tools, "reasoning_effort": asked}, target, left_out))
+        assert written["reasoning_effort"] == "low"
+        assert left_out.names == []
 
 
 def test_of_messages() -> None:

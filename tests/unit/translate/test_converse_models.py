@@ -130,6 +130,7 @@ def test_nova_thinks(model_id: str, effort: str, *, is_limited: bool, expected: 
         ("us.openai.gpt-5.6-sol", "max", {"reasoning": {"effort": "max"}}),
         ("us.openai.gpt-5.6-sol", "huge", None),
         ("openai.gpt-6-astra", "none", {"reasoning": {"effort": "low"}}),
+        ("openai.gpt-6.1-sol", "none", {"reasoning": {"effort": "low"}}),
         ("xai.grok-4-fast", "low", None),
     ],
 )
