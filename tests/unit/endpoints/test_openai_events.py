@@ -317,6 +317,11 @@ def test_a_note_is_no_answer(name: str, body: bytes) -> None:
         read_object(dataclasses.replace(IMAGE, name=name), body, asked_bytes=1)
 
 
+def test_a_name_that_is_no_text() -> None:
+    """It is passed on, as everywhere else, and brings nothing down."""
+    assert read_object(IMAGE, b'{"data":[1],"\xff":1}', asked_bytes=1).usage is None
+
+
 @pytest.mark.parametrize("member", ["data", "images", "results", "text", "segments", "output"])
 @pytest.mark.parametrize("value", ["[]", '""', "[1]"])
 def test_an_empty_answer_is_one(member: str, value: str) -> None:
