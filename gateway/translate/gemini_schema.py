@@ -260,9 +260,12 @@ class _JsonWriter(_Writer):
             if len(plain) < len([each for each in values if each is not None]):
                 self._lose("const" if "const" in schema else "enum")
             if None in values:
-                # Nothing among the values can be null; what may be is said by the type.
+                # Nothing among the values can be null; what may be is said by the type. Where others are lost
+                # and no type says what they were, anything may be.
                 told = kinds or [_KIND_OF[type(each)] for each in plain]
-                kinds = [*dict.fromkeys(each for each in told if plain and each != "null"), "null"]
+                others = [each for each in dict.fromkeys(told) if each != "null"]
+                is_null = all(each is None for each in values)
+                kinds = ["null"] if is_null else [*others, "null"] if others else []
         if schema.get("nullable") is True and kinds and "null" not in kinds:
             kinds = [*kinds, "null"]
         if kinds:
