@@ -15,6 +15,7 @@ from typing import Final
 
 from gateway.model import Call
 from gateway.translate.foreign_json import read_fields
+from gateway.translate.namespaces import names_of
 from gateway.translate.tool_names import MAX_CHARACTERS, names_of_tools, short_name
 
 _TAKEN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
@@ -41,5 +42,8 @@ class NamesAtGemini:
         if len(name) != MAX_CHARACTERS and not _CHANGED.fullmatch(name):
             return name
         if self._by_taken is None:
-            self._by_taken = {gemini_name(own): own for own in names_of_tools(read_fields(self._call))}
+            fields = read_fields(self._call)
+            # Of those in a namespace the name is ours, and turned back by who knows the namespaces.
+            own_names = (*names_of_tools(fields), *names_of(fields.get("tools")))
+            self._by_taken = {gemini_name(own): own for own in own_names}
         return self._by_taken.get(name, name)

@@ -32,6 +32,13 @@ def test_two_names_stay_two() -> None:
     assert gemini_name("1-a b") != gemini_name("1-a/b")
 
 
+def test_names_in_a_namespace() -> None:
+    """The name made of both comes back, by which the caller's two are found."""
+    inner = [{"type": "function", "name": "magic"}]
+    call = make_call(tools=[{"type": "namespace", "name": "21st", "tools": inner}])
+    assert NamesAtGemini(call).of(gemini_name("21st__magic")) == "21st__magic"
+
+
 def test_what_nobody_has() -> None:
     """A name that looks like a changed one and is none of the caller's stays as it is."""
     assert NamesAtGemini(make_call()).of("t_x_0badcafe") == "t_x_0badcafe"
