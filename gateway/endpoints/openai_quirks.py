@@ -73,6 +73,8 @@ def dropped_fields(fields: Mapping[str, msgspec.Raw], quirks: Quirks) -> tuple[s
             for message in _split(messages)
             for name, value in message.items()
             if bytes(value) not in _NOTHING
+            # Of a result it is the tool's, which its call names too: nothing is lost.
+            and not (name == "name" and bytes(message.get("role", b"")) == _RESULT)
         }
         dropped += [f"messages[].{name}" for name in quirks.refused_in_messages if name in sent]
     return tuple(dropped)

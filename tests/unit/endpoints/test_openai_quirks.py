@@ -219,3 +219,11 @@ def test_an_empty_list_in_a_message_is_not_worth_a_word() -> None:
     ]
     assert sent(quirks, messages=messages)["messages"] == [{"role": "assistant", "content": "x"}]
     assert dropped(quirks, messages=messages) == ()
+
+
+def test_the_name_of_a_result() -> None:
+    """It repeats what the call says, so that leaving it out is no loss to be told, or refused for."""
+    result = {"role": "tool", "tool_call_id": "1", "name": "f", "content": "x"}
+    assert dropped(messages=[result]) == ()
+    assert "name" not in sent(messages=[result])["messages"][0]
+    assert dropped(messages=[result, {"role": "user", "name": "u", "content": "x"}]) == ("messages[].name",)
