@@ -39,10 +39,10 @@ for number in itertools.count():
 
 
 def in_force(gateway: GatewayProcess, version: str) -> bool:
-    """Whether every worker runs *version*."""
+    """Whether every worker runs *version*; one that has not told control of itself yet is not listed."""
     config = gateway.get("/api/config")
-    workers = {worker["version"] for worker in config["workers"]}
-    return bool(config["version"] == version and workers == {version})
+    workers = [worker["version"] for worker in config["workers"]]
+    return bool(config["version"] == version and workers == [version] * len(gateway.worker_pids()))
 
 
 def test_saved_deleted_and_restored(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
