@@ -16,6 +16,7 @@ from gateway.pricing.price import AnyPrice
 from gateway.pricing.private import private_price
 
 _KEPT: Final = 4096
+_LONGEST_ID: Final = 256
 _OF_A_DAY: Final = re.compile(r"-(?:[0-9]{3,4}|[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})\Z")
 """What providers put behind a model's id. `-5` is none: `claude-opus-4-5` is another model than `-4`."""
 
@@ -106,6 +107,8 @@ class _Beside:
 
     def __call__(self, model_id: str) -> AnyPrice | None:
         """That of the account's model of this id, else the list price of one; None when neither is known."""
+        if len(model_id) > _LONGEST_ID:
+            return None
         for known in (model_id, without_day(model_id)):
             if known == self.model_id:
                 return self.price

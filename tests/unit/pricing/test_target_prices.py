@@ -104,6 +104,7 @@ def test_price_of_another_model_of_the_account() -> None:
     assert asked.price_of("gpt-4o") == TokenPrice(Rates(2, 8, cache_read=1))
     assert asked.price_of("gpt-4o-mini") == TokenPrice(Rates(0.12, 0.48, cache_read=0.06))
     assert asked.price_of("nobody-knows") is None
+    assert asked.price_of("gpt-4o-mini" * 100) is None
 
 
 @pytest.mark.parametrize("told", ["gpt-4o", "gpt-4o-2024-08-06"])
