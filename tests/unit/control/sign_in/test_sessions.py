@@ -105,3 +105,12 @@ def test_a_damaged_file_keeps_nobody_out(
     assert caplog.text.count(str(aside)) == 1
     sessions.end(after)
     assert sessions.find(after) is None
+
+
+@pytest.mark.parametrize("odd", ["1", "null", "{}", '{"who": {}, "seen_at": "a", "begun_at": 1.0}'])
+def test_what_is_no_session(sessions: Sessions, tmp_path: Path, odd: str) -> None:
+    """It keeps nobody out either."""
+    (tmp_path / FILE_NAME).write_text(f'{{"a": {odd}}}')
+    secret = sessions.begin(WHO)
+    assert sessions.find(secret) == WHO
+    assert '"a"' not in (tmp_path / FILE_NAME).read_text()
