@@ -32,7 +32,6 @@ from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
-from gateway.endpoints.told_status import told_status
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -62,6 +61,8 @@ from gateway.relay import (
     hear_usage,
     no_error,
     note_failure,
+    note_flagged,
+    note_told,
     relay_reply,
     take_error,
     without_credentials,
@@ -91,9 +92,6 @@ _FORBIDDEN: Final = 403
 _OUR_CREDENTIALS: Final = frozenset({401, _FORBIDDEN})
 _NAMED_FILE: Final = re.compile(rb'"(?:fileUri|file_uri|cachedContent|cached_content|s3Location)"')
 """What Google and Bedrock refuse with 403 where the account may not read it."""
-
-_FLAGGED: Final = re.compile(rb'violates usage guidelines|SAFETY_CHECK_TYPE|"flagged_input"', re.IGNORECASE)
-"""What xAI and OpenRouter refuse with 403 for what is asked; the same status says that a key has no right."""
 
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
@@ -435,7 +433,7 @@ def _take_whole(
         try:
             body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
         except UpstreamBadReply as error:
-            error.own_status = error.own_status or told_status(body)
+            note_told(attempt, error, body)
             raise
         if attempt.target.dialect == "converse":
             body, facts = with_counts_beside(call, body, facts, reply.headers)
@@ -468,8 +466,7 @@ def _refused(
     if refusal is None:
         raise no_error(reply.status, headers, body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    if reply.status == _FORBIDDEN and _FLAGGED.search(body):
-        attempt.is_callers_to_refuse = True
+    note_flagged(attempt, reply.status, body)
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     meant = meant_status(reply.status, body)
@@ -524,7 +521,7 @@ async def _open_stream(
             msg = "The provider was asked for a stream and answered with something else."
             body = await reply.read_chunk()
             beginning = f"{content_type.decode('latin-1')}: {excerpt(body)}"
-            raise _no_reply(msg, beginning, body)
+            raise note_told(attempt, UpstreamBadReply(msg, excerpt=beginning), body)
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
         held = await _hold(attempt, reply, reader)
         is_good = True
@@ -561,14 +558,7 @@ async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
         if held_bytes > MAX_HELD_BYTES:
             raise UpstreamBadReply(_NO_CONTENT)
     msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-    raise _no_reply(msg, excerpt(reader.failure), reader.failure)
-
-
-def _no_reply(message: str, beginning: str, body: bytes) -> UpstreamBadReply:
-    """A success that is none; the status that its *body* tells counts as if it had come under that."""
-    error = UpstreamBadReply(message, excerpt=beginning)
-    error.own_status = told_status(body)
-    return error
+    raise note_told(attempt, UpstreamBadReply(msg, excerpt=excerpt(reader.failure)), reader.failure)
 
 
 async def _deliver_stream(

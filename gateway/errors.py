@@ -41,7 +41,8 @@ class GatewayError(Exception):
             the call, only where the words of calls may go.
         headers: Response headers that belong to the refusal.
         plan: The `Plan` that came to nothing, for the trace; None where there was none.
-        own_status: What a provider said beside a page that is no error a caller could read; 0.
+        own_status: What a provider said beside a page that is no error a caller could read, or within a
+            success that is an error; 0.
         waited_for_caller: It came too late while the caller took what there was, not while a provider was
             waited for.
     """

@@ -593,10 +593,10 @@ def falls_back(target: Target, failure: Failure) -> bool:
 
 def _is_among(failure: Failure, statuses: Collection[int]) -> bool:
     """Whether *failure* has one of *statuses*, as its provider or as its caller knows it."""
-    if failure.status in statuses or failure.own_status in statuses:
-        return True
-    is_unknown = failure.status >= _SERVER_ERROR and failure.status not in _SERVER_ERRORS
-    return is_unknown and _SERVER_ERROR in statuses
+    counted = {failure.status, failure.own_status}
+    if any(status >= _SERVER_ERROR and status not in _SERVER_ERRORS for status in counted):
+        counted.add(_SERVER_ERROR)
+    return not counted.isdisjoint(statuses)
 
 
 async def pause(trace: CallTrace, wait_s: float) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -33,6 +34,7 @@ from gateway.endpoints.passing_object import PassingObject
 from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
 from gateway.endpoints.passing_usage import guess_passed, read_passed
 from gateway.endpoints.spoken_usage import find_spoken
+from gateway.endpoints.told_status import told_status
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
@@ -55,6 +57,10 @@ _MAX_OBJECT_BYTES: Final = 64 * 1024
 """A longer reply to a GET is a list, not one object."""
 
 _FIRST_ERROR: Final = 400
+_FORBIDDEN: Final = 403
+_FLAGGED: Final = re.compile(rb'violates usage guidelines|SAFETY_CHECK_TYPE|"flagged_input"', re.IGNORECASE)
+"""What xAI and OpenRouter refuse with 403 for what is asked; the same status says that a key has no right."""
+
 _BODILESS: Final = frozenset({204, 205, 304})
 _DETAIL_CHARACTERS: Final = 200
 _SESSIONS: Final = "/agents/sessions"
@@ -202,6 +208,19 @@ def no_error(status: int, headers: HeaderPairs, body: bytes) -> UpstreamBadReply
     return error
 
 
+def note_told(attempt: AttemptTrace, error: UpstreamBadReply, body: bytes) -> UpstreamBadReply:
+    """Note the status that *body*, a success that is none, tells: it counts as if it had come under that."""
+    error.own_status = error.own_status or told_status(body)
+    note_flagged(attempt, error.own_status, body)
+    return error
+
+
+def note_flagged(attempt: AttemptTrace, status: int, body: bytes) -> None:
+    """Note whether a refusal is of what was asked, and not of our key."""
+    if status == _FORBIDDEN and _FLAGGED.search(body):
+        attempt.is_callers_to_refuse = True
+
+
 async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     """The provider's own error, of a known API, as the caller gets it.
 
@@ -212,6 +231,7 @@ async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     if not is_json_object(body):
         raise no_error(reply.status, passage_response_headers(reply.headers), body)
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    note_flagged(attempt, reply.status, body)
     headers = [pair for pair in passage_response_headers(reply.headers) if pair[0] != b"content-type"]
     return Answer(reply.status, headers, without_credentials(body, attempt))
 
@@ -244,7 +264,11 @@ async def _relay_json(
     body = b"".join(parts)
     if _is_answer(reply, endpoint):
         # An error inside, or what is no JSON, is none.
-        read_object(endpoint, body, asked_bytes=0)
+        try:
+            read_object(endpoint, body, asked_bytes=0)
+        except UpstreamBadReply as error:
+            note_told(attempt, error, body)
+            raise
     facts = read_passed(attempt.target.dialect, body)
     if facts is not None:
         _learn(responder, attempt, endpoint, _with_counts_beside(facts, reply.headers))
@@ -488,7 +512,8 @@ async def _first_content(
     if held_bytes > MAX_PASSING_BYTES:
         raise UpstreamBadReply("The provider's stream goes on and on without content.")
     message = "began with an error" if reader.failure else "ended before it was complete"
-    raise UpstreamBadReply(f"The provider's stream {message}.", excerpt=excerpt(reader.failure))
+    error = UpstreamBadReply(f"The provider's stream {message}.", excerpt=excerpt(reader.failure))
+    raise note_told(attempt, error, reader.failure)
 
 
 async def _next_events(

@@ -10,7 +10,6 @@ Shapes: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +32,9 @@ from gateway.endpoints.openai_reply import (
 from gateway.endpoints.stream_reading import read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, EventSplitter, data_of_events
 
-_BARE: Final = re.compile(rb"(?:\A|\n\r?\n)\s*\{")
-"""Where an object may stand in place of an event: one search in C for each piece of a stream."""
+_BARE: Final = b"{"
+"""How a line begins that may be an object in place of an event. Looked for in each piece of a stream, and so
+not with a pattern: that took as long as all else, and with many blank lines in a piece seconds."""
 
 _WITHOUT_CONTENT: Final = frozenset({"thought", "thoughtSignature"})
 
@@ -189,7 +189,7 @@ def bare_error_in(event: bytes) -> bytes:
 
 
 def _datas_of(events: bytes) -> list[bytes]:
-    if not _BARE.search(events):
+    if not events.startswith(_BARE) and b"\n" + _BARE not in events:
         return list(data_of_events(events))
     each = EVENT.findall(events)
     return [data for event in each if (data := b"".join(data_of_events(event)) or bare_error_in(event))]

@@ -65,6 +65,7 @@ _PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
 _CALLERS_MISTAKES: Final = re.compile(
     r"(?:invalid_|image_).*"
     r"|unsupported_image_media_type|empty_image_file|failed_to_download_image"
+    r"|bio_policy|cyber_policy|misalignment_policy_violation"
 )
 """Those that are so for certain. https://platform.openai.com/docs/api-reference/responses/object"""
 

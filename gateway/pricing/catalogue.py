@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from genai_prices.data import providers
 from genai_prices.data_snapshot import DataSnapshot
-from genai_prices.types import ModelPrice, Provider, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
 
@@ -67,7 +68,7 @@ _ARN: Final = "arn:"
 _CALLS: Final = 1000
 _MINUTES: Final = 60
 _NOON: Final = time(12, tzinfo=UTC)
-# It keeps what it has found, which is the same for everybody.
+_KEPT: Final = 4096
 _catalogue: Final = DataSnapshot(providers=providers, from_auto_update=False)
 
 
@@ -103,13 +104,19 @@ def find_entry(
     if model_id.startswith(_ARN):
         # Where a call may be answered decides its price, and the catalogue looks for that at the beginning.
         model_id = model_id.rpartition("/")[2]
-    try:
-        _, model = _catalogue.find_provider_model(model_id, provider, None, None)
-    except LookupError:
+    model = _find_model(provider.id, model_id)
+    if model is None:
         return None
     prices = model.get_prices(datetime.combine(day, _NOON))
     factor = (100 - Decimal(str(discount_percent))) / 100
     return Entry(_price(prices, factor), model.context_window)
+
+
+@lru_cache(maxsize=_KEPT)
+def _find_model(provider_id: str, model_id: str) -> ModelInfo | None:
+    # Not by way of the catalogue, which keeps for ever what it has found: replies name models too.
+    provider = _catalogue.find_provider(None, provider_id, None)
+    return provider.find_model(model_id, all_providers=providers)
 
 
 def _provider_at(base_url: str) -> Provider | None:

@@ -12,7 +12,9 @@ from gateway.model import SAMPLED_COUNTS, Price, Usage
 def cost_of_all(
     usage: Usage, price: Price | None, price_of: Callable[[str], Price | None] | None
 ) -> float | None:
-    """What *usage* and each of its samplings cost, as far as that is known; None when of nothing it is.
+    """What *usage* and each of its samplings cost; None when the cost of one of them is not known.
+
+    A part of the sum would look like all of it, in budgets too.
 
     Args:
         usage: Of the whole reply.
@@ -23,13 +25,15 @@ def cost_of_all(
     for sampling in usage.samplings:
         its = price_of(sampling.model_id) if price_of is not None and sampling.model_id else None
         parts.append((its or price, sampling.usage))
-    costs = [
-        cost
-        for its_price, used in parts
-        if its_price is not None
-        and (used.input_tokens or used.output_tokens)
-        and (cost := its_price.cost_usd(used)) is not None
-    ]
+    costs: list[float] = []
+    for its_price, used in parts:
+        # Where another model has taken over, the one that was asked has done nothing.
+        if not used.input_tokens and not used.output_tokens:
+            continue
+        cost = None if its_price is None else its_price.cost_usd(used)
+        if cost is None:
+            return None
+        costs.append(cost)
     return sum(costs) if costs else None
 
 

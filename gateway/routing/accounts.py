@@ -7,7 +7,6 @@ reach every model of the account and what others stored there, so the right to s
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,10 +18,8 @@ from gateway.errors import (
     SecretMissingError,
 )
 from gateway.model import Caller, Dialect, Plan, Price, Target
+from gateway.pricing.target_prices import without_day
 from gateway.routing.stored import Origin, fingerprint
-
-_OF_A_DAY: Final = re.compile(r"-(?:[0-9]{3,4}|[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})\Z")
-"""What providers put behind a model's id. `-5` is none: `claude-opus-4-5` is another model than `-4`."""
 
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
@@ -76,7 +73,7 @@ class Accounts:
         if (account, told) in self._prices:
             return self._prices[account, told]
         # `gpt-4o-2024-08-06` is `gpt-4o`, and `gpt-4o-mini` is not.
-        return self._prices.get((account, _OF_A_DAY.sub("", told)))
+        return self._prices.get((account, without_day(told)))
 
     def find_model(self, account: str, words: Iterable[str], caller: Caller) -> str:
         """The model of *account* that the first of *words* names, or is the provider's id of; "" for none.

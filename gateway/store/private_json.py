@@ -66,6 +66,21 @@ class PrivateJson:
                 replace_whole(self._path, now, FILE_MODE)
                 self._read_last = _stamp(self._path), value
 
+    def set_damaged_aside(self) -> Path | None:
+        """Rename the file if it is no JSON object, so that a new one can be begun; None where it is one.
+
+        For what can be lost. One that was set aside before is replaced.
+
+        Raises:
+            OSError: It cannot be read or renamed.
+        """
+        with self._changing, self._locked():
+            try:
+                self.read()
+            except ValueError:
+                return self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+        return None
+
     def _parsed(self) -> dict[str, Any]:
         try:
             value = orjson.loads(_read(self._path))

@@ -515,6 +515,18 @@ async def test_what_is_flagged(body: dict[str, Any], verdict: str, *, is_stream:
     assert (client.status, rig.watch.heard) == (403, [("one", verdict, 403)])
 
 
+@pytest.mark.parametrize("form", ["whole", "stream"])
+@pytest.mark.parametrize(
+    ("metadata", "verdict"),
+    [({"raw": "Content violates usage guidelines."}, "none"), ({"raw": "Forbidden"}, "sick")],
+)
+async def test_what_is_flagged_within_a_200(metadata: dict[str, str], verdict: str, form: str) -> None:
+    """OpenRouter says so what the provider that it had asked has refused."""
+    rig = Rig(error_in_200(403, form, metadata=metadata), targets=(ONE,))
+    client = await rig.call(stream=form == "stream")
+    assert (client.status, rig.watch.heard) == (502, [("one", verdict, 502)])
+
+
 async def test_status_that_callers_do_not_know() -> None:
     """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
     overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
@@ -627,8 +639,8 @@ def test_a_caller_that_reads_slowly_says_nothing_of_the_target(*, is_within: boo
     assert outcome_of(attempt, None if is_within else late, NO_LIMITS).verdict == "none"
 
 
-def error_in_200(code: int | str, form: str) -> FakeReply:
-    body = json.dumps({"error": {"message": "no", "code": code}}).encode()
+def error_in_200(code: int | str, form: str, **more: object) -> FakeReply:
+    body = json.dumps({"error": {"message": "no", "code": code, **more}}).encode()
     return FakeReply(200, JSON, body) if form == "whole" else streamed(ROLE, b"data: " + body + b"\n\n")
 
 
@@ -808,6 +820,9 @@ def test_a_status_that_http_does_not_know_counts_as_500(status: int, *, falls: b
     """What a proxy such as Cloudflare says of its own; who wrote 500 did not mean 501, which is known."""
     only = make_target("a/m", fallback=FallbackPolicy(frozenset({500})))
     assert falls_back(only, Answer(status, [], b"{}")) is falls
+    page = UpstreamBadReply("a page")
+    page.own_status = status
+    assert falls_back(only, page) is falls
 
 
 STEPS: Final = st.sampled_from(["good", "500", "401", "429", "400", "gone", "slow", "cut", "error", "html"])

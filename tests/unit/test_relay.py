@@ -574,6 +574,34 @@ async def test_success_that_is_none(endpoint: Endpoint, headers: dict[str, str],
         assert (rig.client.status, rig.client.is_ended) == (200, True)
 
 
+@pytest.mark.parametrize("kind", [JSON, SSE], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("error", "told", "is_callers"),
+    [
+        ({"code": 400, "message": "too long"}, 400, False),
+        ({"code": 403, "message": "Content violates usage guidelines."}, 403, True),
+        ({"message": "down"}, 0, False),
+    ],
+)
+async def test_status_that_a_success_tells(
+    error: dict[str, object], told: int, kind: dict[str, str], *, is_callers: bool
+) -> None:
+    """It counts as if the reply of the model had come under that, as in calls that are read."""
+    body = json.dumps({"error": error}).encode()
+    rig = Rig(method="POST")
+    with pytest.raises(UpstreamBadReply) as caught:
+        await rig.relay(FakeReply(200, kind, body if kind is JSON else b"data: " + body + b"\n\n"), SOUND)
+    assert (caught.value.own_status, rig.attempt.is_callers_to_refuse) == (told, is_callers)
+
+
+async def test_what_is_flagged() -> None:
+    """A 403 for what was asked is not one of our key."""
+    rig = Rig(method="POST")
+    body = b'{"error": "Content violates usage guidelines."}'
+    assert await rig.relay(FakeReply(403, JSON, body), SPEECH) is not None
+    assert rig.attempt.is_callers_to_refuse
+
+
 @pytest.mark.parametrize(
     ("headers", "pieces"),
     [

@@ -130,6 +130,14 @@ def test_what_is_no_error_either(said: bytes) -> None:
     assert relay([first + said])[1].failure == b""
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \n\n"], ids=repr)
+def test_blank_lines_without_end(blank: bytes) -> None:
+    """They are nothing, and looking through a megabyte of them takes no minutes."""
+    first = events(REPLIES["text"])[0]
+    splitter = GeneratedSplitter()
+    assert splitter.feed(first + blank * 300_000 + b"\n" + first) == [first[6:-4]] * 2
+
+
 @pytest.mark.parametrize(
     ("parts", "has_content"),
     [

@@ -258,6 +258,9 @@ def test_response_that_failed(code: str, *, is_answer: bool) -> None:
         ("invalid_image_url", True),
         ("image_too_large", True),
         ("failed_to_download_image", True),
+        ("bio_policy", True),
+        ("cyber_policy", True),
+        ("misalignment_policy_violation", True),
     ],
 )
 def test_stream_that_failed(code: str, *, is_answer: bool) -> None:

@@ -10,6 +10,7 @@ from genai_prices.data import providers
 
 from gateway.endpoints.anthropic_reply import read_message_usage
 from gateway.model import Usage
+from gateway.pricing import catalogue
 from gateway.pricing.catalogue import PROVIDERS, find_entry
 from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
 
@@ -275,3 +276,12 @@ def test_models_of_bedrock(model_id: str, input_usd: float | None) -> None:
     """By id, by inference profile, by ARN; a profile of one's own says no model, and has no price."""
     price = price_of("aws-bedrock", model_id, "https://vpce.test")
     assert (price.base.input if isinstance(price, TokenPrice) else None) == input_usd
+
+
+def test_models_that_replies_name_take_no_memory_for_ever() -> None:
+    """A server may name another one each time, and each may look like one of the list."""
+    for number in range(5000):
+        assert price_of("anthropic", f"claude-opus-4-6-{number}") is not None
+    kept = catalogue._find_model.cache_info()
+    assert kept.currsize == kept.maxsize == 4096
+    assert not catalogue._catalogue._lookup_cache

@@ -66,8 +66,33 @@ def test_each_part_is_paid_by_itself(usage: Usage, expected: float) -> None:
     assert cost * MILLION == pytest.approx(expected)
 
 
-def test_what_nobody_can_price() -> None:
-    """It costs an unknown amount, and what is known is told."""
-    usage = Usage(1800, 190, "provider", samplings=(Sampling("dear", Usage(800, 90, "provider")),))
+BESIDE = (Sampling("dear", Usage(800, 90, "provider")),)
+
+
+@pytest.mark.parametrize(
+    ("usage", "price"),
+    [
+        pytest.param(Usage(1800, 190, "provider", samplings=BESIDE), None, id="the answer"),
+        pytest.param(
+            Usage(1800, 190, "provider", samplings=(*BESIDE, Sampling("new", Usage(1000, 100, "provider")))),
+            None,
+            id="one of what was done beside it",
+        ),
+        pytest.param(Usage(None, 190, "provider", samplings=BESIDE), CHEAP, id="an answer not counted"),
+        pytest.param(
+            Usage(0, 0, "provider", samplings=(Sampling("dear", Usage(0, 0, "provider")),)),
+            CHEAP,
+            id="nothing done",
+        ),
+    ],
+)  # fmt: skip
+def test_what_nobody_can_price(usage: Usage, price: Price | None) -> None:
+    """One unknown part, and the whole is unknown: the rest alone would look like all of it."""
+    assert cost_of_all(usage, price, price_of) is None
+
+
+def test_who_was_asked_has_no_price_and_has_done_nothing() -> None:
+    """Another model has answered, whose price is known."""
+    usage = Usage(800, 90, "provider", samplings=BESIDE)
     assert cost_of_all(usage, None, price_of) == pytest.approx((800 * 15 + 90 * 75) / MILLION)
     assert cost_of_all(usage, None, None) is None

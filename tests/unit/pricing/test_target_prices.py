@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+import pytest
 from pydantic import TypeAdapter
 
 from gateway.config.manifests.cost import Cost
@@ -15,6 +16,7 @@ from tests.unit.makers import make_target
 
 LIST = TokenPrice(Rates(2.5, 10, cache_read=1.25))
 OWN = TokenPrice(Rates(1, 2))
+DAY = date(2026, 11, 1)
 
 
 def cost(**written: object) -> Cost:
@@ -41,7 +43,7 @@ class Account:
 
 def priced(account: Account, model_id: str = "gpt-4o") -> Target:
     target = make_target("acct/small", model_id=model_id)
-    [found] = with_prices([target], account, date(2026, 11, 1))
+    [found] = with_prices([target], account, DAY)
     return found
 
 
@@ -65,11 +67,11 @@ def test_own_price_of_a_model_that_nobody_lists() -> None:
 
 
 def test_model_that_nobody_lists() -> None:
-    """It has no price, and is the target that it was."""
-    target = make_target("acct/small", model_id="my-model")
-    [found] = with_prices([target], Account(), date(2026, 11, 1))
-    assert found is target
-    assert found.price is None
+    """It has no price; of another one beside it the list price is known."""
+    found = priced(Account(), "my-model")
+    assert (found.price, found.context_window) == (None, None)
+    assert found.price_of is not None
+    assert (found.price_of("my-model"), found.price_of("gpt-4o")) == (None, LIST)
 
 
 def test_discount_is_off_the_list_price_only() -> None:
@@ -82,7 +84,7 @@ def test_price_of_the_right_integration() -> None:
     """Each target has its own integration's price, in the order given."""
     account = Account((Integration("small"), Integration("large", PRIVATE)))
     targets = [make_target(name, model_id="gpt-4o") for name in ("acct/large", "acct/small")]
-    found = list(with_prices(targets, account, date(2026, 11, 1)))
+    found = list(with_prices(targets, account, DAY))
     assert [(target.name, target.price) for target in found] == [("acct/large", OWN), ("acct/small", LIST)]
 
 
@@ -96,9 +98,29 @@ def test_price_of_another_model_of_the_account() -> None:
     """It is the operator's own where the model is listed here, else the list price; of the unknown none."""
     account = Account((Integration(), Integration("own", PRIVATE)), discount_percent=20)
     made = [make_target("acct/small", model_id="gpt-4o"), make_target("acct/own", model_id="gpt-4.1")]
-    [asked, _] = with_prices(made, account, date(2026, 11, 1))
+    [asked, _] = with_prices(made, account, DAY)
     assert asked.price_of is not None
     assert asked.price_of("gpt-4.1") == OWN
     assert asked.price_of("gpt-4o") == TokenPrice(Rates(2, 8, cache_read=1))
     assert asked.price_of("gpt-4o-mini") == TokenPrice(Rates(0.12, 0.48, cache_read=0.06))
     assert asked.price_of("nobody-knows") is None
+    assert asked.price_of("gpt-4o-mini" * 100) is None
+
+
+@pytest.mark.parametrize("told", ["gpt-4o", "gpt-4o-2024-08-06"])
+def test_price_of_one_of_several_with_one_id(told: str) -> None:
+    """Who was asked is paid as it is by itself, another one as the first of them that has a price."""
+    account = Account((Integration("list"), Integration("own", PRIVATE), Integration("other")))
+    ids = {"acct/list": "gpt-4o", "acct/own": "gpt-4o", "acct/other": "my-model"}
+    made = [make_target(name, model_id=model_id) for name, model_id in ids.items()]
+    prices = [target.price_of(told) for target in with_prices(made, account, DAY) if target.price_of]
+    assert prices == [LIST, OWN, LIST]
+
+
+def test_own_price_holds_for_the_model_of_a_day() -> None:
+    """Replies tell that one."""
+    account = Account((Integration(), Integration("own", PRIVATE)))
+    made = [make_target("acct/small", model_id="gpt-4o"), make_target("acct/own", model_id="gpt-4.1")]
+    [asked, _] = with_prices(made, account, DAY)
+    assert asked.price_of is not None
+    assert asked.price_of("gpt-4.1-2025-04-14") == OWN

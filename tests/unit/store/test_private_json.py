@@ -100,3 +100,20 @@ def test_something_else_in_its_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ValueError, match=r"a\.json is damaged \(.+\): put a copy of it back, or"):
         PrivateJson(tmp_path / "a.json").read()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[1]", b"\xff"])
+def test_a_damaged_one_is_set_aside(tmp_path: Path, damaged: bytes) -> None:
+    """Where what was in it can be lost; it is kept, once."""
+    path = tmp_path / "a.json"
+    document = PrivateJson(path)
+    assert document.set_damaged_aside() is None
+    for _ in range(2):
+        path.write_bytes(damaged)
+        aside = document.set_damaged_aside()
+        assert aside == tmp_path / "a.json.damaged"
+        assert aside.read_bytes() == damaged
+        with document.change() as content:
+            content["a"] = 1
+    assert document.set_damaged_aside() is None
+    assert document.read() == {"a": 1}

@@ -87,3 +87,30 @@ def test_the_csrf_token_is_the_session_s_own() -> None:
     """It does not tell the secret, and another session has another."""
     assert csrf_token("a") == csrf_token("a") != csrf_token("b")
     assert "secret-of-a-session" not in csrf_token("secret-of-a-session")
+
+
+def test_a_damaged_file_keeps_nobody_out(
+    sessions: Sessions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everybody signs in again; who looks finds the file and why."""
+    before = sessions.begin(WHO)
+    (tmp_path / FILE_NAME).write_text('{"half')
+    assert sessions.find(before) is None
+    assert not sessions.is_use_new(before)
+    assert not caplog.text
+    after = sessions.begin(WHO)
+    assert (sessions.find(before), sessions.find(after)) == (None, WHO)
+    aside = tmp_path / f"{FILE_NAME}.damaged"
+    assert aside.read_text() == '{"half'
+    assert caplog.text.count(str(aside)) == 1
+    sessions.end(after)
+    assert sessions.find(after) is None
+
+
+@pytest.mark.parametrize("odd", ["1", "null", "{}", '{"who": {}, "seen_at": "a", "begun_at": 1.0}'])
+def test_what_is_no_session(sessions: Sessions, tmp_path: Path, odd: str) -> None:
+    """It keeps nobody out either."""
+    (tmp_path / FILE_NAME).write_text(f'{{"a": {odd}}}')
+    secret = sessions.begin(WHO)
+    assert sessions.find(secret) == WHO
+    assert '"a"' not in (tmp_path / FILE_NAME).read_text()
