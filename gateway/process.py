@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import io
 import os
@@ -32,6 +33,10 @@ _LONGEST_PAUSE_S: Final = 0.002
 _LATE_S: Final = 0.001
 _HURRY_S: Final = 0.1
 _STATM: Final = Path("/proc/self/statm")
+MANY_FILES: Final = 65_536
+"""Two for each of a worker's connections, and as many again."""
+NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""How the system says that this process, or the host, can have no more files or sockets."""
 
 
 def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> None:
@@ -53,8 +58,8 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
         return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, os.strerror(errno), "prctl(PR_SET_PDEATHSIG)")
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "prctl(PR_SET_PDEATHSIG)")
     # The parent may have ended before the kernel was told; then no signal will ever come.
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), by)
@@ -93,6 +98,29 @@ def keep_no_core() -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def allow_many_files() -> int:
+    """Let this process, and those it starts, have as many files open as may be, `MANY_FILES` at most.
+
+    Login shells, systemd's services and many containers allow 1,024 at first, which is 500 calls at once, and
+    leave it to each program to ask for more. Returns how many it may have now.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return most if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
+def can_open_files() -> bool:
+    """Whether this process, or the host, has a file descriptor left."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in NONE_LEFT
+    return True
 
 
 def work_in_batches() -> None:

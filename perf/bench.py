@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from gateway.process import allow_many_files
 from perf.cores import Cores, find_cores
-from perf.process import ENOUGH_FILES, allow_many_files, check_system, stop_as_on_interrupt
+from perf.process import ENOUGH_FILES, check_system, stop_as_on_interrupt
 from perf.tools import Sink, Upstream, started_sink, started_upstream
 
 # Twelve gateways stand side by side in scenario 5, each with 60 MB of counters and buffers, and their stores.

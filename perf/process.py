@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import resource
 import select
 import shutil
 import signal
@@ -26,7 +25,6 @@ START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 15.0
 _POLL_S: Final = 0.05
 # Each connection is one. The upstream has those of every contender, the gateway under a flood two for a call.
-_MANY_FILES: Final = 65_536
 ENOUGH_FILES: Final = 10_000
 # `python -m` finds `perf` from here, wherever the run was started.
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -238,19 +236,6 @@ def stop_as_on_interrupt() -> None:
         # `nohup` has one ignored: such a run is to go on.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
-
-
-def allow_many_files() -> int:
-    """Let us, and what we start, have as many files open as may be; how many that is.
-
-    A login shell allows 1,024, which 400 streams at once through two contenders in turn are more than.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        return most
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
 
 
 def find_program(name: str) -> str | None:

@@ -20,6 +20,7 @@ import uvloop
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
 from gateway.app.collection import collection_held
 from gateway.app.limit_counters import shared_points
+from gateway.app.open_files import OpenFiles
 from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
@@ -249,6 +250,8 @@ class Worker:
         server.start()
         collect_rarely(*_GC_THRESHOLDS)
         self._tidying = loop.call_later(_TIDY_EVERY_S, self._tidy)
+        files = OpenFiles()
+        files.watch()
         self._lifecycle.ready()
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
@@ -256,6 +259,7 @@ class Worker:
             msg = "the HTTP server ended by itself"
             raise RuntimeError(msg)
         await self._drain(server)
+        files.stop()
 
     async def _drain(self, server: HttpServer | TlsServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""

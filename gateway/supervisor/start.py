@@ -22,7 +22,7 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, AccountRefused, Accounts
 from gateway.control.sign_in.command import make_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
-from gateway.process import discard_output, keep_no_core
+from gateway.process import allow_many_files, discard_output, keep_no_core
 from gateway.server_tls import HeldTls
 from gateway.settings import Settings, environment, is_loopback, origin_of, reached_at
 from gateway.supervisor.cannot_start import (
@@ -56,6 +56,7 @@ def serve(settings: Settings) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
     keep_no_core()
+    allow_many_files()
     try:
         _serve(settings)
     except CannotStart as reason:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -27,6 +25,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.model import HeaderPairs, Passage
+from gateway.process import NONE_LEFT, can_open_files
 from gateway.proxies import Proxies
 from gateway.wire.close_codes import LOST, NO_CODE, short_reason
 
@@ -40,7 +39,6 @@ CLOSE_TIMEOUT_S: Final = 0.5
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = "sec-websocket-protocol"
 _SWITCHING: Final = 101
-_OUR_LACK: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
 
@@ -241,18 +239,10 @@ def no_connection(error: Exception) -> GatewayError:
 
 
 def _is_our_lack(error: Exception, cause: Exception) -> bool:
-    if isinstance(cause, OSError) and cause.errno in _OUR_LACK:
+    if isinstance(cause, OSError) and cause.errno in NONE_LEFT:
         return True
     # Whoever looks a name up and may open no file to do so says this or that.
-    return isinstance(error, aiohttp.ClientConnectorDNSError) and not _can_open()
-
-
-def _can_open() -> bool:
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno not in _OUR_LACK
-    return True
+    return isinstance(error, aiohttp.ClientConnectorDNSError) and not can_open_files()
 
 
 def _watching(refusal: list[HandshakeRefused]) -> aiohttp.TraceConfig:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection
+from pathlib import Path
 from select import select
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from perf.contenders import EVERYTHING, started_gateway
 from perf.scenarios.overload import flood
 from tests.rig import behaviours
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
@@ -272,3 +274,19 @@ def test_three_times_what_it_can_do(
     assert found.health.asked > 1
     assert found.answered > 0
     assert found.refused > 0
+
+
+def test_no_descriptor_is_left(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """It is said in the log, and who waited is served when there are some again."""
+    gateway = start_gateway(workers=1)
+    assert chat(gateway, "fake/normal").status == 200
+    (pid,) = gateway.worker_pids()
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    most = len(list(Path(f"/proc/{pid}/fd").iterdir())) + 5
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(gateway.connect())
+        until(lambda: "no file descriptor is left" in gateway.log, what="the log to say so")
+    until(lambda: "file descriptors are left again" in gateway.log, what="the log to say that it is over")
+    assert chat(gateway, "fake/normal").status == 200

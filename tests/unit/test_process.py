@@ -302,3 +302,33 @@ def test_no_core() -> None:
         "print(subprocess.check_output(['sh', '-c', 'ulimit -S -c'], text=True))"
     )
     assert done.stdout.strip() == b"0", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "told"),
+    [
+        pytest.param(256, 900, "900 900 900", id="as many as may be"),
+        pytest.param(900, 900, "900 900 900", id="that many already"),
+    ],
+)
+def test_many_files_may_be_open(soft: int, hard: int, told: str) -> None:
+    """What a shell allows is too little for hundreds of calls; no limit is exceeded nor made harder."""
+    done = _run(
+        "import resource\n"
+        "from gateway.process import allow_many_files\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "print(allow_many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    assert done.stdout.decode().split() == told.split(), done.stderr
+
+
+def test_more_files_than_are_asked_for() -> None:
+    """Who has allowed more than we would take keeps that."""
+    done = _run(
+        "import resource\n"
+        "from gateway import process\n"
+        "process.MANY_FILES = 300\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (400, 900))\n"
+        "print(process.allow_many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    assert done.stdout.split() == [b"400", b"400", b"900"], done.stderr
