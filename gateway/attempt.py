@@ -32,6 +32,7 @@ from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
+from gateway.endpoints.told_status import too_long
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -523,7 +524,7 @@ async def _open_stream(
             beginning = f"{content_type.decode('latin-1')}: {excerpt(body)}"
             raise note_told(attempt, UpstreamBadReply(msg, excerpt=beginning), body)
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
-        held = await _hold(attempt, reply, reader)
+        held = await _hold(attempt, pair, reply, reader)
         is_good = True
         return Opened(attempt, reply=reply, reader=reader, held=held)
     finally:
@@ -538,7 +539,7 @@ def _stream_type(call: Call, target: Target) -> bytes:
     return _STREAMS_ELSEWHERE.get(target.dialect, _EVENT_STREAM)
 
 
-async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream) -> bytes:
+async def _hold(attempt: AttemptTrace, pair: Pair, reply: UpstreamReply, reader: ReplyStream) -> bytes:
     """What comes until there is content; raises as `_open_stream`."""
     held: list[bytes] = []
     held_bytes = 0
@@ -558,7 +559,11 @@ async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
         if held_bytes > MAX_HELD_BYTES:
             raise UpstreamBadReply(_NO_CONTENT)
     msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-    raise note_told(attempt, UpstreamBadReply(msg, excerpt=excerpt(reader.failure)), reader.failure)
+    error = note_told(attempt, UpstreamBadReply(msg, excerpt=excerpt(reader.failure)), reader.failure)
+    refusal = pair.read_error(error.own_status, body) if (body := too_long(reader.failure)) else None
+    if refusal is not None:
+        error.answer = Answer(refusal.status, [], without_credentials(refusal.body, attempt))
+    raise error
 
 
 async def _deliver_stream(

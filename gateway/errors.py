@@ -213,6 +213,8 @@ class UpstreamBadReply(GatewayError):
 
     status, type, code, source = 502, "upstream_error", "upstream_bad_reply", "upstream"
     retryable = True
+    # A `responder.Answer`, which nothing here may know: what the caller is told where nobody else answers.
+    answer: object = None
 
 
 class UpstreamTimeout(GatewayError):

@@ -33,6 +33,7 @@ from gateway.errors import (
     GatewayError,
     NoTargetAvailable,
     UnsupportedParameter,
+    UpstreamBadReply,
 )
 from gateway.long_work import LongWork
 from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
@@ -232,6 +233,8 @@ class Failover:
             GatewayError: As `answer`.
         """
         failure = await self.first_good(responder.trace, targets, attempts, wish, progress)
+        if isinstance(failure, UpstreamBadReply):
+            failure = _to_be_told(failure)
         if isinstance(failure, GatewayError):
             raise failure
         if failure is not None:
@@ -604,6 +607,15 @@ async def pause(trace: CallTrace, wait_s: float) -> None:
     began_ns = time.perf_counter_ns()
     await asyncio.sleep(wait_s)
     trace.paused_ns += time.perf_counter_ns() - began_ns
+
+
+def _to_be_told(failure: UpstreamBadReply) -> Failure:
+    """What the caller gets of the last failure, which nobody else has made good."""
+    if isinstance(failure.answer, Answer):
+        return failure.answer
+    if failure.own_status in _MISTAKES and not any(name == "x-should-retry" for name, _ in failure.headers):
+        failure.headers = (*failure.headers, ("x-should-retry", "false"))
+    return failure
 
 
 def _is_final(failure: Failure) -> bool:

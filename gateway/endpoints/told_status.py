@@ -16,6 +16,7 @@ from gateway.endpoints.openai_reply import UNREADABLE
 _LONGEST_BYTES: Final = 64 * 1024
 """An error is short; what is longer is an answer, or worth no look."""
 
+_TOO_LONG: Final = "context_length_exceeded"
 _FIRST_ERROR: Final = 400
 _LAST_ERROR: Final = 599
 _WORDS: Final = {
@@ -24,7 +25,7 @@ _WORDS: Final = {
     "overloaded_error": 529,
     "timeout_error": 504,
     "BadRequestError": 400,
-    "context_length_exceeded": 400,
+    _TOO_LONG: 400,
     "insufficient_quota": 429,
     "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
@@ -36,17 +37,34 @@ _decoder: Final = msgspec.json.Decoder()
 
 def told_status(body: bytes) -> int:
     """The status that an error object, or the event with one, tells; 0 where it tells none."""
+    error = _error_in(body)
+    return _status_of(error) if error is not None else 0
+
+
+def too_long(body: bytes) -> bytes:
+    """The error that OpenAI gives in place of a stream, of a *body* with which a stream has begun instead.
+
+    Only of a prompt that does not fit the model: agents make it shorter by that, and a failure that may pass
+    they send as it is again and again. Empty of anything else.
+    """
+    error = _error_in(body)
+    if error is None or error.get("code") != _TOO_LONG:
+        return b""
+    told = {"message": error.get("message"), "type": "invalid_request_error", "param": error.get("param")}
+    return msgspec.json.encode({"error": {**told, "code": _TOO_LONG}})
+
+
+def _error_in(body: bytes) -> dict[str, Any] | None:
     if len(body) > _LONGEST_BYTES:
-        return 0
+        return None
     try:
-        told = _decoder.decode(body)
+        error = _decoder.decode(body)
     except UNREADABLE:
-        return 0
-    error = told
+        return None
     for name in ("response", "error"):
         if isinstance(error, dict) and isinstance(error.get(name), dict):
             error = error[name]
-    return _status_of(error) if isinstance(error, dict) else 0
+    return error if isinstance(error, dict) else None
 
 
 def _status_of(error: dict[str, Any]) -> int:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Final
 
 import pytest
+from openai import BadRequestError, OpenAI
 
 from tests.rig import behaviours
-from tests.rig.behaviours import HTML, STRAY_TEXT, STREAM_ERROR, TEXT, error_body
+from tests.rig.behaviours import HTML, STRAY_TEXT, STREAM_ERROR, TEXT, error_body, stream_of
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
-from tests.rig.manifests import SCRIPTED, chat, standard_documents, trace_id_of
+from tests.rig.manifests import APP_TOKEN, SCRIPTED, chat, standard_documents, trace_id_of
 from tests.rig.raw_http import Reply, assert_error, events
 from tests.rig.until import until
 
@@ -110,6 +111,28 @@ def test_stream_that_fails_before_content_is_an_error(gateway: GatewayProcess) -
     """The role alone is no content: it is held back, so that a failure right after it still has a status."""
     reply = chat(gateway, "fake/error-after-role", stream=True)
     assert reply.status == 502, reply.body
+
+
+def test_a_response_that_is_too_long(gateway: GatewayProcess, upstream: FakeUpstream) -> None:
+    """OpenAI begins a stream and then says so; who called is told as if it had not begun."""
+    error = {
+        "type": "invalid_request_error",
+        "code": "context_length_exceeded",
+        "message": "Your input is long.",
+    }
+    told: list[dict[str, object]] = [
+        {"type": "response.created", "response": {"id": "r", "status": "in_progress"}},
+        {"type": "error", "sequence_number": 2, "error": {**error, "param": "input"}},
+        {"type": "response.failed", "response": {"id": "r", "status": "failed", "error": error}},
+    ]
+    written = [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in told]
+    upstream.play(SCRIPTED, stream_of(*written))
+    client = OpenAI(base_url=gateway.base_url, api_key=APP_TOKEN, max_retries=2)
+    with pytest.raises(BadRequestError) as caught:
+        client.responses.create(model=f"fake/{SCRIPTED}", input="a long text", stream=True)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
+    assert len(upstream.exchanges) == 1
+    client.close()
 
 
 @pytest.mark.parametrize("model", ["fake/cut-clean", "fake/cut-close", "fake/cut-reset"])

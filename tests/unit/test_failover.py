@@ -75,6 +75,10 @@ def event(said: str, *, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({"id": f"chat-{said}", "choices": [choice]}).encode() + b"\n\n"
 
 
+def event_of(error: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
+
+
 ROLE: Final = b'data: {"id":"chat-1","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
 ERROR: Final = b'data: {"error":{"message":"overloaded"}}\n\n'
 DONE: Final = b"data: [DONE]\n\n"
@@ -232,6 +236,34 @@ async def test_last_failure_is_told() -> None:
     client = await rig.call()
     assert (client.status, client.header("retry-after"), rig.tried) == (429, "9", ["one", "two"])
     assert client.header("x-tfy-error-source") == "upstream"
+
+
+TOO_LONG: Final = event_of({"code": "context_length_exceeded", "message": "too long", "param": "messages"})
+
+
+async def test_a_prompt_that_is_too_long_is_told_as_before_a_stream() -> None:
+    """With the provider's words, where a stream begins with it and no other target has room for it."""
+    rig = Rig(streamed(ROLE, TOO_LONG), targets=(ONE,))
+    client = await rig.call(stream=True)
+    told = {"message": "too long", "type": "invalid_request_error", "param": "messages"}
+    assert (client.status, error_of(client)) == (400, {**told, "code": "context_length_exceeded"})
+    assert client.header("x-tfy-error-source") == "upstream"
+    assert rig.watch.heard == [("one", "none", 502)]
+    assert rig.trace.attempts[0].error_type == "upstream_bad_reply"
+    larger = Rig(streamed(TOO_LONG), streamed(event("a"), event("", finish="stop"), DONE))
+    assert ((await larger.call(stream=True)).status, larger.tried) == (200, ["one", "two"])
+
+
+@pytest.mark.parametrize(
+    ("code", "wish"),
+    [(400, "false"), (404, "false"), (429, None), (503, None), ("unheard_of", None)],
+)
+async def test_the_same_call_is_not_sent_again_for_nothing(code: int | str, wish: str | None) -> None:
+    """A stream that begins with what would come again is no answer, and SDKs are told not to try again."""
+    script = [streamed(event_of({"code": code}))] * 4
+    client = await Rig(*script, targets=(ONE,)).call(stream=True)
+    assert (client.status, client.header("x-should-retry")) == (502, wish)
+    assert error_of(client)["code"] == "upstream_bad_reply"
 
 
 async def test_retry_after_is_waited_for_where_nobody_else_can_be_asked(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.told_status import told_status
+from gateway.endpoints.told_status import told_status, too_long
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,27 @@ def test_what_errors_tell(error: Any, expected: int) -> None:
 def test_what_is_no_error(body: bytes) -> None:
     """A page, nothing, half of something, or more than an error ever is."""
     assert told_status(body) == 0
+
+
+TOLD = {"code": "context_length_exceeded", "message": "Your input is too long.", "param": "input"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"error": TOLD}, id="of a chat"),
+        pytest.param({"type": "error", "sequence_number": 2, **TOLD}, id="an event"),
+        pytest.param({"type": "error", "error": {"type": "x", **TOLD}}, id="an error in it"),
+        pytest.param({"type": "response.failed", "response": {"id": "r", "error": TOLD}}, id="a response"),
+    ],
+)
+def test_what_is_too_long(told: Any) -> None:
+    """In each form it is the error that comes in place of a stream."""
+    expected = {"error": {"type": "invalid_request_error", **TOLD}}
+    assert json.loads(too_long(json.dumps(told).encode())) == expected
+
+
+@pytest.mark.parametrize("told", [{"error": {"code": 400}}, {"error": "context_length_exceeded"}, [TOLD], ""])
+def test_what_is_not_too_long(told: Any) -> None:
+    """Another mistake, a word, no object."""
+    assert too_long(json.dumps(told).encode()) == b""
