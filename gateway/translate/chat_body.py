@@ -29,7 +29,8 @@ _OF_OPENAI: Final = re.compile(r"^(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o\d)")
 _CALLS_OR_THINKS: Final = re.compile(r"^gpt-(?:5\.(?:[4-9]|\d\d)|[6-9]|[12]\d)(?!\d)")
 """Models that OpenAI and Azure let call functions in chat only while they do not think: "use /v1/responses or
 set reasoning_effort to 'none'". From 5.6 on that has to be said, as they think where nothing is. Those that
-always think call none in chat at OpenAI, which says so itself; a server that lets them is not kept."""
+always think call none in chat at OpenAI, which says so itself; a server that lets them is not kept. Of
+resellers with the vendor in their ids (`openai/gpt-5.6` at OpenRouter) no such refusal is known."""
 
 _EFFORT: Final = "reasoning_effort"
 _NO_EFFORT: Final = "none"
