@@ -368,6 +368,8 @@ class Quirks:
         repeats_index: Several tool calls of a stream may come with one index.
         call_id_length: How many letters and digits the id of a tool call must have; 0: as it likes.
         answers_results: After results of tools only the assistant may speak.
+        efforts: Which of OpenAI's efforts a model takes, the least first, by the first pattern that is found
+            in its id; for calls of other dialects, whose callers cannot know.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -379,6 +381,7 @@ class Quirks:
     repeats_index: bool = False
     call_id_length: int = 0
     answers_results: bool = False
+    efforts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 EndpointQuirks = Mapping[str, Quirks]

@@ -112,6 +112,11 @@ class Guard:
             operator = self._find_operator(scope)
         except TooManyTries as error:
             return too_many_tries(error)
+        except (OSError, ValueError):
+            # Who has an old cookie is told of the damage on the page to sign in, and may use another way.
+            if scope["path"] not in _WAY_IN:
+                raise
+            operator = None
         if operator is None:
             return None if scope["path"] in _WAY_IN else _who_are_you(scope)
         put_operator(scope, operator, lambda: self._is_still_in(scope))

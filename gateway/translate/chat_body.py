@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_quirks import adapt, dropped_fields
-from gateway.model import Target
+from gateway.model import Quirks, Target
 from gateway.translate.foreign_json import write_json
 from gateway.translate.gpt_models import LEAST_EFFORT, always_thinks
 from gateway.translate.pair import LeftOut
@@ -29,11 +29,13 @@ _OF_OPENAI: Final = re.compile(r"^(?:.*/)?(?:gpt-(?!oss)|chatgpt-|o\d)")
 _CALLS_OR_THINKS: Final = re.compile(r"^gpt-(?:5\.(?:[4-9]|\d\d)|[6-9]|[12]\d)(?!\d)")
 """Models that OpenAI and Azure let call functions in chat only while they do not think: "use /v1/responses or
 set reasoning_effort to 'none'". From 5.6 on that has to be said, as they think where nothing is. Those that
-always think call none in chat at OpenAI, which says so itself; a server that lets them is not kept."""
+always think call none in chat at OpenAI, which says so itself; a server that lets them is not kept. Of
+resellers with the vendor in their ids (`openai/gpt-5.6` at OpenRouter) no such refusal is known."""
 
 _EFFORT: Final = "reasoning_effort"
 _NO_EFFORT: Final = "none"
-_LITTLE: Final = ("none", "minimal")
+_LITTLE: Final = (_NO_EFFORT, "minimal")
+_EFFORTS: Final[tuple[object, ...]] = (*_LITTLE, "low", "medium", "high", "xhigh", "max")
 
 
 def takes_thoughts(target: Target) -> bool:
@@ -75,8 +77,31 @@ def write_chat(
     quirks = target.quirks.get(CHAT.name)
     if quirks is None:
         return write_json(body)
+    if quirks.efforts and body.get(_EFFORT) is not None:
+        body = _with_effort(body, target, quirks, left_out, asked_as.get(_EFFORT, _EFFORT))
     members = {name: msgspec.Raw(write_json(value)) for name, value in body.items()}
     for name in dropped_fields(members, quirks):
         left_out.add(asked_as.get(name, name))
     adapt(members, quirks)
     return write_json(members)
+
+
+def _with_effort(
+    body: Mapping[str, Any], target: Target, quirks: Quirks, left_out: LeftOut, name: str
+) -> Mapping[str, Any]:
+    """*body* with an effort that the model takes, or with none.
+
+    It is the one that is asked for, else the next above it, else the highest. The caller calls it *name*.
+    """
+    asked = body[_EFFORT]
+    known = (efforts for pattern, efforts in quirks.efforts if re.search(pattern, target.model_id))
+    takes = next(known, None)
+    if takes is None or asked in takes or asked not in _EFFORTS:
+        return body
+    if not takes:
+        if asked not in _LITTLE:
+            left_out.add(name)
+        return {field: value for field, value in body.items() if field != _EFFORT}
+    wanted = _EFFORTS.index(_NO_EFFORT if asked in _LITTLE else asked)
+    enough = [effort for effort in takes if _EFFORTS.index(effort) >= wanted]
+    return {**body, _EFFORT: enough[0] if enough else takes[-1]}

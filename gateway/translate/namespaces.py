@@ -9,6 +9,7 @@ Shapes: https://platform.openai.com/docs/guides/function-calling
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,7 +28,11 @@ def full_name(namespace: object, name: str) -> str:
     if not isinstance(namespace, str) or not namespace:
         return name
     separator = "" if namespace.endswith(_SEPARATOR) else _SEPARATOR
-    return short_name(_NOT_IN_NAMES.sub("_", f"{namespace}{separator}{name}"))
+    full = f"{namespace}{separator}{name}"
+    if _SEPARATOR in name:
+        # `a` with `b__c` and `a__b` with `c` are two: a checksum tells which is which.
+        full += f"_{zlib.crc32(f'{namespace} {name}'.encode(errors='surrogatepass')):08x}"
+    return short_name(_NOT_IN_NAMES.sub("_", full))
 
 
 def tools_within(tools: object) -> Iterator[tuple[str, dict[str, Any]]]:

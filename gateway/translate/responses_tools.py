@@ -190,8 +190,9 @@ def _allow(tools: Tools, choice: dict[str, Any]) -> None:
     if mode not in ("auto", "required") or not isinstance(allowed, list):
         raise wrong_type("tool_choice")
     kept = [tool for tool in allowed if isinstance(tool, dict)]
-    groups = {str(tool.get("name")) for tool in kept if tool.get("type") == NAMESPACE}
-    names = {full_name(tool.get(NAMESPACE), str(tool.get("name"))) for tool in kept}
+    named = [tool for tool in kept if isinstance(tool.get("name"), str)]
+    groups = {tool["name"] for tool in named if tool.get("type") == NAMESPACE}
+    names = {full_name(tool.get(NAMESPACE), tool["name"]) for tool in named if tool.get("type") != NAMESPACE}
     tools.functions = [
         tool
         for tool in tools.functions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
 from gateway.control.operator import Role
@@ -315,7 +316,8 @@ async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
-async def test_a_share_that_is_no_number(plane: Plane, page: Page) -> None:
+@pytest.mark.parametrize("share", ["5e", "Infinity"])
+async def test_a_share_that_is_no_number(plane: Plane, page: Page, share: str) -> None:
     """It is refused at its field, and not taken for nothing, which is all."""
     await plane.sign_in(page)
     await page.open(plane.origin + PAGE)
@@ -323,7 +325,7 @@ async def test_a_share_that_is_no_number(plane: Plane, page: Page) -> None:
     await page.click("#traces-enabled")
     await page.fill("#traces-endpoint", "http://127.0.0.1:1/v1/traces")
     await page.run("for (const one of document.querySelectorAll('details.more')) one.open = true")
-    await page.fill("#sampling-ratio", "5e")
+    await page.fill("#sampling-ratio", share)
     await page.click("#save")
     await page.wait("document.getElementById('result').innerText.includes('expected a number')")
     assert await page.run("document.getElementById('sampling-ratio').getAttribute('aria-invalid')") == "true"

@@ -60,7 +60,7 @@ ACCOUNTS: Final = {
     "Azure OpenAI": Account("azure", "gpt-5.1"),
     "self-hosted": Account("lab", "qwen-3"),
     "Ollama": Account("ollama", "qwen-3"),
-    "Mistral AI": Account("mistral", "magistral-medium"),
+    "Mistral AI": Account("mistral", "mistral-medium-3-5"),
     "Anthropic": Account("claude", "claude-sonnet-4-6"),
     "Gemini": Account("gemini", "gemini-3.5-flash", "gemini-embedding-001"),
     "Vertex with Gemini": Account(

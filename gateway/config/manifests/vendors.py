@@ -63,6 +63,19 @@ class Vendor:
 # Where only `max_tokens` is documented, the newer name would be refused, or ignored and cost money.
 _OLD_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
 
+# https://docs.mistral.ai/inference/conversations/reasoning ; any other effort is answered with 400, and every
+# one where none is taken. What is not known here is held to think, as the newest do, which all take "high".
+_WITHOUT_EFFORT: Final = (
+    r"codestral|devstral|ministral|pixtral|voxtral|nemo|open-|magistral-(?:medium|small-2)"
+    r"|mistral-(?:small|medium|large)-2[345]|mistral-large-(?:3|latest)|mistral-medium-3$"
+)
+_EFFORTS_AT_MISTRAL: Final = (
+    (_WITHOUT_EFFORT, ()),
+    ("mistral-large", ("none", "low", "medium", "high")),
+    ("glm", ("low", "high", "max")),
+    ("", ("none", "high")),
+)
+
 VENDORS: Final = (
     # https://docs.ai21.com/reference/jamba-1-6-api-ref
     Vendor(
@@ -158,6 +171,7 @@ VENDORS: Final = (
                 roles={"developer": "system"},
                 call_id_length=9,
                 answers_results=True,
+                efforts=_EFFORTS_AT_MISTRAL,
             ),
             "embedding": Quirks(renamed={"dimensions": "output_dimension"}, refused=("user",)),
         },

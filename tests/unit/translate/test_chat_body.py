@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.config.manifests.vendors import VENDOR_OF
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import UnsupportedParameter
@@ -111,3 +112,40 @@ def test_refused() -> None:
     call = make_messages_call(messages=[], metadata={"user_id": "u"})
     with pytest.raises(UnsupportedParameter, match=r"metadata\.user_id"):
         messages_to_chat.write(call, make_picky(unsupported="reject"))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "asked", "sent", "dropped"),
+    [
+        pytest.param("mistral-medium-3-5", "none", "none", (), id="what it takes"),
+        pytest.param("mistral-small-latest", "minimal", "none", (), id="next to nothing"),
+        pytest.param("mistral-small-2603", "low", "high", (), id="the next above"),
+        pytest.param("mistral-medium-2604", "xhigh", "high", (), id="its highest"),
+        pytest.param("mistral-large-4-0", "medium", "medium", (), id="one of many levels"),
+        pytest.param("zai-glm-5-3", "none", "low", (), id="one that always thinks"),
+        pytest.param("mistral-small-2603", "very", "very", (), id="no effort, which the server says"),
+        pytest.param("mistral-large-2512", "high", None, ("reasoning.effort",), id="takes none"),
+        pytest.param("ft:ministral-8b-latest:x:1", "none", None, (), id="thinks never, and is not to"),
+        pytest.param("magistral-medium-latest", "high", None, ("reasoning.effort",), id="cannot be told"),
+        pytest.param("mistral-medium-2508", "high", None, ("reasoning.effort",), id="an older one"),
+        pytest.param("mistral-medium-3", "high", None, ("reasoning.effort",), id="the same at Vertex"),
+    ],
+)
+def test_efforts_at_mistral(model_id: str, asked: str, sent: str | None, dropped: tuple[str, ...]) -> None:
+    """Mistral answers every effort that a model does not take with 400, any at all where it takes none."""
+    target = make_target(model_id=model_id, quirks=VENDOR_OF["provider-account/mistral-ai"].quirks)
+    body, left_out = responses_to_chat.write(make_response_call(reasoning={"effort": asked}), target)
+    assert json.loads(body).get("reasoning_effort") == sent
+    assert left_out == dropped
+
+
+def test_thinking_at_mistral() -> None:
+    """Callers of Messages, who know other efforts still, are told in their words what is left out."""
+    quirks = VENDOR_OF["provider-account/mistral-ai"].quirks
+    call = make_messages_call(messages=[], thinking={"type": "enabled", "budget_tokens": 2000})
+    body, left_out = messages_to_chat.write(call, make_target(model_id="mistral-small-latest", quirks=quirks))
+    assert json.loads(body)["reasoning_effort"] == "high"
+    assert left_out == ()
+    body, left_out = messages_to_chat.write(call, make_target(model_id="codestral-latest", quirks=quirks))
+    assert "reasoning_effort" not in json.loads(body)
+    assert left_out == ("thinking",)

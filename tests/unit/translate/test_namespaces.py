@@ -23,6 +23,14 @@ def test_name(namespace: object, name: str, expected: str) -> None:
     assert full_name(namespace, name) == expected
 
 
+def test_two_that_would_be_one() -> None:
+    """Where one ends and the other begins may be anywhere in names of servers and their tools."""
+    pairs = [("a", "b__c__d"), ("a__b", "c__d"), ("a__b__c", "d"), ("mcp__a__", "b__c"), ("mcp__a__b__", "c")]
+    tools = [{"type": "namespace", "name": group, "tools": [{"name": name}]} for group, name in pairs]
+    assert list(names_of(tools).values()) == pairs
+    assert full_name("a__b__c", "d") == "a__b__c__d"
+
+
 def test_long_name() -> None:
     """It is cut, and still another for each tool."""
     names = {full_name("n" * 60, f"tool{number}") for number in range(3)}

@@ -85,6 +85,14 @@ def test_choice_in_a_namespace(choice: Any, name: str, names: list[str] | None) 
     assert [tool.name for tool in found.functions] == (names or ["g", "crm__f", "crm__g"])
 
 
+@pytest.mark.parametrize("allowed", [{"type": "web_search"}, {"type": "function", "name": None}, GROUP])
+def test_what_allows_no_function(allowed: Any) -> None:
+    """Of what is no function, or has no name, none is made."""
+    named = [{"type": "function", "name": name} for name in ("None", "crm")]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [allowed]}
+    assert read(*named, choice=choice).functions == []
+
+
 @pytest.mark.parametrize(
     ("group", "error"),
     [

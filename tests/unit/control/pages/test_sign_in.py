@@ -8,6 +8,8 @@ import pytest
 
 from tests.unit.control.rooms import TOKEN, Rooms, access_at
 
+PASSWORD = "correct horse battery"
+
 
 @pytest.mark.parametrize(
     ("target", "kept"),
@@ -33,7 +35,7 @@ def test_it_tells_how_to_begin_while_nobody_has_a_password(tmp_path: Path) -> No
     access = access_at(folder=tmp_path)
     client = Rooms(access=access).client(token=None)
     assert "gateway admin link" in client.get("/sign-in").text
-    access.entrance.accounts.use_link(access.entrance.accounts.make_link("admin"), "correct horse battery")
+    access.entrance.accounts.use_link(access.entrance.accounts.make_link("admin"), PASSWORD)
     assert "gateway admin link" not in client.get("/sign-in").text
 
 
@@ -44,6 +46,21 @@ def test_it_tells_of_accounts_that_cannot_be_read(tmp_path: Path, caplog: pytest
     shown = client.get("/sign-in")
     assert (shown.status_code, "cannot be read" in shown.text) == (200, True)
     assert f"{tmp_path / 'operators.json'} is damaged" in caplog.text
+    assert client.post("/api/sign-in", json={"token": TOKEN}).status_code == 200
+    assert client.get("/api/config").status_code == 200
+
+
+def test_it_tells_so_to_who_was_signed_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An old cookie, whose user cannot be looked up any more, keeps nobody from the way in."""
+    access = access_at(folder=tmp_path)
+    access.entrance.accounts.use_link(access.entrance.accounts.make_link("admin"), PASSWORD)
+    client = Rooms(access=access).client(token=None)
+    assert client.post("/api/sign-in", json={"user": "admin", "password": PASSWORD}).status_code == 200
+    (tmp_path / "operators.json").write_text('{"users": {')
+    shown = client.get("/sign-in")
+    assert (shown.status_code, "cannot be read" in shown.text) == (200, True)
+    assert f"{tmp_path / 'operators.json'} is damaged" in caplog.text
+    assert client.get("/api/config").status_code == 500
     assert client.post("/api/sign-in", json={"token": TOKEN}).status_code == 200
     assert client.get("/api/config").status_code == 200
 

@@ -161,7 +161,7 @@ function readExporter(signal) {
 function numberIn(id, factor = 1) {
   const text = at(id).value.trim();
   if (text === "") return undefined;
-  return Number.isNaN(Number(text)) ? text : Number(text) / factor;
+  return Number.isFinite(Number(text)) ? Number(text) / factor : text;
 }
 
 function readTraces() {
