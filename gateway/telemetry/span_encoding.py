@@ -436,7 +436,15 @@ class SpanEncoder:
 
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
         """Name, kind, and what repeats for calls of one kind to one target."""
-        key = (target.name, call.endpoint.route, call.is_stream, trace.config_version)
+        # An account's own name stands for whatever model of it no integration lists.
+        key = (
+            target.name,
+            target.model_id,
+            target.base_url,
+            call.endpoint.route,
+            call.is_stream,
+            trace.config_version,
+        )
         block = self._targets.get(key)
         return self._targets.keep(key, _encode_target_block(call, target, trace)) if block is None else block
 

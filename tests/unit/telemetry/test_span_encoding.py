@@ -685,6 +685,12 @@ def test_what_differs_is_never_mixed_up() -> None:
     other.attempts[0].target = make_target("acct/small", model_id="small-2")
     other.config_version = "v3"
     traces.append(other)
+    for model in ("unlisted-1", "unlisted-2"):  # of an account, by whose name they are called
+        for error_type in ("", "404"):
+            target = replace(TARGET, name="acct", model_id=model)
+            trace = make_answered_trace(target, model=f"acct/{model}")
+            trace.attempts[0].error_type = error_type
+            traces.append(trace)
     for trace in (*traces, *traces):
         assert encode_call(trace, encoder) == encode_call(trace)
 
