@@ -300,11 +300,12 @@ class CallMetrics:
         """Count a call that one attempt answered, as most are: with one look-up for all groups."""
         model = attempt.target.name
         # By its name and the configuration's version a target is the same one, but for an account's own name:
-        # that stands for whatever model of it no integration lists.
+        # that stands for each of its servers, and any model that no integration lists.
         key: tuple[object, ...] = (
             trace.config_version,
             model,
             attempt.target.model_id,
+            attempt.target.base_url,
             caller,
             route,
             operation,

@@ -166,6 +166,7 @@ def shape_key(trace: CallTrace, call: Call) -> tuple[object, ...]:
         call.is_stream,
         attempt.target.name,
         attempt.target.model_id,
+        attempt.target.base_url,
         attempt.status_code,
         attempt.response_model,
         attempt.finish_reasons,

@@ -184,6 +184,16 @@ def test_models_that_no_integration_lists() -> None:
     assert durations == {"m-1": 2, "m-2": 2, OTHER: 2}
 
 
+def test_servers_of_one_account() -> None:
+    """By whose name both are called."""
+    traces = [
+        make_answered_trace(replace(TARGET, name="acct", base_url=f"http://host:{port}/v1", port=port))
+        for port in (8000, 8001)
+    ]
+    ports = {point.labels[5] for point in measured(*traces) if point.name == f"{GEN_AI}.duration"}
+    assert ports == {"8000", "8001"}
+
+
 def test_a_planned_call_without_an_attempt_has_its_model() -> None:
     """As one whose secret is missing."""
     trace = make_planned_trace()

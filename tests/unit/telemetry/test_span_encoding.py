@@ -691,6 +691,15 @@ def test_what_differs_is_never_mixed_up() -> None:
             trace = make_answered_trace(target, model=f"acct/{model}")
             trace.attempts[0].error_type = error_type
             traces.append(trace)
+    for port in (8000, 8001):  # of the same, a server of its own
+        server = replace(TARGET, name="acct", model_id="", base_url=f"http://host:{port}/v1", port=port)
+        traces.append(make_answered_trace(server, model="acct"))
+    for kind in ("virtualaccount", "user"):
+        trace = make_answered_trace()
+        trace.attempts[0].error_type = "404"
+        trace.telemetry = TelemetryPlan(has_tfy_names=True)
+        trace.caller, trace.config_version = replace(make_caller(), kind=kind), "v4"
+        traces.append(trace)
     for trace in (*traces, *traces):
         assert encode_call(trace, encoder) == encode_call(trace)
 
