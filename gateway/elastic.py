@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 _DOMAINS: Final = (".elastic.cloud", ".elastic-cloud.com", ".cloud.es.io", ".found.io")
 _KIBANA_PORTS: Final = frozenset({5601})
 _SEARCH_PORTS: Final = frozenset({9200, 9243})
+_SIGNAL_PATH: Final = re.compile(r"/v1/(traces|metrics|logs)/?\Z")
 
 
 class KeyMistake(enum.StrEnum):
@@ -51,6 +53,16 @@ def find_wrong_product(endpoint: str) -> Product | None:
     if port in _SEARCH_PORTS or (is_elastic_endpoint(endpoint) and "es" in labels[:-2]):
         return Product.ELASTICSEARCH
     return None
+
+
+def other_signal_in(endpoint: str, signal: str) -> str:
+    """The signal whose usual path *endpoint*, which is for *signal*, ends in; "" when it is no other's."""
+    try:
+        path = urlsplit(endpoint).path
+    except ValueError:
+        return ""
+    found = _SIGNAL_PATH.search(path)
+    return found[1] if found is not None and found[1] != signal else ""
 
 
 def takes_bearer(endpoint: str) -> bool:

@@ -1,4 +1,4 @@
-"""What Elastic will refuse, said before anything is sent.
+"""What Elastic, or any OTLP endpoint, will refuse, said before anything is sent.
 
 Warnings only: what stands behind an address is its operator's affair. No message quotes a secret.
 """
@@ -12,7 +12,12 @@ from typing import Final
 
 from gateway.config.config import Config
 from gateway.config.document import Document, FieldPath
-from gateway.config.manifests.otel_config import Exporter, OtelConfig
+from gateway.config.manifests.otel_config import (
+    Exporter,
+    HttpMetricsExporter,
+    HttpTracesExporter,
+    OtelConfig,
+)
 from gateway.config.otel_environment import NAME
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
@@ -23,6 +28,7 @@ from gateway.elastic import (
     find_key_mistake,
     find_wrong_product,
     is_elastic_endpoint,
+    other_signal_in,
     takes_bearer,
 )
 
@@ -53,10 +59,13 @@ def check_elastic_variables(config: Config, secrets: SecretSource) -> Iterator[P
 
 
 def _check_manifest(document: Document, manifest: OtelConfig, secrets: SecretSource) -> Iterator[Problem]:
-    for part in ("otel_traces_exporter_config", "otel_metrics_exporter_config"):
+    for signal in ("traces", "metrics"):
+        part = f"otel_{signal}_exporter_config"
         exporter = getattr(manifest, part)
         if isinstance(exporter, Exporter):
             yield from _check_exporter(document, (part,), exporter, secrets)
+        if isinstance(exporter, HttpTracesExporter | HttpMetricsExporter):
+            yield from _check_path(document, (part,), exporter.endpoint, signal)
 
 
 def _check_exporter(
@@ -73,6 +82,13 @@ def _check_exporter(
         yield document.warning((*path, "endpoint"), f"this looks like the address of {product.value}", fix)
     elif is_elastic_endpoint(exporter.endpoint):
         yield from _check_key(document, path, exporter, secrets)
+
+
+def _check_path(document: Document, path: FieldPath, endpoint: str, signal: str) -> Iterator[Problem]:
+    other = other_signal_in(endpoint, signal)
+    if other:
+        what = f"this is the path of {other}, and {signal} are sent there"
+        yield document.warning((*path, "endpoint"), what, f"Write /v1/{signal} at its end")
 
 
 def _check_key(

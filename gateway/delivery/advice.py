@@ -19,6 +19,7 @@ from gateway.elastic import (
     find_key_mistake,
     find_wrong_product,
     is_elastic_endpoint,
+    other_signal_in,
     takes_bearer,
 )
 
@@ -62,6 +63,11 @@ class Try:
         return self.protocol == "grpc"
 
     @property
+    def is_for_another_signal(self) -> bool:
+        """The endpoint has the path of another signal, where nothing takes what is sent."""
+        return not self.is_grpc and bool(other_signal_in(self.endpoint, self.signal))
+
+    @property
     def scheme(self) -> str:
         """The endpoint's scheme."""
         return self.endpoint.partition("://")[0].lower()
@@ -100,12 +106,13 @@ class Try:
         return any(re.search(pattern, words, re.IGNORECASE) for pattern in patterns)
 
     def _words(self) -> str:
-        """The message without the endpoint's host, which may be called `alerts` or `dns-sink`."""
+        """The message without the endpoint's host and URL, which may be called `alerts` or `dns-sink`."""
+        words = _URL_IN_WORDS.sub("", self.message)
         host = self.endpoint.rpartition("://")[2].partition("/")[0].partition(":")[0]
         if not host:
-            return self.message
+            return words
         # In small letters, however it was written.
-        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", self.message, flags=re.IGNORECASE)
+        return re.sub(rf"(?<![\w.-]){re.escape(host)}(?=:\d)", "", words, flags=re.IGNORECASE)
 
 
 _T = TypeVar("_T")
@@ -143,6 +150,16 @@ _KEY_ANSWERS: Final = re.compile(
     r"|(?P<NOT_BASE64>illegal base64)",
     re.IGNORECASE,
 )
+# As aiohttp's errors about an answer end.
+_URL_IN_WORDS: Final = re.compile(r"\burl='[^']*'")
+# How HTTP/2 begins, as aiohttp quotes what is no HTTP/1: length and type of a frame of settings. Others
+# answer before they were asked too (SMTP, SSH), so that it is no HTTP/1 alone says nothing of gRPC.
+_HTTP2_IN_PLACE: Final = r"b\\*['\"](\\+x00){2}(\\+x..|\\+.|.)\\+x04"
+# The fourth letter of `HTTP/1.1`, where HTTP/2 has a frame's type.
+_HTTP1_IN_PLACE: Final = r"got frame type 80\b"
+# Of an endpoint that speaks HTTP/2 and no gRPC, as many with TLS do; grpcio tells its status so. 464: a load
+# balancer's, for a protocol that is not that of what stands behind it.
+_HTTP2_WITHOUT_GRPC: Final = "Received http2 header with status: (400|404|405|415|464|501)"
 _NO_ADDRESS: Final = (
     "DNS",
     "name or service",
@@ -191,7 +208,7 @@ def _found_nobody(tried: Try) -> bool:
 def _is_grpc_behind_http(tried: Try) -> bool:
     if tried.is_grpc:
         return False
-    return tried.says(r"expected HTTP/", "HTTP/2", "invalid HTTP version", "preface") or (
+    return tried.says(_HTTP2_IN_PLACE, "HTTP/2", "invalid HTTP version", "preface") or (
         tried.port == _GRPC_PORT
         and not _found_nobody(tried)
         and (tried.status is None or tried.status in (400, 404, 405, 415, 505))
@@ -202,7 +219,8 @@ def _is_http_behind_grpc(tried: Try) -> bool:
     if not tried.is_grpc:
         return False
     return tried.says(
-        "http1", r"HTTP/1\.", "settings frame", "preface", "ALPN", "frame with length", "malformed"
+        *("http1", r"HTTP/1\.", _HTTP1_IN_PLACE, _HTTP2_WITHOUT_GRPC),
+        *("preface", "ALPN", "frame with length", "malformed"),
     ) or (
         tried.port == _HTTP_PORT
         and not _found_nobody(tried)
@@ -254,6 +272,13 @@ def _is_late(tried: Try) -> bool:
 def _says_unavailable(tried: Try) -> bool:
     """Whether it is gRPC's own word for it, and not one of grpcio's about a connection."""
     return tried.status is None and tried.says("^gRPC UNAVAILABLE") and not tried.says("failed to connect")
+
+
+def _is_at_another_signal(tried: Try) -> bool:
+    # An empty request of metrics, as a test sends it, is taken there: it reads as an empty one of spans.
+    return tried.is_for_another_signal and (
+        tried.status in (400, 404, 405, 415, 422) or (tried.status in _SUCCESS and not _is_web_page(tried))
+    )
 
 
 def _lacks_path(tried: Try) -> bool:
@@ -391,6 +416,11 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         _unanswered("wrong.version.number", "record.layer.failure", "http.request", "packet length too long"),
     ),
     Rule(
+        "the endpoint has the path of another signal",
+        "Traces go to /v1/traces and metrics to /v1/metrics: see the end of the endpoint.",
+        _is_at_another_signal,
+    ),
+    Rule(
         "nothing is at this path: the endpoint does not end in /v1/traces",
         "Add /v1/traces to the endpoint (/v1/metrics for metrics); only an address without any path gets it "
         "by itself.",
@@ -486,7 +516,7 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "what answers is no HTTP that can be read",
         "See what listens at the endpoint's address, and what lies between: a proxy or load balancer may "
         "garble answers. What was sent is sent again.",
-        _unanswered("ClientResponseError"),
+        _unanswered("ClientResponseError", "Failed parsing HTTP/2"),
     ),
     Rule(
         "the endpoint or a header cannot be sent as it is written",

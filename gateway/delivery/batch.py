@@ -35,6 +35,9 @@ _GROUP_BYTES: Final = 10
 _MAX_RESOURCES: Final = 64
 # However small an endpoint wants its requests: below this, each span alone is worth the try.
 _LEAST_BYTES: Final = 16 * 1024
+# Batches that an endpoint takes before larger ones are tried again. One that keeps its bound refuses one more
+# of so many requests; one that has refused everything for a while must not have small ones for ever.
+_TAKEN_BEFORE_LARGER: Final = 64
 # Tag and length of a span: two bytes at least, and at most these.
 _RECORD_BYTES: Final = 5
 # Looked at before a worker on the same core may go on: less than 0.1 ms.
@@ -199,7 +202,7 @@ class Batcher:
         self, scope_version: str, limits: BatchLimits, additional: Mapping[str, str], position: int
     ) -> None:
         self._scope = field(_FIRST, encode_scope("tfy-llm-gateway", scope_version))
-        self._limits = limits
+        self.change_limits(limits)
         self._waiting: deque[Run] = deque()
         self._waiting_spans = 0
         self._waiting_bytes = 0
@@ -233,13 +236,25 @@ class Batcher:
 
     def change_limits(self, limits: BatchLimits) -> None:
         """Use other bounds from the next batch on."""
-        self._limits = limits
+        self._limits = self._wanted_limits = limits
+        self._taken = 0
 
     def learn_bound(self, refused_bytes: int) -> None:
         """Make batches at most half as large as one that was too large for the endpoint."""
         smaller = max(_LEAST_BYTES, refused_bytes // 2)
         if smaller < self._limits.max_bytes:
             self._limits = replace(self._limits, max_bytes=smaller)
+        self._taken = 0
+
+    def note_taken(self) -> None:
+        """The endpoint has taken a batch: after many, larger ones than it made us learn are tried again."""
+        wanted_bytes = self._wanted_limits.max_bytes
+        if self._limits.max_bytes < wanted_bytes:
+            self._taken += 1
+            if self._taken == _TAKEN_BEFORE_LARGER:
+                larger = min(wanted_bytes, 2 * self._limits.max_bytes)
+                self._limits = replace(self._limits, max_bytes=larger)
+                self._taken = 0
 
     def change_resource(self, additional: Mapping[str, str]) -> None:
         """Use other resource attributes from the next frame on."""

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import aiohttp
 from multidict import CIMultiDict
+from yarl import URL
 
 from gateway import __version__
 from gateway.delivery.batch import MAX_REQUEST_BYTES
@@ -148,7 +149,8 @@ class HttpExchange:
         self._connector.follow(destination.egress, destination.endpoint, proxy)
         async with asyncio.timeout_at(deadline_s):
             response = await self._session.post(
-                destination.endpoint,
+                # As written: a signature in its query is of these bytes.
+                URL(destination.endpoint, encoded=True),
                 data=data,
                 headers=_headers(destination),
                 allow_redirects=False,

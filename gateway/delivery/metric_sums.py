@@ -1,9 +1,9 @@
 """The metrics of all workers as one: cumulative values that never go down while workers come and go.
 
-The last values of each worker are kept, and those of control itself. Those of one that has said nothing
-for long are folded into a base. Base and last values are written to a file before anybody is told of them, so
-that a restart of control goes on where it was: its workers, which live on, send what they have counted since
-their own start, and a worker that ended meanwhile is in the file.
+The last values of each worker are kept, and those of control itself. Those of one that has ended, and said
+nothing for long, are folded into a base. Base and last values are written to a file before anybody is told of
+them, so that a restart of control goes on where it was: its workers, which live on, send what they have
+counted since their own start, and a worker that ended meanwhile is in the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
 
 # Workers send each second. What a silent one said of this moment (memory, open calls) is soon no longer true.
 _PRESENT_S: Final = 5.0
-# Nor does a worker that hangs come back after so long: its connection is ended after a minute of silence.
+# A process that is no more sends nothing again. One that is there may be silent for longer: stopped, or not
+# heard as the disk takes none of its frames.
 _FOLD_S: Final = 600.0
 _KEEP_EVERY_S: Final = 5.0
 # A control process is started again within seconds. An older file without a worker that is still there is of
@@ -66,19 +67,21 @@ class MetricSums:
         self,
         file: Path,
         *,
-        living: Collection[Origin] = (),
+        find_living: Callable[[], Collection[Origin]] = lambda: (),
         clock_s: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Go on from *file*, if a control process of this run has written it.
 
         Args:
-            living: Workers that are there. They go on counting from where the file has them, however long
-                ago it was written, or their whole life would look like what they did since this start.
+            find_living: Gives the workers that are there. They go on counting from where the file has them,
+                however long ago it was written, or their whole life would look like what they did since this
+                start; and from what they sent last, however long ago that was, or it would count twice.
             clock_s: Monotonic.
             now_s: Unix time.
         """
         self._file = file
+        self._find_living = find_living
         self._clock_s = clock_s
         self._now_s = now_s
         self._workers: dict[Origin, _Worker] = {}
@@ -88,7 +91,7 @@ class MetricSums:
         self._is_failing = False
         self.started_ns = int(now_s() * 1e9)
         self._control = Origin(_CONTROL, self.started_ns)
-        self._load(living)
+        self._load(find_living())
 
     def take(self, origin: Origin, sent: MetricPoints) -> None:
         """Note what a worker sent."""
@@ -176,7 +179,11 @@ class MetricSums:
 
     def _fold(self, now_s: float) -> None:
         silent = [origin for origin, worker in self._workers.items() if now_s - worker.seen_s > _FOLD_S]
+        # Asked only where it matters, as it looks at files.
+        living = self._find_living() if silent else ()
         for origin in silent:
+            if origin in living:
+                continue
             gone = self._workers.pop(origin).points.values()
             self._add_to_base(point for point in gone if point.kind is not MetricKind.GAUGE)
 

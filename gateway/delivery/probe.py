@@ -90,8 +90,9 @@ async def _probe(probe: Probe) -> ProbeResult:
     finally:
         await exchange.close()
     latency_ms = round((time.perf_counter() - start_s) * 1000, 1)
-    is_ok = outcome.verdict is Verdict.DELIVERED and not outcome.rejected
-    words = explain(_tried(destination, signal, outcome))
+    tried = _tried(destination, signal, outcome)
+    is_ok = outcome.verdict is Verdict.DELIVERED and not outcome.rejected and not tried.is_for_another_signal
+    words = explain(tried)
     return ProbeResult(name, signal, is_ok, outcome.status, latency_ms, words.what, words.advice)
 
 

@@ -295,6 +295,7 @@ class Sender:
         if outcome.verdict is Verdict.DELIVERED:
             outcome = changed(outcome, rejected=min(outcome.rejected, batch.spans))
             self.ledger.deliver(batch, outcome.rejected)
+            self._batcher.note_taken()
             self._condition.delivered(outcome)
         else:
             self.ledger.drop(batch, drop_reason(outcome))

@@ -122,7 +122,7 @@ class Delivery:
         )
         self._spool.listen(self._tell_senders)
         self._workers = Workers(state_dir, self._spool.progress)
-        self._metrics = MetricSums(state_dir / _METRICS_FILE, living=self._workers.living())
+        self._metrics = MetricSums(state_dir / _METRICS_FILE, find_living=self._workers.living)
         self._intake = Intake(self._spool, self._workers, on_config, on_metrics=self._metrics.take)
         self._bits = MaskBits(state_dir / _SPOOL_FOLDER / _BITS_FILE)
         self._senders: dict[str, Sender] = {}

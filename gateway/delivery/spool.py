@@ -345,7 +345,8 @@ class Spool:
 
     def segment_after(self, position: int) -> Segment | None:
         """The segment with the first frame at or after *position*; the lock is held by the caller."""
-        return next((segment for segment in self._segments if segment.end > position), None)
+        # One of which all frames were cut off ends behind the place where the one before was cut, too.
+        return next((one for one in self._segments if one.end > max(position, one.first)), None)
 
     def segments(self) -> list[Segment]:
         """All that there are, the oldest first."""

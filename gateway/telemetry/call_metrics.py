@@ -3,9 +3,9 @@
 The OpenTelemetry SDK is not called per request: eight recordings cost 71 us there (reference measurement).
 Here a call costs about 2 us, after its reply, in the slices in which its spans are encoded.
 
-Labels come from the configuration (models, accounts, callers) and, for `gen_ai.response.model`, from the
-provider. Both are bounded: a model that nobody configured is `other`, and so is whatever comes once there are
-`MAX_SETS` label sets.
+Labels come from the configuration (models, accounts, callers) and from the provider: `gen_ai.response.model`,
+and models that no integration lists once they have answered. All are bounded: another model is `other`, and
+so is whatever comes once there are `MAX_SETS` label sets.
 """
 
 from __future__ import annotations
@@ -299,9 +299,19 @@ class CallMetrics:
     ) -> None:
         """Count a call that one attempt answered, as most are: with one look-up for all groups."""
         model = attempt.target.name
-        # By its name and the configuration's version a target is the same one.
-        key: tuple[object, ...]
-        key = trace.config_version, model, caller, route, operation, attempt.response_model, more
+        # By its name and the configuration's version a target is the same one, but for an account's own name:
+        # that stands for each of its servers, and any model that no integration lists.
+        key: tuple[object, ...] = (
+            trace.config_version,
+            model,
+            attempt.target.model_id,
+            attempt.target.base_url,
+            caller,
+            route,
+            operation,
+            attempt.response_model,
+            more,
+        )
         if said:
             key += verdicts(said)
         groups = self._usual.get(key)
@@ -357,7 +367,7 @@ class CallMetrics:
         key = (
             operation,
             target.provider,
-            target.model_id,
+            OTHER if _is_made_up(attempt) else target.model_id,
             attempt.response_model,
             target.address,
             target.port,
@@ -492,6 +502,12 @@ def _model_of(plan: Plan | None) -> str:
     if plan.targets:
         return plan.targets[0].name
     return OTHER if plan.route is None else plan.route.name
+
+
+def _is_made_up(attempt: AttemptTrace) -> bool:
+    """Whether a model may be one that its caller thought of: no integration lists it, nor did it answer."""
+    target = attempt.target
+    return bool(attempt.error_type and target.model_id) and "/" not in target.name
 
 
 def _add_spent(group: _CallGroup, attempt: AttemptTrace) -> None:

@@ -296,6 +296,7 @@ class SpanEncoder:
             trace.server_address,
             trace.server_port,
             trace.caller.name if trace.caller else None,
+            trace.caller.kind if trace.caller else None,
             trace.caller.teams if trace.caller else None,
             trace.call.model if trace.call else None,
             trace.config_version,
@@ -436,7 +437,15 @@ class SpanEncoder:
 
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
         """Name, kind, and what repeats for calls of one kind to one target."""
-        key = (target.name, call.endpoint.route, call.is_stream, trace.config_version)
+        # An account's own name stands for each of its servers, and any model that no integration lists.
+        key = (
+            target.name,
+            target.model_id,
+            target.base_url,
+            call.endpoint.route,
+            call.is_stream,
+            trace.config_version,
+        )
         block = self._targets.get(key)
         return self._targets.keep(key, _encode_target_block(call, target, trace)) if block is None else block
 

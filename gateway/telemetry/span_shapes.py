@@ -165,6 +165,8 @@ def shape_key(trace: CallTrace, call: Call) -> tuple[object, ...]:
         call.endpoint.route,
         call.is_stream,
         attempt.target.name,
+        attempt.target.model_id,
+        attempt.target.base_url,
         attempt.status_code,
         attempt.response_model,
         attempt.finish_reasons,

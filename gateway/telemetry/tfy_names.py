@@ -35,7 +35,7 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 
-_OTHER_TYPE: Final = "Passthrough"
+OTHER_TYPE: Final = "Passthrough"
 """Of an endpoint for which none of their words is known."""
 
 _MODEL_SPAN: Final = "Model"
@@ -59,7 +59,7 @@ def tfy_server_block(trace: CallTrace) -> bytes:
 
 
 def _request_type(endpoint: Endpoint) -> str:
-    return REQUEST_TYPES.get(endpoint.name, _OTHER_TYPE)
+    return REQUEST_TYPES.get(endpoint.name, OTHER_TYPE)
 
 
 def tfy_server(trace: CallTrace) -> bytes:

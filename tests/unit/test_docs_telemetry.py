@@ -41,6 +41,7 @@ from gateway.telemetry.call_trace import HEDGE_LOST, CallTrace
 from gateway.telemetry.plan import ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
+from gateway.telemetry.tfy_names import OTHER_TYPE, REQUEST_TYPES
 from gateway.wire.otlp import AttributeKey
 from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeHeaders, FakePermit
@@ -269,6 +270,12 @@ def test_resource_attributes_are_documented() -> None:
     """The resource table is what a worker sends."""
     resource = Resource.FromString(worker_resource("i", host="h", pid=1))
     assert types_of(resource.attributes) == rows(RESOURCE)
+
+
+def test_words_of_truefoundrys_span_types_are_documented() -> None:
+    """Each that a SERVER span may have, and no other."""
+    (row,) = re.findall(r"^\| `tfy\.span_type` \| string \| (.+) \|$", section(SERVER), re.MULTILINE)
+    assert set(_QUOTED.findall(row)) == {*REQUEST_TYPES.values(), OTHER_TYPE}
 
 
 def test_usage_sources_are_documented() -> None:

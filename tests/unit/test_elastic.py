@@ -13,6 +13,7 @@ from gateway.elastic import (
     find_key_mistake,
     find_wrong_product,
     is_elastic_endpoint,
+    other_signal_in,
     takes_bearer,
 )
 
@@ -74,3 +75,21 @@ def test_header_names_have_no_case() -> None:
     """`authorization` is `Authorization`."""
     assert authorization_in({"X": "1", "authorization": "ApiKey x"}) == "ApiKey x"
     assert authorization_in({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "signal", "expected"),
+    [
+        ("http://c:4318/v1/metrics", "traces", "metrics"),
+        ("http://c:4318/otlp/v1/traces/?x=1", "metrics", "traces"),
+        ("http://c:4318/v1/logs", "traces", "logs"),
+        ("http://c:4318/v1/traces", "traces", ""),
+        ("http://c:4318/v1/metrics/v1/traces", "traces", ""),
+        ("http://c:4318", "traces", ""),
+        ("http://c:4318/v1/mine", "metrics", ""),
+        ("http://[", "traces", ""),
+    ],
+)
+def test_paths_of_other_signals(endpoint: str, signal: str, expected: str) -> None:
+    """By the end of the path."""
+    assert other_signal_in(endpoint, signal) == expected

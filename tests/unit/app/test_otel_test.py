@@ -29,7 +29,7 @@ def manifest(name: str, endpoint: str, signal: str = "traces") -> str:
 def test_all_took_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """0, and a line for each destination and signal."""
     with OtlpSink() as sink:
-        folder = write(tmp_path, manifest("a", sink.traces_url), manifest("b", sink.traces_url, "metrics"))
+        folder = write(tmp_path, manifest("a", sink.traces_url), manifest("b", sink.metrics_url, "metrics"))
         assert run_otel_test(folder, None, as_json=False) == OK
         assert sink.requests()[0].headers["authorization"] == f"ApiKey {KEY}"
     lines = capsys.readouterr().out.splitlines()

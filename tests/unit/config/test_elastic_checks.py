@@ -97,3 +97,17 @@ def test_variables(tmp_path: Path, header: str, count: int) -> None:
     shown = found(check_text(tmp_path, ACCOUNT, CALLER, environ=environ))
     assert len(shown) == count
     assert not [text for text in shown if "OTEL_EXPORTER_OTLP_*: " not in text or KEY in text]
+
+
+@pytest.mark.parametrize("written", ["traces", "metrics"])
+def test_the_path_of_another_signal(tmp_path: Path, written: str) -> None:
+    """Where nothing takes what is sent; over gRPC a path says nothing."""
+    other = {"traces": "metrics", "metrics": "traces"}[written]
+    manifest = (
+        f"type: gateway-otel-config\notel_{written}_exporter_config:\n"
+        f"  type: http\n  endpoint: http://collector:4318/v1/{other}\n"
+        f"otel_{other}_exporter_config:\n  type: grpc\n  endpoint: http://collector:4317/v1/{written}\n"
+    )
+    (warning,) = found(check_text(tmp_path, ACCOUNT, CALLER, manifest))
+    assert f"otel_{written}_exporter_config.endpoint: this is the path of {other}" in warning
+    assert f"Write /v1/{written}" in warning

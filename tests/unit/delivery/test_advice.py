@@ -93,9 +93,31 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "wait in the spool",
     ),
     "http to grpc": (
-        Try(LOCAL, message="ClientResponseError: 400, message='Bad status line: Expected HTTP/'"),
+        Try(
+            LOCAL,
+            message=r"ClientResponseError: 400, message=\"Bad status line:\n Expected HTTP/, RTSP/ or ICE/"
+            r":\n\n b'\\x00\\x00\\x12\\x04\\x00\\x00\\x00\\x00\\x00'\"",
+        ),
         "speaks gRPC",
         "type: grpc",
+    ),
+    "http to grpc with settings of a length that can be read": (
+        Try(
+            LOCAL,
+            message=r"ClientResponseError: 400, message='Bad status line:\n Expected HTTP/, RTSP/ or ICE/"
+            r":\n\n b\"\\x00\\x00$\\x04\\x00\\x00'\"",
+        ),
+        "speaks gRPC",
+        "type: grpc",
+    ),
+    "http to what is neither": (
+        Try(
+            "http://alerts.example/v1/traces",
+            message=r"ClientResponseError: 400, message=\"Bad status line:\n Expected HTTP/, RTSP/ or ICE/"
+            r":\n\n b'SSH-2.0-OpenSSH_9'\", url='http://alerts.example/v1/traces'",
+        ),
+        "no HTTP that can be read",
+        "what listens",
     ),
     "http to port 4317": (
         Try("http://collector:4317/v1/traces", message="ServerDisconnectedError: Server disconnected"),
@@ -106,6 +128,48 @@ CASES: dict[str, tuple[Try, str, str]] = {
         Try("http://collector:4317", "grpc", status=503, message="Trying to connect an http1.x server"),
         "speaks HTTP",
         "type: http",
+    ),
+    "grpc to http, by its first letters": (
+        Try(
+            "http://collector:9000",
+            "grpc",
+            message="gRPC UNAVAILABLE: failed to connect to all addresses; last error: INTERNAL: "
+            "ipv4:127.0.0.1:9000: Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame, "
+            "got frame type 80)",
+        ),
+        "speaks HTTP",
+        "type: http",
+    ),
+    "grpc to http/2 without it": (
+        Try(
+            "https://collector:443",
+            "grpc",
+            status=404,
+            message="gRPC UNIMPLEMENTED: Received http2 header with status: 404",
+        ),
+        "speaks HTTP",
+        "type: http",
+    ),
+    "grpc to what is neither": (
+        Try(
+            "http://collector:25",
+            "grpc",
+            message="gRPC UNAVAILABLE: failed to connect to all addresses; last error: UNAVAILABLE: "
+            "ipv4:127.0.0.1:25: Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame, "
+            "got frame type 32)",
+        ),
+        "no HTTP that can be read",
+        "what listens",
+    ),
+    "traces to metrics": (
+        Try("http://collector:4318/v1/metrics", status=400, message="HTTP 400"),
+        "path of another signal",
+        "/v1/traces",
+    ),
+    "metrics to traces, an empty request": (
+        Try("http://collector:4318/v1/traces", signal="metrics", status=200),
+        "path of another signal",
+        "/v1/metrics",
     ),
     "grpc to port 4318": (
         Try("http://collector:4318", "grpc", status=503, message="x"),

@@ -36,6 +36,7 @@ async def exchange() -> AsyncIterator[HttpExchange]:
 
 
 UNREAD = "the rest of the answer cannot be read"
+AS_WRITTEN = b"/%7Ea/../a%2Fb//?sig=a%2Fb%3D%2C&x=%41+%20"
 
 
 def body() -> bytes:
@@ -61,6 +62,23 @@ async def test_a_request_is_otlp_over_http(sink: OtlpSink, exchange: HttpExchang
     pattern = rf"tfy-llm-gateway/{re.escape(__version__)} OTel-OTLP-Exporter-Python/[0-9.]+"
     assert re.fullmatch(pattern, received.headers["user-agent"])
     assert "cookie" not in received.headers
+
+
+async def test_the_endpoint_is_called_as_it_is_written(exchange: HttpExchange) -> None:
+    """Not in another form that means the same, perhaps: a signature is of its bytes."""
+    lines = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(await reader.readline())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        endpoint = f"http://127.0.0.1:{port}{AS_WRITTEN.decode()}"
+        await exchange.post(destination(endpoint), body())
+    assert lines == [b"POST " + AS_WRITTEN + b" HTTP/1.1\r\n"]
 
 
 async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(

@@ -81,6 +81,21 @@ def test_a_worker_that_goes_leaves_its_sums(tmp_path: Path) -> None:
     assert list(sums._workers) == [TWO]
 
 
+def test_a_worker_that_is_there_is_not_folded_however_long_it_is_silent(tmp_path: Path) -> None:
+    """While the disk is full nobody hears it, and what it has counted since its start comes again then."""
+    clock = Clock(NOW_S)
+    sums = MetricSums(tmp_path / "metrics", find_living=lambda: {ONE}, clock_s=clock, now_s=clock)
+    sums.take(ONE, sent(calls(5)))
+    sums.take(TWO, sent(calls(1)))
+    clock.now_s += 700.0
+    assert values(sums) == {("calls", "m"): [6]}
+    sums.take(ONE, sent(calls(7)))
+    assert values(sums) == {("calls", "m"): [8]}
+    clock.now_s += 700.0
+    sums.take(ONE, sent(calls(8), is_full=True))
+    assert values(sums) == {("calls", "m"): [9]}
+
+
 def test_control_goes_on_after_its_restart(tmp_path: Path) -> None:
     """Workers that live on send what they have; the ended ones are in the file, each once."""
     clock = Clock(NOW_S)
@@ -119,12 +134,14 @@ def test_the_same_run_goes_on_however_long_control_was_away(tmp_path: Path) -> N
         first.take(TWO, sent(calls(1)))
         first.keep_now()
         clock.now_s += away_s
-        second = MetricSums(tmp_path / "metrics", living={TWO, THREE}, clock_s=clock, now_s=clock)
+        second = MetricSums(
+            tmp_path / "metrics", find_living=lambda: {TWO, THREE}, clock_s=clock, now_s=clock
+        )
         assert values(second) == {("calls", "m"): [3]}
         assert second.started_ns == first.started_ns
         second.take(TWO, sent(calls(4), is_full=True))
         assert values(second) == {("calls", "m"): [6]}
-        strangers = MetricSums(tmp_path / "metrics", living={THREE}, clock_s=clock, now_s=clock)
+        strangers = MetricSums(tmp_path / "metrics", find_living=lambda: {THREE}, clock_s=clock, now_s=clock)
         assert values(strangers) == {}
 
 

@@ -154,3 +154,12 @@ async def test_metrics_are_tried_too() -> None:
         result = await one(destination(sink.traces_url), "metrics")
     assert (result.signal, result.status) == ("metrics", 404)
     assert "/v1/metrics" in result.advice
+
+
+async def test_metrics_sent_to_the_path_of_traces() -> None:
+    """An empty request is taken there, and what is to come would not be."""
+    with OtlpSink() as sink:
+        result = await one(destination(sink.traces_url), "metrics")
+    assert not result.ok
+    assert (result.status, result.what) == (200, "the endpoint has the path of another signal (HTTP 200)")
+    assert "/v1/metrics" in result.advice

@@ -481,6 +481,43 @@ async def test_a_batch_too_large_goes_in_halves(bench: Bench) -> None:
     assert bench.sender._batcher.limits.max_bytes < 65_000
 
 
+async def test_batches_grow_again(bench: Bench) -> None:
+    """An endpoint that refused everything for a while has full batches again in the end."""
+    bench.make_sender(limits=BatchLimits(max_bytes=70_000))
+    for n in range(1, 5):
+        bench.spool.append(make_payload(n, make_call(f"span-{n}", size_bytes=30_000)))
+    bench.exchange.outcomes = [TOO_LARGE] * 6
+    await bench.drain()
+    learned = bench.sender._batcher.limits.max_bytes
+    assert learned < 35_000
+    for n in range(5, 305):
+        bench.spool.append(make_payload(n, make_call(f"span-{n}", size_bytes=30_000)))
+    bench.exchange.bodies.clear()
+    await bench.drain()
+    sizes = [len(names) for names in bench.exchange.batches()]
+    assert (sizes[0], max(sizes)) == (1, 2)
+    assert bench.sender._batcher.limits.max_bytes == 70_000
+
+
+async def test_a_bound_that_an_endpoint_keeps_is_met_seldom(bench: Bench) -> None:
+    """One request of many finds that it is still there."""
+    bound, refusals = 40_000, []
+    post = bench.exchange.post
+
+    async def refuse_large(destination: Destination, body: bytes) -> Outcome:
+        await post(destination, body)
+        refusals.append(len(body) > bound)
+        return TOO_LARGE if refusals[-1] else DELIVERED
+
+    bench.exchange.post = refuse_large  # type: ignore[method-assign]  # the one method that differs
+    bench.make_sender(limits=BatchLimits(max_bytes=70_000))
+    for n in range(1, 301):
+        bench.spool.append(make_payload(n, make_call(f"span-{n}", size_bytes=30_000)))
+    await bench.drain()
+    assert sum(refusals) <= 6
+    assert bench.ledger() == {"created": 300, "exported": 300, "dropped": NOTHING}
+
+
 async def test_a_span_too_large_loses_its_content_and_then_itself(bench: Bench) -> None:
     """First what it may lack, with a mark; only then the span, counted."""
     content = AttributeKey("gen_ai.input.messages").text("[...]")

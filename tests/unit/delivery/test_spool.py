@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.delivery.journal import Entry
-from gateway.delivery.segment import SUFFIX, Progress, make_record, segment_path
+from gateway.delivery.segment import HEAD_BYTES, SUFFIX, Progress, make_record, segment_path
 from gateway.delivery.spool import Reader, ReaderCounts, Spool
 from gateway.wire.frame_index import Origin
 from gateway.wire.frames import FrameError
@@ -592,6 +592,23 @@ def test_a_place_among_frames_that_were_cut_off_costs_those_behind_it(tmp_path: 
     reader = spool.reader("destination")
     assert len(read_all(reader)) == 6
     assert reader.counts() == ReaderCounts(14, 12, 0, 0, {"spool_damaged": 2})
+    spool.close()
+
+
+def test_a_file_that_lost_all_its_frames_behind_one_that_was_cut_is_stepped_over(tmp_path: Path) -> None:
+    """As a power cut may leave the last two: reading it was an error, and its destination stood."""
+    size = append_and_damage(tmp_path, 6)
+    second = tmp_path / segment_files(tmp_path)[1]
+    damaged = bytearray(second.read_bytes())
+    damaged[-3 * size + HEAD_BYTES] ^= 0xFF  # within the first of its frames
+    second.write_bytes(damaged[: -2 * size])
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    assert len(read_all(reader)) == 1
+    assert adds_up(reader.counts())
+    spool.append(make_payload(8, make_call("a", "b")))
+    assert read_all(reader) == [make_payload(8, make_call("a", "b"))]
+    assert reader.counts() == ReaderCounts(8, 4, 0, 0, {"spool_damaged": 4})
     spool.close()
 
 

@@ -171,6 +171,29 @@ def test_models_that_nobody_configured_are_one() -> None:
     assert one(measured(*traces), "ai_gateway_requests_total").labels == (OTHER, "", "default")
 
 
+def test_models_that_no_integration_lists() -> None:
+    """Called by the account's name: what answered is told by its own, what a caller may make up is one."""
+    traces = [make_answered_trace(replace(TARGET, name="acct", model_id=f"m-{number}")) for number in (1, 2)]
+    junk = [make_answered_trace(replace(TARGET, name="acct", model_id=f"junk-{number}")) for number in (1, 2)]
+    for trace in junk:
+        trace.attempts[0].failed("404", "no such model")
+    points = measured(*traces, *traces, *junk)
+    durations = {
+        point.labels[2]: sum(point.values[:-1]) for point in points if point.name == f"{GEN_AI}.duration"
+    }
+    assert durations == {"m-1": 2, "m-2": 2, OTHER: 2}
+
+
+def test_servers_of_one_account() -> None:
+    """By whose name both are called."""
+    traces = [
+        make_answered_trace(replace(TARGET, name="acct", base_url=f"http://host:{port}/v1", port=port))
+        for port in (8000, 8001)
+    ]
+    ports = {point.labels[5] for point in measured(*traces) if point.name == f"{GEN_AI}.duration"}
+    assert ports == {"8000", "8001"}
+
+
 def test_a_planned_call_without_an_attempt_has_its_model() -> None:
     """As one whose secret is missing."""
     trace = make_planned_trace()

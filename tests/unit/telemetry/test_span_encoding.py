@@ -685,6 +685,21 @@ def test_what_differs_is_never_mixed_up() -> None:
     other.attempts[0].target = make_target("acct/small", model_id="small-2")
     other.config_version = "v3"
     traces.append(other)
+    for model in ("unlisted-1", "unlisted-2"):  # of an account, by whose name they are called
+        for error_type in ("", "404"):
+            target = replace(TARGET, name="acct", model_id=model)
+            trace = make_answered_trace(target, model=f"acct/{model}")
+            trace.attempts[0].error_type = error_type
+            traces.append(trace)
+    for port in (8000, 8001):  # of the same, a server of its own
+        server = replace(TARGET, name="acct", model_id="", base_url=f"http://host:{port}/v1", port=port)
+        traces.append(make_answered_trace(server, model="acct"))
+    for kind in ("virtualaccount", "user"):
+        trace = make_answered_trace()
+        trace.attempts[0].error_type = "404"
+        trace.telemetry = TelemetryPlan(has_tfy_names=True)
+        trace.caller, trace.config_version = replace(make_caller(), kind=kind), "v4"
+        traces.append(trace)
     for trace in (*traces, *traces):
         assert encode_call(trace, encoder) == encode_call(trace)
 
