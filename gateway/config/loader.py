@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.config.document import UNNAMED, Document
 from gateway.config.json_text import read_json
@@ -194,6 +194,12 @@ def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Pro
         problems.append(Problem(file, plain.line, "(file)", Severity.ERROR, message, fix))
         return None
     kind, name = body.get("type"), body.get("name")
+    if _holds_manifests(body, kind):
+        message = "this is an answer of TrueFoundry's API, which has the manifest within"
+        fix = "Write what is below 'manifest' alone; of several each, with a line '---' between two of them"
+        line = plain.lines.get(("type",), plain.line)
+        problems.append(Problem(file, line, "(file)", Severity.ERROR, message, fix))
+        return None
     if not isinstance(kind, str) or not kind:
         fix = "Start it with 'type:' and one of the types that 'gateway schema' lists"
         line = plain.lines.get(("type",), plain.line)
@@ -201,6 +207,17 @@ def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Pro
         return None
     # A name that is not text is reported with the other fields; here it only tells manifests apart.
     return Document(kind, UNNAMED if name is None else str(name), body, file, plain.line, plain.lines, text)
+
+
+def _holds_manifests(body: dict[str, Any], kind: Any) -> bool:
+    """Whether it is what their API tells of one manifest, or of several: so they come out of a tenant."""
+    data = body.get("data")
+    for one in data if isinstance(data, list) else (data, body):
+        within = one.get("manifest") if isinstance(one, dict) else None
+        held = within.get("type") if isinstance(within, dict) else None
+        if isinstance(held, str) and kind in (None, held):
+            return True
+    return False
 
 
 def _without_repeats(documents: list[Document], problems: list[Problem]) -> tuple[Document, ...]:
