@@ -392,6 +392,102 @@ async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
     await shoot(page, "models")
 
 
+async def test_a_table_says_which_calls_a_rule_is_about(plane: Plane, page: Page) -> None:
+    """Whole, of either kind of rule, and on a laptop without anything beyond its edge."""
+    add(
+        plane.folder,
+        "budgets.yaml",
+        """\
+type: gateway-budget-config
+name: spending
+rules:
+  - {id: first, when: {metadata: {env: prod}}, limit_to: 5, unit: cost_per_day}
+  - {id: other, when: {subjects: ["virtualaccount:app"], models: [lab/qwen]}, limit_to: 5, unit: cost_per_day}
+---
+type: tenant-budget-config
+name: each
+when:
+  subjects: {virtual_accounts: {in: [app]}}
+  provider_accounts: {not_in: [lab]}
+  metadata: {env: {in: [prod, dev]}, region: {not_in: [us]}}
+limits: {cost_per_month: 5}
+applies_to: {type: aggregate}
+mode: enforce
+---
+type: team-budget-config
+name: of-ml
+team_name: ml
+when: {subjects: {users: {in: [a@x.io]}}, metadata: {env: {in: [prod]}}}
+limits: {cost_per_month: 5}
+applies_to: {type: aggregate}
+mode: enforce
+---
+type: team
+name: ml
+members: [a@x.io]
+""",
+    )
+    await plane.sign_in(page)
+    await page.look(width=1280, height=900)
+    await page.open(plane.origin + "/controls/budgets")
+    await page.wait("document.querySelectorAll('table.data').length === 3")
+    cells = "[...row.cells].slice(0, 3).map((one) => one.innerText)"
+    assert await page.run(f"[...document.querySelectorAll('tbody tr')].map((row) => {cells})") == [
+        [
+            "each",
+            "virtual accounts: app; metadata env: prod, dev; metadata region: not us",
+            "accounts: not lab",
+        ],
+        ["of-ml", "ml; users: a@x.io; metadata env: prod", "Every model"],
+        ["first", "Everybody; metadata env: prod", "Every model"],
+        ["other", "virtualaccount:app", "lab/qwen"],
+    ]
+    fits = "(one) => one.scrollWidth <= one.clientWidth"
+    assert await page.run(f"[...document.querySelectorAll('.table-scroll')].every({fits})")
+    await shoot(page, "budgets-told")
+    assert page.complaints == []
+
+
+async def test_every_manifest_is_listed_once(plane: Plane, page: Page) -> None:
+    """However many rules it has, and also one that is not in force yet, which is said and not begun here."""
+    rule = "{when: {}, limit_to: 1, unit: requests_per_day"
+    add(
+        plane.folder,
+        "more.yaml",
+        f"type: {KIND}\nname: limits\nrules: [{rule}, id: a}}, {rule}, id: b}}]\n"
+        "---\ntype: mcp-server/remote\nname: tools\nurl: https://tools.example/mcp\n",
+    )
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/configuration/manifests")
+    await page.wait("document.querySelector('table.data') !== null")
+    limits, tools = f"section[aria-label='{KIND}']", "section[aria-label='mcp-server/remote']"
+    assert await page.run(f"document.querySelectorAll({json.dumps(f'{limits} tbody tr')}).length") == 1
+    assert await page.text(f"{tools} .help") == "Not in force yet: nothing in it has an effect."
+    assert await page.run(f"document.querySelector({json.dumps(f'{tools} .button')})") is None
+    await page.click(f"{tools} tbody a")
+    await page.wait("document.querySelector('#yaml textarea')?.value.includes('https://tools.example/mcp')")
+    await verdict(page, "Valid, 1 warning")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("{type: always}", "Recorded"),
+        ("{type: never}", "Not recorded"),
+        ("{type: header_controlled, log_body_by_default: false}", "Recorded where callers ask for it"),
+        ("{type: header_controlled, log_body_by_default: true}", "Recorded unless callers say no"),
+    ],
+)
+async def test_whether_prompts_are_recorded(plane: Plane, page: Page, settings: str, expected: str) -> None:
+    """It says what happens to a call that says nothing of it."""
+    add(plane.folder, "settings.yaml", f"type: gateway-global-settings\nlogging_settings: {settings}\n")
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/logging")
+    await page.wait("document.querySelector('table.data') !== null")
+    assert await page.text("tbody td") == expected
+
+
 async def test_hostile_texts_are_texts(plane: Plane, page: Page) -> None:
     """In names, patterns and problems, on every page that shows them."""
     hostile = LIMITS.replace("everyone", json.dumps(HOSTILE)).replace(
