@@ -538,6 +538,18 @@ async def test_what_a_command_has_done(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_who_changed_several_files_is_told_once(plane: Plane, page: Page) -> None:
+    """A checkout of git is one name, not as many as it has files."""
+    first = plane.accept()
+    add(plane.folder, "limits.yaml", LIMITS)
+    add(plane.folder, "spare.yaml", SPARE)
+    plane.accept(first)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/configuration/history")
+    await page.wait("document.querySelectorAll('#rows tr').length === 2")
+    assert await page.text("#rows tr:first-child td:nth-child(3)") == plane.folder.owner()
+
+
 async def test_going_back(plane: Plane, page: Page) -> None:
     """What differs, and one click."""
     file = add(plane.folder, "limits.yaml", LIMITS)
@@ -643,6 +655,18 @@ async def test_pages_below_have_no_faults(plane: Plane, page: Page, path: str) -
         assert await find_faults(page) == []
         assert await page.run("document.documentElement.scrollWidth") <= width
     assert all("404" in one for one in page.complaints) if "nothing" in path else page.complaints == []
+
+
+async def test_a_target_by_its_resource_name(plane: Plane, page: Page) -> None:
+    """It is the model that it names, where targets are listed and where they are changed."""
+    whole = "acme:self-hosted-model:lab:model:qwen"
+    add(plane.folder, "vm.yaml", ROUTES.replace("target: lab/qwen", f'target: "{whole}"'))
+    await plane.sign_in(page)
+    edit = "/models/edit?type=provider-account/virtual-model&name=vm"
+    for path in ("/models/virtual", edit):
+        await page.open(plane.origin + path)
+        await page.wait(f"document.querySelector(\"[data-target='{whole}']\")?.innerText")
+        assert await page.text(f"[data-target='{whole}']") == "Not asked lately"
 
 
 async def test_a_long_name(plane: Plane, page: Page) -> None:
