@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway.config.document import UNNAMED, Document
 from gateway.config.json_text import read_json
@@ -75,6 +75,26 @@ def load(path: Path) -> Loaded:
     for file in files:
         documents += _read_file(file, problems)
     return Loaded(_without_repeats(documents, problems), tuple(problems), tuple(files), problems.is_denied)
+
+
+def problem_of_answer(file: Path, plain: PlainDocument) -> Problem | None:
+    """What is wrong with an answer of TrueFoundry's API in the place of a manifest; None: it is none.
+
+    It tells of one manifest, or of several: so they come out of a tenant that has no repository of them.
+    """
+    body = plain.value
+    kind, data = body.get("type"), body.get("data")
+    for one in data if isinstance(data, list) else (data, body):
+        within = one.get("manifest") if isinstance(one, dict) else None
+        held = within.get("type") if isinstance(within, dict) else None
+        if isinstance(held, str) and kind in (None, held):
+            line = plain.lines.get(("type",), plain.line)
+            message = "this is an answer of TrueFoundry's API, which has the manifest within"
+            fix = (
+                "Write what is below 'manifest' alone; of several each, with a line '---' between two of them"
+            )
+            return Problem(file, line, "(file)", Severity.ERROR, message, fix)
+    return None
 
 
 def _find_files(path: Path, problems: _Problems) -> list[Path]:
@@ -193,13 +213,10 @@ def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Pro
             fix = "Write each item without '- ', and a line '---' between two of them"
         problems.append(Problem(file, plain.line, "(file)", Severity.ERROR, message, fix))
         return None
-    kind, name = body.get("type"), body.get("name")
-    if _holds_manifests(body, kind):
-        message = "this is an answer of TrueFoundry's API, which has the manifest within"
-        fix = "Write what is below 'manifest' alone; of several each, with a line '---' between two of them"
-        line = plain.lines.get(("type",), plain.line)
-        problems.append(Problem(file, line, "(file)", Severity.ERROR, message, fix))
+    if (answer := problem_of_answer(file, plain)) is not None:
+        problems.append(answer)
         return None
+    kind, name = body.get("type"), body.get("name")
     if not isinstance(kind, str) or not kind:
         fix = "Start it with 'type:' and one of the types that 'gateway schema' lists"
         line = plain.lines.get(("type",), plain.line)
@@ -207,17 +224,6 @@ def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Pro
         return None
     # A name that is not text is reported with the other fields; here it only tells manifests apart.
     return Document(kind, UNNAMED if name is None else str(name), body, file, plain.line, plain.lines, text)
-
-
-def _holds_manifests(body: dict[str, Any], kind: Any) -> bool:
-    """Whether it is what their API tells of one manifest, or of several: so they come out of a tenant."""
-    data = body.get("data")
-    for one in data if isinstance(data, list) else (data, body):
-        within = one.get("manifest") if isinstance(one, dict) else None
-        held = within.get("type") if isinstance(within, dict) else None
-        if isinstance(held, str) and kind in (None, held):
-            return True
-    return False
 
 
 def _without_repeats(documents: list[Document], problems: list[Problem]) -> tuple[Document, ...]:

@@ -651,6 +651,8 @@ def _read_text(text: str, file: Path) -> PlainDocument:
         message = "a manifest is a mapping of fields, this is not one"
         fix = "Start it with 'type: ...' and 'name: ...'"
         raise Invalid([Problem(file, plain.line, "(file)", Severity.ERROR, message, fix)])
+    if (answer := loader.problem_of_answer(file, plain)) is not None:
+        raise Invalid([answer])
     return plain
 
 

@@ -257,6 +257,13 @@ def test_what_is_wrong_is_not_written(files: ManifestFiles, folder: Path, conten
     assert (folder / "m.yaml").read_bytes() == before
 
 
+def test_an_answer_of_their_api_is_told_as_such(files: ManifestFiles) -> None:
+    """Who pastes it into a page is not told of a field that is missing."""
+    wrapped = f"id: a\ntype: {KIND}\nmanifest: {{type: {KIND}, name: x, rules: []}}\n"
+    (problem,) = files.judge(KIND, None, wrapped).own
+    assert "an answer of TrueFoundry's API" in problem.message
+
+
 def test_lines_are_those_of_the_text(files: ManifestFiles) -> None:
     """Not those of the file."""
     wrong = LIMITS.replace("limit_to: 10", "limit_to: ten")
