@@ -379,6 +379,7 @@ async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
     await page.fill("#f-auth_data-api_key", "sk-canary-secret")
     await verdict(page, "Valid")
     await page.wait("document.querySelector('#yaml textarea').value.includes('sk-canary')")
+    await page.wait("document.getElementById('verdict').innerText === 'Valid'")
     await page.click("#save")
     await verdict(page, "In force")
     assert "sk-canary" not in await page.run("document.documentElement.outerHTML")
