@@ -449,6 +449,20 @@ members: [a@x.io]
     assert page.complaints == []
 
 
+async def test_who_has_no_models_of_their_own(plane: Plane, page: Page) -> None:
+    """May call what accounts share, as is usual with manifests of TrueFoundry: no blank cell says less."""
+    ann = f"type: pat\nname: ann\nuser_fqn: ann@x.io\ntokens: ['sha256:{'4' * 64}']\n"
+    add(plane.folder, "ann.yaml", ann)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/access/callers")
+    await page.wait("document.querySelectorAll('table.data').length === 2")
+    cells = (
+        "(name) => document.querySelector(`section[aria-label='${name}'] tbody tr`).innerText.split('\\t')"
+    )
+    assert "lab/*" in await page.run(f"({cells})('Virtual accounts')")
+    assert "What is shared with it" in await page.run(f"({cells})('Users')")
+
+
 async def test_every_manifest_is_listed_once(plane: Plane, page: Page) -> None:
     """However many rules it has, and also one that is not in force yet, which is said and not begun here."""
     rule = "{when: {}, limit_to: 1, unit: requests_per_day"

@@ -46,9 +46,9 @@ function recorded(settings) {
   return settings.log_body_by_default ? "Recorded unless callers say no" : "Recorded where callers ask for it";
 }
 
-/** What a caller may use: patterns of models, and permissions for accounts and models. */
+/** What a caller may use: patterns of models, and permissions for accounts and models; else what others say of it. */
 const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
-  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]);
+  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]) || "What is shared with it";
 
 /** Its role may be left out, and is then the usual one. */
 function permission(one) {
