@@ -45,6 +45,8 @@ from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
+# How TrueFoundry's own attributes of spans begin, which are there by a switch.
+_BY_SWITCH: Final = "tfy."
 _ADDRESSES: Final = ("base_url", "url", "azure_endpoint")
 # Not /rerank, which `cohere-rerank-v2` takes at the end.
 _OF_A_CALL: Final = re.compile(r"(?<!/)(/(?:chat/completions|completions|embeddings|messages|responses))/*\Z")
@@ -97,6 +99,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     roles = CallingRoles.among(_roles(others))
     shares = subjects_that_share(others, roles)
     yield from _too_many_destinations(documents)
+    yield from _filters_that_match_nothing(others)
     for reading in readings:
         match reading.written:
             case VirtualAccount() as caller:
@@ -166,6 +169,25 @@ def _too_many_destinations(documents: Sequence[Document]) -> Iterator[Problem]:
     for document in destinations[MAX_DESTINATIONS:]:
         message = f"there are more than {MAX_DESTINATIONS} destinations"
         yield document.error(("type",), message, "Send to a collector that passes on to several")
+
+
+def _filters_that_match_nothing(readings: Sequence[Reading]) -> Iterator[Problem]:
+    """Theirs are on attributes that every span has there, and here none while the switch is off."""
+    if any(
+        isinstance(reading.written, GlobalSettings) and reading.written.telemetry_settings.tfy_attributes
+        for reading in readings
+    ):
+        return
+    for reading in readings:
+        if not isinstance(reading.written, OtelConfig):
+            continue
+        exporter = reading.written.otel_traces_exporter_config
+        for index, one in enumerate(() if exporter is None else exporter.when):
+            if one.key.startswith(_BY_SWITCH):
+                message = f"no span has '{one.key}' while tfy_attributes is off, so none is sent"
+                fix = "Write telemetry_settings: {tfy_attributes: true} in gateway-global-settings"
+                path: FieldPath = ("otel_traces_exporter_config", "when", index, "key")
+                yield reading.document.warning(path, message, fix)
 
 
 def _check_models(document: Document, models: Sequence[Integration | VirtualModel]) -> Iterator[Problem]:

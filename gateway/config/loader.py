@@ -77,6 +77,26 @@ def load(path: Path) -> Loaded:
     return Loaded(_without_repeats(documents, problems), tuple(problems), tuple(files), problems.is_denied)
 
 
+def problem_of_answer(file: Path, plain: PlainDocument) -> Problem | None:
+    """What is wrong with an answer of TrueFoundry's API in the place of a manifest; None: it is none.
+
+    It tells of one manifest, or of several: so they come out of a tenant that has no repository of them.
+    """
+    body = plain.value
+    kind, data = body.get("type"), body.get("data")
+    for one in data if isinstance(data, list) else (data, body):
+        within = one.get("manifest") if isinstance(one, dict) else None
+        held = within.get("type") if isinstance(within, dict) else None
+        if isinstance(held, str) and kind in (None, held):
+            line = plain.lines.get(("type",), plain.line)
+            message = "this is an answer of TrueFoundry's API, which has the manifest within"
+            fix = (
+                "Write what is below 'manifest' alone; of several each, with a line '---' between two of them"
+            )
+            return Problem(file, line, "(file)", Severity.ERROR, message, fix)
+    return None
+
+
 def _find_files(path: Path, problems: _Problems) -> list[Path]:
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
@@ -192,6 +212,9 @@ def _to_document(file: Path, plain: PlainDocument, text: str, problems: list[Pro
         if isinstance(body, list) and file.suffix != ".json":
             fix = "Write each item without '- ', and a line '---' between two of them"
         problems.append(Problem(file, plain.line, "(file)", Severity.ERROR, message, fix))
+        return None
+    if (answer := problem_of_answer(file, plain)) is not None:
+        problems.append(answer)
         return None
     kind, name = body.get("type"), body.get("name")
     if not isinstance(kind, str) or not kind:

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 from gateway.config import loader
 from gateway.config.check import check_documents
 from gateway.config.config import Config
-from gateway.config.document import UNNAMED, Document
+from gateway.config.document import UNNAMED, Document, FieldPath
 from gateway.config.document_text import (
     NotChangeable,
     NotReplaceable,
@@ -39,6 +39,7 @@ from gateway.config.loaded_once import LoadedOnce
 from gateway.config.masking import LiteralSecret, UnknownMask
 from gateway.config.plain_data import PlainDocument, UnreadableText
 from gateway.config.problem import Problem, Severity, dotted
+from gateway.config.secret_checks import LITERAL
 from gateway.config.secrets import SecretSource
 from gateway.config.stored_secrets import UnclearMask, masked_body, unmasked_body, without_literals
 from gateway.config.whole_file import FILE_MODE, FolderBusy, only_writer, remove_whole, write_whole
@@ -323,6 +324,10 @@ class ManifestFiles:
         documents = [*others, _aside(document)]
         checked = check_documents(documents, strict=self._strict, secrets=self._secrets)
         own, rest = _told_apart([*checked.problems, *self._not_to_be_sent(documents)], document)
+        if self._sent is None:
+            body, _ = without_literals(document, stored)
+            moved = {dotted(path) for path in _differences(document.body, body, ())}
+            own = tuple(one for one in own if one.message != LITERAL or one.path not in moved)
         return Judged(own, (*loaded.problems, *rest))
 
     def draft(self, kind: str, name: str | None, content: Content) -> tuple[Config, str]:
@@ -651,6 +656,8 @@ def _read_text(text: str, file: Path) -> PlainDocument:
         message = "a manifest is a mapping of fields, this is not one"
         fix = "Start it with 'type: ...' and 'name: ...'"
         raise Invalid([Problem(file, plain.line, "(file)", Severity.ERROR, message, fix)])
+    if (answer := loader.problem_of_answer(file, plain)) is not None:
+        raise Invalid([answer])
     return plain
 
 
@@ -683,6 +690,18 @@ def _told_apart(
     aside = document.file.with_name(_ASIDE)
     own = tuple(replace(problem, file=document.file) for problem in problems if problem.file == aside)
     return own, tuple(problem for problem in problems if problem.file != aside)
+
+
+def _differences(before: Any, after: Any, path: FieldPath) -> Iterator[FieldPath]:
+    """Where *after* says something else, of two bodies of one shape."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key, value in before.items():
+            yield from _differences(value, after[key], (*path, key))
+    elif isinstance(before, list) and isinstance(after, list):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(one, other, (*path, index))
+    elif before != after:
+        yield path
 
 
 def _take_literals(change: _Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -27,6 +28,10 @@ from gateway.config.subject_checks import KnownSubjects, check_subjects
 
 _MODEL: Final = "Name a model of an account, as <account>/<model>"
 _OTHER_NAME: Final = "Choose another, or remove it"
+_WILD: Final = re.compile(r"[*?\[]")
+_ANY_MODEL: Final = "Write <account>/<model>; '*' stands for any text"
+# TrueFoundry's guides have rules for names that no account has; here such a name is a virtual model's.
+_NO_NEW_NAMES: Final = "A rule makes no new name: a virtual model does, and this can be an alias of one"
 
 _FirstPlaces = dict[str, tuple[Document, FieldPath]]
 
@@ -189,7 +194,7 @@ def _check_when(
 ) -> Iterator[Problem]:
     for index, pattern in enumerate(rule.when.models or ()):
         if pattern not in names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            fix = nearest(pattern, names) or "Write <account>/<model>; '*' stands for any text"
+            fix = nearest(pattern, names) or (_ANY_MODEL if _WILD.search(pattern) else _NO_NEW_NAMES)
             yield document.warning((*path, "when", "models", index), f"'{pattern}' matches no model", fix)
 
 

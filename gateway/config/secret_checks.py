@@ -19,6 +19,9 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
 from gateway.config.secrets import SecretKind, SecretMissing, SecretReference, SecretSource
 
+LITERAL: Final = "the secret itself stands in the manifest"
+"""What is said of one, whichever it is."""
+
 _CALLERS: Final = {"virtual-account": "account", "pat": "personal access token"}
 
 # Which headers are worth a warning when their value stands in the open; others (`x-team: ml`) are no secret.
@@ -35,7 +38,7 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
         for path, reference in reading.secrets:
             if reference.kind is SecretKind.LITERAL and is_secret(path, reference):
                 fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
-                yield document.warning(path, "the secret itself stands in the manifest", fix)
+                yield document.warning(path, LITERAL, fix)
             try:
                 if path[0] == "tokens":
                     digest = secrets.token_sha256(reference, document.folder)

@@ -37,6 +37,7 @@ _PAGE: Final = 50
 _MAX_PAGE: Final = 1000
 _FILTERS: Final = ("action", "type", "name")
 _WHO: Final = ("at", "action", "by", "paths")
+_OF_MANIFESTS: Final = "manifest."
 _LOOKED_AT: Final = 2000
 
 _log: Final = logging.getLogger(__name__)
@@ -164,7 +165,13 @@ class AuditTrail:
         """Who changed this manifest last, without what it was; None where that is not noted."""
         try:
             entries = itertools.islice(self._audit_log.newest(), _LOOKED_AT)
-            found = (one for one in entries if (one.get("type"), one.get("name")) == (kind, name))
+            # That it was tried is noted of it too, and is no change.
+            found = (
+                one
+                for one in entries
+                if (one.get("type"), one.get("name")) == (kind, name)
+                and one["action"].startswith(_OF_MANIFESTS)
+            )
             entry = next(found, None)
             # That it came into force is noted of the file; who asked for that stands before it.
             before = next(found, None)

@@ -45,3 +45,18 @@ async def test_an_address_with_times_that_are_none(plane: Plane, page: Page, pat
     await page.wait("document.getElementById('trouble').innerText === ''")
     assert await page.run("location.search") == "?range=24h"
     assert [one for one in page.complaints if "400" not in one] == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 640, 700, 1280])
+async def test_other_times_can_be_chosen_on_a_screen_of_any_size(
+    plane: Plane, page: Page, width: int
+) -> None:
+    """What opens is within the screen."""
+    await plane.sign_in(page)
+    await page.look(width=width, height=800)
+    await page.open(plane.origin + "/traces")
+    await page.click("#range-summary")
+    left, right = await page.run(
+        "(({left, right}) => [left, right])(document.getElementById('range-form').getBoundingClientRect())"
+    )
+    assert 0 <= left < right <= width

@@ -379,6 +379,7 @@ async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
     await page.fill("#f-auth_data-api_key", "sk-canary-secret")
     await verdict(page, "Valid")
     await page.wait("document.querySelector('#yaml textarea').value.includes('sk-canary')")
+    await page.wait("document.getElementById('verdict').innerText === 'Valid'")
     await page.click("#save")
     await verdict(page, "In force")
     assert "sk-canary" not in await page.run("document.documentElement.outerHTML")
@@ -390,6 +391,116 @@ async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
     await page.open(plane.origin + "/models")
     await page.wait("document.querySelectorAll('.card').length === 2")
     await shoot(page, "models")
+
+
+async def test_a_table_says_which_calls_a_rule_is_about(plane: Plane, page: Page) -> None:
+    """Whole, of either kind of rule, and on a laptop without anything beyond its edge."""
+    add(
+        plane.folder,
+        "budgets.yaml",
+        """\
+type: gateway-budget-config
+name: spending
+rules:
+  - {id: first, when: {metadata: {env: prod}}, limit_to: 5, unit: cost_per_day}
+  - {id: other, when: {subjects: ["virtualaccount:app"], models: [lab/qwen]}, limit_to: 5, unit: cost_per_day}
+---
+type: tenant-budget-config
+name: each
+when:
+  subjects: {virtual_accounts: {in: [app]}}
+  provider_accounts: {not_in: [lab]}
+  metadata: {env: {in: [prod, dev]}, region: {not_in: [us]}}
+limits: {cost_per_month: 5}
+applies_to: {type: aggregate}
+mode: enforce
+---
+type: team-budget-config
+name: of-ml
+team_name: ml
+when: {subjects: {users: {in: [a@x.io]}}, metadata: {env: {in: [prod]}}}
+limits: {cost_per_month: 5}
+applies_to: {type: aggregate}
+mode: enforce
+---
+type: team
+name: ml
+members: [a@x.io]
+""",
+    )
+    await plane.sign_in(page)
+    await page.look(width=1280, height=900)
+    await page.open(plane.origin + "/controls/budgets")
+    await page.wait("document.querySelectorAll('table.data').length === 3")
+    cells = "[...row.cells].slice(0, 3).map((one) => one.innerText)"
+    assert await page.run(f"[...document.querySelectorAll('tbody tr')].map((row) => {cells})") == [
+        [
+            "each",
+            "virtual accounts: app; metadata env: prod, dev; metadata region: not us",
+            "accounts: not lab",
+        ],
+        ["of-ml", "ml; users: a@x.io; metadata env: prod", "Every model"],
+        ["first", "Everybody; metadata env: prod", "Every model"],
+        ["other", "virtualaccount:app", "lab/qwen"],
+    ]
+    fits = "(one) => one.scrollWidth <= one.clientWidth"
+    assert await page.run(f"[...document.querySelectorAll('.table-scroll')].every({fits})")
+    await shoot(page, "budgets-told")
+    assert page.complaints == []
+
+
+async def test_who_has_no_models_of_their_own(plane: Plane, page: Page) -> None:
+    """May call what accounts share, as is usual with manifests of TrueFoundry: no blank cell says less."""
+    ann = f"type: pat\nname: ann\nuser_fqn: ann@x.io\ntokens: ['sha256:{'4' * 64}']\n"
+    add(plane.folder, "ann.yaml", ann)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/access/callers")
+    await page.wait("document.querySelectorAll('table.data').length === 2")
+    cells = (
+        "(name) => document.querySelector(`section[aria-label='${name}'] tbody tr`).innerText.split('\\t')"
+    )
+    assert "lab/*" in await page.run(f"({cells})('Virtual accounts')")
+    assert "What is shared with it" in await page.run(f"({cells})('Users')")
+
+
+async def test_every_manifest_is_listed_once(plane: Plane, page: Page) -> None:
+    """However many rules it has, and also one that is not in force yet, which is said and not begun here."""
+    rule = "{when: {}, limit_to: 1, unit: requests_per_day"
+    add(
+        plane.folder,
+        "more.yaml",
+        f"type: {KIND}\nname: limits\nrules: [{rule}, id: a}}, {rule}, id: b}}]\n"
+        "---\ntype: mcp-server/remote\nname: tools\nurl: https://tools.example/mcp\n",
+    )
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/configuration/manifests")
+    await page.wait("document.querySelector('table.data') !== null")
+    limits, tools = f"section[aria-label='{KIND}']", "section[aria-label='mcp-server/remote']"
+    assert await page.run(f"document.querySelectorAll({json.dumps(f'{limits} tbody tr')}).length") == 1
+    assert await page.text(f"{tools} .help") == "Not in force yet: nothing in it has an effect."
+    assert await page.run(f"document.querySelector({json.dumps(f'{tools} .button')})") is None
+    await page.click(f"{tools} tbody a")
+    await page.wait("document.querySelector('#yaml textarea')?.value.includes('https://tools.example/mcp')")
+    await verdict(page, "Valid, 1 warning")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("{type: always}", "Recorded"),
+        ("{type: never}", "Not recorded"),
+        ("{type: header_controlled, log_body_by_default: false}", "Recorded where callers ask for it"),
+        ("{type: header_controlled, log_body_by_default: true}", "Recorded unless callers say no"),
+    ],
+)
+async def test_whether_prompts_are_recorded(plane: Plane, page: Page, settings: str, expected: str) -> None:
+    """It says what happens to a call that says nothing of it."""
+    add(plane.folder, "settings.yaml", f"type: gateway-global-settings\nlogging_settings: {settings}\n")
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/logging")
+    await page.wait("document.querySelector('table.data') !== null")
+    assert await page.text("tbody td") == expected
 
 
 async def test_hostile_texts_are_texts(plane: Plane, page: Page) -> None:
@@ -440,6 +551,18 @@ async def test_what_a_command_has_done(plane: Plane, page: Page) -> None:
     assert "(command)" in await page.text("#rows")
     assert "undefined" not in await page.text("#rows")
     assert page.complaints == []
+
+
+async def test_who_changed_several_files_is_told_once(plane: Plane, page: Page) -> None:
+    """A checkout of git is one name, not as many as it has files."""
+    first = plane.accept()
+    add(plane.folder, "limits.yaml", LIMITS)
+    add(plane.folder, "spare.yaml", SPARE)
+    plane.accept(first)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/configuration/history")
+    await page.wait("document.querySelectorAll('#rows tr').length === 2")
+    assert await page.text("#rows tr:first-child td:nth-child(3)") == plane.folder.owner()
 
 
 async def test_going_back(plane: Plane, page: Page) -> None:
@@ -547,6 +670,18 @@ async def test_pages_below_have_no_faults(plane: Plane, page: Page, path: str) -
         assert await find_faults(page) == []
         assert await page.run("document.documentElement.scrollWidth") <= width
     assert all("404" in one for one in page.complaints) if "nothing" in path else page.complaints == []
+
+
+async def test_a_target_by_its_resource_name(plane: Plane, page: Page) -> None:
+    """It is the model that it names, where targets are listed and where they are changed."""
+    whole = "acme:self-hosted-model:lab:model:qwen"
+    add(plane.folder, "vm.yaml", ROUTES.replace("target: lab/qwen", f'target: "{whole}"'))
+    await plane.sign_in(page)
+    edit = "/models/edit?type=provider-account/virtual-model&name=vm"
+    for path in ("/models/virtual", edit):
+        await page.open(plane.origin + path)
+        await page.wait(f"document.querySelector(\"[data-target='{whole}']\")?.innerText")
+        assert await page.text(f"[data-target='{whole}']") == "Not asked lately"
 
 
 async def test_a_long_name(plane: Plane, page: Page) -> None:

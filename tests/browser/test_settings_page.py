@@ -79,6 +79,18 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+@pytest.mark.parametrize("button", ["save", "test"])
+async def test_nothing_is_enabled(plane: Plane, page: Page, button: str) -> None:
+    """A manifest of nothing would switch off what `OTEL_*` variables say, and send nothing itself."""
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/settings/otel")
+    await page.wait("!document.getElementById('save').disabled")
+    await page.click(f"#{button}")
+    await page.wait("document.getElementById('result').innerText !== ''")
+    assert await page.text("#result") == f"There is nothing to {button}\nEnable an exporter first."
+    assert not (plane.folder / "gateway-otel-config.yaml").exists()
+
+
 async def test_on_a_phone(plane: Plane, page: Page) -> None:
     """Nothing but the ledger's own table is wider than the screen."""
     await plane.sign_in(page)

@@ -28,9 +28,11 @@ class Quickstart:
     def __init__(self, state_home: Path) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         ports = {"GATEWAY_PORT": "0", "GATEWAY_CONTROL_PORT": "0", "GATEWAY_DEMO_PORT": "0"}
+        # An empty variable is not set, so the run makes a token of its own.
+        others = {"GATEWAY_WORKERS": "1", "GATEWAY_ADMIN_TOKEN": "", "XDG_STATE_HOME": str(state_home)}
         self.process = subprocess.Popen(
             [sys.executable, str(RUN)],
-            env=kept | ports | {"GATEWAY_WORKERS": "1", "XDG_STATE_HOME": str(state_home)},
+            env=kept | ports | others,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

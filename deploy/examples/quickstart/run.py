@@ -59,7 +59,9 @@ def main() -> int:
         with _Manifests(state_dir, real_port) as config:
             # The admin API wants a token: this run's own, unless one is set. Hexadecimal, so that it works
             # also while somebody guesses at tokens from the same address, as all have on one machine.
-            os.environ.setdefault("GATEWAY_ADMIN_TOKEN", secrets.token_hex(16))
+            # An empty variable is not set, as for the gateway.
+            if not os.environ.get("GATEWAY_ADMIN_TOKEN"):
+                os.environ["GATEWAY_ADMIN_TOKEN"] = secrets.token_hex(16)
             gateway = _start(["serve", "--config", str(config)], signal.SIGTERM)
             stop.pass_to(gateway)
             return _relay(gateway, Accounts(state_dir))

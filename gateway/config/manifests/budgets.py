@@ -94,7 +94,7 @@ class BudgetLimits(Part):
     cost_per_quarter: Usd | None = None
     """From the 1st of January, April, July or October on."""
     cost_per_lifetime: Usd | None = None
-    """For ever; nothing beside it begins anew."""
+    """For ever."""
     tokens_per_day: LimitCount | None = None
     """Tokens, of input and output. Extension."""
     tokens_per_week: LimitCount | None = None
@@ -108,13 +108,8 @@ class BudgetLimits(Part):
 
     @model_validator(mode="after")
     def _limits_something(self) -> BudgetLimits:
-        written = self.model_dump(exclude_none=True)
-        if not written:
+        if not self.model_dump(exclude_none=True):
             raise wrong("no limit is written", "Add one, such as cost_per_month: 100")
-        if len({name.endswith("lifetime") for name in written}) > 1:
-            raise wrong(
-                "a lifetime is written beside what begins anew", "Keep one of them, or write two budgets"
-            )
         return self
 
 

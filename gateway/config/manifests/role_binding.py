@@ -14,8 +14,8 @@ from gateway.config.manifests.virtual_account import find_grant
 class BoundSubject(Part):
     """Who gets the rights."""
 
-    type: Literal["user", "team", "virtualaccount", "agent"]
-    """The kind of subject; an `agent` does not call yet."""
+    type: Literal["user", "team", "virtualaccount", "agent", "external-identity"]
+    """The kind of subject; an `agent` and an `external-identity` do not call yet."""
     name: Text
     """The user's email, or the name."""
 

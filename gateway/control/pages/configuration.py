@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.config.cross_checks import SINGLE
-from gateway.config.manifests.known import IN_FORCE, VIRTUAL_MODELS
+from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.control.pages.controls import Kind, Section, section_pages
 from gateway.control.pages.frame import Crumb, Frame
 from gateway.control.pages.models import providers
@@ -56,9 +56,16 @@ def _every_manifest() -> Section:
         "folder",
         "Nothing is configured yet",
         "Begin with a provider account: it says where models are, and with what key.",
-        [Kind(kind, kind, "", "Add one", ("Name",), is_single=kind in SINGLE) for kind in sorted(IN_FORCE)],
+        [_kind(kind) for kind in sorted({*IN_FORCE, *NOT_IN_FORCE})],
         new_path=f"{_MANIFESTS}/new",
     )
+
+
+def _kind(kind: str) -> Kind:
+    if kind in NOT_IN_FORCE:
+        # They come with a set of manifests from elsewhere; nobody begins one that does nothing.
+        return Kind(kind, kind, "Not in force yet: nothing in it has an effect.", "", ("Name",))
+    return Kind(kind, kind, "", "Add one", ("Name",), is_single=kind in SINGLE)
 
 
 def kinds() -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ class Kind:
     """One type of manifest on a page.
 
     Attributes:
-        add: What the button says that makes the first.
+        add: What the button says that makes the first; "" where none is made here.
         columns: Of its table; what they can be is in `static/js/manifests.js`.
         is_single: There may be one such manifest, with many rules.
     """

@@ -134,8 +134,9 @@ class Accounts:
             AccountRefused: There is no such user, or no admin would be left.
         """
         with self._file.change() as content:
-            _entry(content, name)["role"] = role
-            _check_admin_left(content)
+            entry = _entry(content, name)
+            before, entry["role"] = entry["role"], role
+            _check_admin_left(content, before)
 
     def remove_user(self, name: str) -> None:
         """Remove the user *name*; their sessions and links end.
@@ -144,9 +145,10 @@ class Accounts:
             AccountRefused: There is no such user, or no admin would be left.
         """
         with self._file.change() as content:
-            content["users"].remove(_entry(content, name))
+            entry = _entry(content, name)
+            content["users"].remove(entry)
             content["links"] = [one for one in content.get("links", ()) if one["user"] != name]
-            _check_admin_left(content)
+            _check_admin_left(content, entry["role"])
 
     # Links
 
@@ -270,8 +272,9 @@ def _entry(content: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _check_admin_left(content: dict[str, Any]) -> None:
-    if all(one["role"] != Role.ADMIN for one in content["users"]):
+def _check_admin_left(content: dict[str, Any], before: str) -> None:
+    """*before* is the role of who was changed: a viewer leaves as many admins as there were."""
+    if before == Role.ADMIN and all(one["role"] != Role.ADMIN for one in content["users"]):
         raise AccountRefused("this is the last admin: make somebody else one first")
 
 

@@ -284,6 +284,24 @@ def test_pattern_names_a_model(pattern: str, *, matches: bool) -> None:
     assert names._matches == {pattern: matches}
 
 
+def test_filters_on_attributes_that_are_off(tmp_path: Path) -> None:
+    """Manifests from TrueFoundry filter by its own attributes, and would send nothing without a word."""
+    destination = (
+        "type: gateway-otel-config\nname: otel\notel_traces_exporter_config:\n"
+        "  type: http\n  endpoint: https://otlp.example/v1/traces\n  when:\n"
+        "    - {key: gen_ai.operation.name, value: [chat]}\n    - {key: tfy.span_type, value: [Model]}\n"
+    )
+    switch = "type: gateway-global-settings\ntelemetry_settings: {tfy_attributes: true}\n"
+    assert findings(tmp_path, ACCOUNT, CALLER, destination) == [
+        (
+            "warning 23 otel_traces_exporter_config.when.1.key: no span has 'tfy.span_type' while "
+            "tfy_attributes is off, so none is sent. Write telemetry_settings: {tfy_attributes: true} in "
+            "gateway-global-settings"
+        )
+    ]
+    assert findings(tmp_path, ACCOUNT, CALLER, destination, switch) == []
+
+
 def test_there_is_a_bound_for_destinations(tmp_path: Path) -> None:
     """A call's mask has 64 bits; one more would get nothing and never say so."""
     one = """type: gateway-otel-config

@@ -167,6 +167,34 @@ def test_what_is_no_manifest(tmp_path: Path, text: str, expected: str) -> None:
     assert problems(write(tmp_path, "m.yaml", text)) == [expected]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("id: a\ntype: t\nmanifest: {type: t, name: x}\n", id="one, with its type"),
+        pytest.param("id: a\nmanifest: {type: t, name: x}\n", id="one"),
+        pytest.param("data: {id: a, manifest: {type: t, name: x}}\n", id="one below data"),
+        pytest.param("data: [{manifest: {type: t, name: x}}]\npagination: {total: 1}\n", id="several"),
+    ],
+)
+def test_answers_of_their_api(tmp_path: Path, text: str) -> None:
+    """What a tenant was read out with has the manifests within, and is told apart from a slip in one."""
+    loaded = load(write(tmp_path, "m.yaml", text))
+    assert loaded.documents == ()
+    assert [(problem.path, problem.message, problem.fix) for problem in loaded.problems] == [
+        (
+            "(file)",
+            "this is an answer of TrueFoundry's API, which has the manifest within",
+            "Write what is below 'manifest' alone; of several each, with a line '---' between two of them",
+        )
+    ]
+
+
+@pytest.mark.parametrize("text", ["type: t\nmanifest: {type: u}\n", "type: t\ndata: [{manifest: 3}]\n"])
+def test_fields_of_those_names_are_no_answers(tmp_path: Path, text: str) -> None:
+    """A type that is not built yet may have them."""
+    assert problems(write(tmp_path, "m.yaml", text)) == []
+
+
 def test_what_stands_before_a_syntax_error_is_read(tmp_path: Path) -> None:
     """So that its own errors are told in the same run."""
     loaded = load(write(tmp_path, "m.yaml", manifest("a") + "---\n'"))

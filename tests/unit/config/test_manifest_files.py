@@ -215,6 +215,18 @@ def test_a_secret_is_moved_and_hidden(files: ManifestFiles, folder: Path) -> Non
     assert "}   # to be moved" in (folder / "provider-account-openai.yaml").read_text()
 
 
+def test_of_a_secret_that_will_be_moved_nothing_is_said(files: ManifestFiles, folder: Path) -> None:
+    """A check says what saving would say; of one that stays in the manifest it goes on to warn."""
+    assert files.judge("provider-account/openai", None, OPENAI).own == ()
+    (folder / "o.yaml").write_text(OPENAI)
+    shown = OPENAI.replace("sk-literal-secret", "'***'")
+    (problem,) = files.judge("provider-account/openai", "main", shown).own
+    assert (problem.path, problem.message) == (
+        "auth_data.api_key",
+        "the secret itself stands in the manifest",
+    )
+
+
 def test_a_secret_that_stands_there_stays(files: ManifestFiles, folder: Path) -> None:
     """The mask comes back for it; the manifest's other bytes stay too."""
     (folder / "o.yaml").write_text(f"# sk-literal-secret was tried\n{OPENAI}")
@@ -255,6 +267,13 @@ def test_what_is_wrong_is_not_written(files: ManifestFiles, folder: Path, conten
     assert [str(problem) for problem in error.value.problems] == [str(problem) for problem in own]
     assert [path.name for path in folder.iterdir()] == ["m.yaml"]
     assert (folder / "m.yaml").read_bytes() == before
+
+
+def test_an_answer_of_their_api_is_told_as_such(files: ManifestFiles) -> None:
+    """Who pastes it into a page is not told of a field that is missing."""
+    wrapped = f"id: a\ntype: {KIND}\nmanifest: {{type: {KIND}, name: x, rules: []}}\n"
+    (problem,) = files.judge(KIND, None, wrapped).own
+    assert "an answer of TrueFoundry's API" in problem.message
 
 
 def test_lines_are_those_of_the_text(files: ManifestFiles) -> None:

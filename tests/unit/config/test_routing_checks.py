@@ -234,6 +234,16 @@ def rule(name: str, when: str, target: str = "main/small") -> str:
             id="no model far and wide",
         ),
         pytest.param(
+            rule("r", "{models: [production/chat]}"),
+            [
+                (
+                    "rules.0.when.models.0: 'production/chat' matches no model. A rule makes no new name: a "
+                    "virtual model does, and this can be an alias of one"
+                )
+            ],
+            id="a name of its own",
+        ),
+        pytest.param(
             rule("r", "{subjects: ['user:a', 'team:b']}"),
             [
                 "rules.0.when.subjects.0: 'a' matches no user. '*' stands for any text",

@@ -168,6 +168,10 @@ def bound(
         (bound("user", "b@x.io"), ["subjects.0.name: there is no user 'b@x.io'. Did you mean 'a@x.io'?"]),
         (bound("agent"), ["subjects.0: no agent calls yet. It has no effect; it may stay"]),
         (
+            bound("external-identity"),
+            ["subjects.0: no external-identity calls yet. It has no effect; it may stay"],
+        ),
+        (
             bound(fqn="t:self-hosted-model:labs"),
             [
                 (

@@ -47,6 +47,7 @@ def test_all_load() -> None:
         # The examples' keys are invented.
         "no Authorization header is sent",
         "the API key is not base64: it looks like id:key or was cut short",
+        "no span has 'tfy.span_type' while tfy_attributes is off, so none is sent",
     }
 
 

@@ -39,6 +39,18 @@ def entries(trail: AuditTrail, **filters: str) -> list[dict[str, Any]]:
     return found
 
 
+def test_a_try_is_no_change(tmp_path: Path) -> None:
+    """Who has only called a model of an account has not changed the account."""
+    trail = make_trail(tmp_path)
+    trail.asked("account.tested", "provider-account/openai", "main", "127.0.0.1", "ben")
+    assert trail.last("provider-account/openai", "main") is None
+    trail.asked("manifest.saved", "provider-account/openai", "main", "127.0.0.1", "ada", version="v2")
+    trail.asked("account.tested", "provider-account/openai", "main", "127.0.0.1", "ben")
+    changed = trail.last("provider-account/openai", "main")
+    assert changed is not None
+    assert (changed["action"], changed["by"]["operator"]) == ("manifest.saved", "ada")
+
+
 def test_a_change(tmp_path: Path) -> None:
     """Before and after, who owns the file, and both versions."""
     file = tmp_path / "m.yaml"

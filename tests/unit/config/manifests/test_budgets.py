@@ -73,11 +73,6 @@ def test_tokens_are_whole(tmp_path: Path) -> None:
     ("lines", "what"),
     [
         pytest.param("limits: {}", "limits: no limit is written", id="none"),
-        pytest.param(
-            "limits: {cost_per_lifetime: 5, cost_per_day: 1}",
-            "limits: a lifetime is written beside what begins anew",
-            id="lifetime and day",
-        ),
         pytest.param("limits: {cost_per_day: -1}", "must be at least 0", id="below nothing"),
         pytest.param("limits: {tokens_per_day: 1.5}", "expected a whole number", id="half a token"),
         pytest.param(
@@ -96,11 +91,11 @@ def test_budgets_that_cannot_be(tmp_path: Path, kind: str, lines: str, what: str
     assert what in line
 
 
-def test_two_lifetimes(tmp_path: Path) -> None:
-    """Money and tokens for ever may stand together."""
-    assert (
-        findings(tmp_path, f"{TENANT}limits: {{cost_per_lifetime: 5, tokens_per_lifetime: 9}}\n{REST}") == []
-    )
+@pytest.mark.parametrize("kind", [TENANT, OF_TEAM], ids=["tenant", "team"])
+@pytest.mark.parametrize("beside", ["tokens_per_lifetime", "cost_per_day", "tokens_per_month"])
+def test_lifetimes_stand_beside_others(tmp_path: Path, kind: str, beside: str) -> None:
+    """Of money and tokens, and of what begins anew: TrueFoundry takes any of its limits together."""
+    assert findings(tmp_path, f"{kind}limits: {{cost_per_lifetime: 5, {beside}: 9}}\n{REST}") == []
 
 
 def test_what_must_be_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from gateway.config.cross_checks import SINGLE
-from gateway.config.manifests.known import IN_FORCE
+from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE
 from gateway.control.pages.controls import SECTIONS, Section
 from gateway.control.pages.models import providers
 from tests.unit.control.rooms import Rooms
@@ -33,6 +33,15 @@ def test_what_there_is_one_of_is_not_added_twice(path: str) -> None:
     assert found is not None
     for kind in json.loads(unescape(found[1]))["types"]:
         assert kind["is_single"] is (kind["type"] in SINGLE), kind["type"]
+
+
+def test_every_type_has_a_place_among_the_manifests() -> None:
+    """What is not in force yet as well, which is not begun there."""
+    found = re.search(r'data-section="([^"]*)"', Rooms().client().get("/configuration/manifests").text)
+    assert found is not None
+    kinds = {kind["type"]: kind["add"] for kind in json.loads(unescape(found[1]))["types"]}
+    assert set(kinds) == {*IN_FORCE, *NOT_IN_FORCE}
+    assert {kind for kind, add in kinds.items() if not add} == NOT_IN_FORCE
 
 
 def test_every_provider_can_be_added() -> None:

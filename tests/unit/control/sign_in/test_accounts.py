@@ -116,6 +116,14 @@ def test_a_name_is_a_name(accounts: Accounts, name: str) -> None:
         accounts.make_token(name, Role.VIEWER)
 
 
+def test_where_there_is_no_admin_others_may_go(accounts: Accounts) -> None:
+    """All is done with `GATEWAY_ADMIN_TOKEN` there, and who leaves the company has to be removed too."""
+    accounts.add_user("ada", Role.VIEWER)
+    accounts.set_role("ada", Role.VIEWER)
+    accounts.remove_user("ada")
+    assert list(accounts.users()) == []
+
+
 def test_the_last_admin_stays(accounts: Accounts) -> None:
     """Nobody could let anybody in."""
     accounts.make_link("admin")

@@ -9,6 +9,8 @@ const WORDS = {
   closed: ["good", "Healthy"], open: ["bad", "Circuit open"], half_open: ["warn", "Trying again"], "half-open": ["warn", "Trying again"],
   drained: ["warn", "Drained"], cool_down: ["warn", "Paused"],
 };
+// A target may be written by its resource name, <tenant>:<provider>:<account>:model:<model>.
+const RESOURCE = /^[^:/]*:[^:]+:([^:]+):model:(.+)$/;
 let targets = new Map();
 
 /** Kind and words for one entry of /api/targets; undefined: not asked yet, or not configured. */
@@ -32,9 +34,10 @@ export function targetBadge(name) {
 function fill(box) {
   const name = box.dataset.target;
   if (!name || !targets.size) { box.replaceChildren(); return; }
-  const [kind, words] = stateOf(targets.get(name));
+  const entry = targets.get(name.replace(RESOURCE, "$1/$2"));
+  const [kind, words] = stateOf(entry);
   if (box.textContent !== words) box.replaceChildren(badge(`${kind} dot`, words));
-  box.title = targets.get(name)?.missing_secret ?? "";
+  box.title = entry?.missing_secret ?? "";
 }
 
 export const targetNames = () => [...targets.keys()];

@@ -15,7 +15,7 @@ let shown = "";
 let versions = [];
 const query = () => new URLSearchParams(location.search);
 
-const by = (one) => one.by.map((who) => who.operator || who.owner || who.address || "").filter(Boolean).join(", ") || "–";
+const by = (one) => [...new Set(one.by.map((who) => who.operator || who.owner || who.address || "").filter(Boolean))].join(", ") || "–";
 function what(one) {
   if (one.version.includes("+")) return "secrets were read again";
   if (!one.manifests) return "all, as found";

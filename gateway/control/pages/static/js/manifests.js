@@ -35,11 +35,20 @@ const each = (name) => (name === "virtualaccount" ? "virtual account" : name);
 const amount = (value, unit) => (unit.startsWith("cost") ? usd(value) : number(value));
 const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCase().replace(/^cost /, "")}`;
 
-const RECORDED = { always: "Recorded", header_controlled: "Recorded where callers ask for it" };
+/** Conditions on metadata: a value each, or lists of the newer rules. */
+const tagged = (object) => Object.entries(object || {}).map(([key, value]) => `metadata ${key}: ${value && typeof value === "object" ? filter(value) : value}`).join("; ");
+const joined = (...parts) => parts.filter(Boolean).join("; ");
 
-/** What a caller may use: patterns of models, and permissions for accounts and models. */
+/** Whether prompts and replies are recorded, of global settings. */
+function recorded(settings) {
+  if (settings?.type === "always") return "Recorded";
+  if (settings?.type !== "header_controlled") return "Not recorded";
+  return settings.log_body_by_default ? "Recorded unless callers say no" : "Recorded where callers ask for it";
+}
+
+/** What a caller may use: patterns of models, and permissions for accounts and models; else what others say of it. */
 const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
-  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]);
+  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]) || "What is shared with it";
 
 /** Its role may be left out, and is then the usual one. */
 function permission(one) {
@@ -47,30 +56,30 @@ function permission(one) {
   return `${one.resource_fqn || one.resourceFqn}${role ? ` (${role})` : ""}`;
 }
 
-/** What each line of the table says of a manifest: one for each of its rules. */
-function lines(manifest) {
-  const rules = Array.isArray(manifest.rules) ? manifest.rules : [manifest];
+/** What each line of the table says of a manifest: one for each of its rules, or one alone. */
+function lines(manifest, isOfRules) {
+  const rules = isOfRules && Array.isArray(manifest.rules) ? manifest.rules : [manifest];
   return rules.filter((rule) => rule && typeof rule === "object").map((rule) => {
     const when = rule.when || {};
+    const accounts = filter(when.provider_accounts);
     const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? [rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type] : []);
     const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, rule.unit) : "";
     return {
       Name: manifest.name || "default",
-      "Prompts and replies": RECORDED[manifest.logging_settings?.type] ?? "Not recorded",
+      "Prompts and replies": recorded(manifest.logging_settings),
       Rule: rule.id || rule.name || "default",
-      Who: subjects(when.subjects) || (rule.team_name ? `team ${rule.team_name}` : "Everybody"),
+      Who: joined(subjects(when.subjects) || "Everybody", tagged(when.metadata)),
       User: rule.user_fqn || "", "May call": reach(rule), Tokens: rule.tokens?.length ? number(rule.tokens.length) : "",
       Permissions: list(rule.permissions?.filter((one) => typeof one === "string")), Applies: rule.resourceType || "",
       Subjects: list(rule.subjects?.map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).join(":")))),
       Issuer: rule.issuer || "", Audiences: list(rule.audiences), Unknown: rule.unknown_users || "refuse",
-      Models: filter(when.models) || "Every model",
-      Metadata: pairs(when.metadata),
+      Models: joined(filter(when.models), accounts && `accounts: ${accounts}`) || "Every model",
       Limit: limits, Each: list(per.filter((one) => one !== "aggregate").map(each)),
       Mode: rule.audit_mode ? "audit" : rule.mode || "enforce",
       Recorded: rule.log === undefined ? "" : rule.log ? "Yes" : "No",
       Masked: rule.redact_with ? list([...(rule.redact_with.presets || []), ...(rule.redact_with.custom_patterns || []).map((one) => one.pattern)]) : "",
       Given: pairs(rule.metadata_override),
-      Team: rule.team_name || "", Members: list(rule.members),
+      Team: joined(rule.team_name, subjects(when.subjects), tagged(when.metadata)), Members: list(rule.members),
     };
   });
 }
@@ -78,17 +87,18 @@ function lines(manifest) {
 const cell = { Mode: (text) => badge(text === "enforce" ? "" : "warn", text), Recorded: (text) => badge(text === "No" ? "warn" : "good", text) };
 
 function table(type, manifests) {
-  const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: type.columns[0] === "Name" ? "File" : "Manifest" })));
-  const rows = manifests.flatMap((one) => lines(one.manifest).map((line) => make("tr", {},
+  const isOfRules = type.columns[0] === "Rule";
+  const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: isOfRules ? "Manifest" : "File" })));
+  const rows = manifests.flatMap((one) => lines(one.manifest, isOfRules).map((line) => make("tr", {},
     ...type.columns.map((name, index) => (index
       ? make("td", { className: "anywhere" }, cell[name] && line[name] ? cell[name](line[name]) : line[name])
       : make("th", { scope: "row" }, make("a", { href: edit(one.type, one.name), className: "anywhere", textContent: line[name] })))),
-    make("td", { className: "soft anywhere", textContent: type.columns[0] === "Name" ? one.file : `${one.name} · ${one.file.split("/").pop()}` }))));
+    make("td", { className: "soft anywhere", textContent: isOfRules ? `${one.name} · ${one.file.split("/").pop()}` : one.file }))));
   return make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": `Table: ${type.title}` }, make("table", { className: "data" }, head, make("tbody", {}, ...rows)));
 }
 
 function card(type, manifests) {
-  const canAdd = isAdmin && (!type.is_single || !manifests.length);
+  const canAdd = isAdmin && type.add && (!type.is_single || !manifests.length);
   const tools = [];
   if (canAdd) tools.push(make("a", { className: "button small", href: edit(type.type) }, icon("plus", "small"), type.is_single ? "Write the first rules" : "Add"));
   if (type.is_single && manifests.length) tools.push(make("a", { className: "button small", href: edit(type.type, manifests[0].name) }, icon("edit", "small"), isAdmin ? "Edit" : "Look"));

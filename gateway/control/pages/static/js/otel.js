@@ -288,8 +288,15 @@ function show(name) {
   history.replaceState(null, "", url);
 }
 
+const isOff = (manifest) => !SIGNALS.some((signal) => manifest[EXPORTERS[signal]]);
+
 async function save() {
   const manifest = readForm();
+  // A manifest of nothing would be taken for a wish to send nothing, and switch off what the environment says.
+  if (isOff(manifest) && (page.isNew || !page.isStored)) {
+    report(note("warn", "There is nothing to save", "Enable an exporter first."));
+    return;
+  }
   // A new one takes the place of none.
   const headers = page.isNew ? { "If-None-Match": "*" } : page.tag ? { "If-Match": page.tag } : {};
   const query = page.isNew || !page.tag || !page.isStored ? "" : `?name=${encodeURIComponent(page.manifest.name || "default")}`;
@@ -320,7 +327,7 @@ async function waitInForce(version) {
 /** Send one span to what the form says, saved or not; a masked value stands for the saved one. */
 async function test() {
   const manifest = readForm();
-  if (!SIGNALS.some((signal) => manifest[EXPORTERS[signal]])) {
+  if (isOff(manifest)) {
     report(note("warn", "There is nothing to test", "Enable an exporter first."));
     return;
   }
