@@ -20,7 +20,7 @@ from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
 from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
-from gateway.model import Call, LimitKind, Target
+from gateway.model import Call, LimitKind, Price, Target
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_MESSAGE: Final = 8
@@ -78,8 +78,8 @@ _WITHOUT_OUTPUT: Final = frozenset({"embeddings"})
 _COUNTING: Final = "count_tokens"
 """The operation that costs nothing."""
 
-_UNREAD_TOKENS: Final = 1
-"""Of a call of which nobody can tell before: it is refused where nothing is left, and counted in the end."""
+_UNREAD: Final = (1, 0)
+"""Tokens of a call of which nobody can tell before: refused where nothing is left, and counted in the end."""
 
 _UNPRICED_MICRO_USD: Final = 1
 """The same of money, where there is no price."""
@@ -188,8 +188,12 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         cost_usd = None if price is None else price.tokens_usd(*tokens)
         if cost_usd is None and price is not None and (spoken := find_spoken(self.call)) is not None:
             cost_usd = price.cost_usd(spoken)
-        cost = _UNPRICED_MICRO_USD if cost_usd is None else ceil(cost_usd * MICRO_USD)
-        cost = min(cost, _MOST)
+        if cost_usd is None:
+            cost = _UNPRICED_MICRO_USD
+        elif tokens is _UNREAD and price is not None:
+            cost = least_cost(price)
+        else:
+            cost = min(ceil(cost_usd * MICRO_USD), _MOST)
         self._paid = (price, tokens, cost)
         return cost
 
@@ -203,7 +207,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             tokens = self._alike = (0, 0)
             return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
-            tokens = self._alike = (_UNREAD_TOKENS, 0)
+            tokens = self._alike = _UNREAD
             return tokens
         if self._input is None:
             self._input = _input_of(call)
@@ -226,6 +230,15 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         else:
             self._tokens_of[target.name] = tokens
         return tokens
+
+
+def least_cost(price: Price) -> int:
+    """What a call of which nothing is known costs at least, in millionths of a USD; 0 only where all is free.
+
+    One token of input would not do: there are models of which only what they write has a price.
+    """
+    of_any = ceil((price.tokens_usd(0, 0) or 0.0) * MICRO_USD)
+    return max(of_any, _UNPRICED_MICRO_USD) if price.tokens_usd(1, 1) != 0 else of_any
 
 
 def _input_of(call: Call) -> tuple[int, int, int | None, int]:

@@ -368,6 +368,25 @@ def test_cost() -> None:
     assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 1, 208]
 
 
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        pytest.param(prices.TokenPrice(prices.Rates(0, 0)), 0, id="free"),
+        pytest.param(prices.TokenPrice(prices.Rates(0, 40)), 1, id="what it writes costs"),
+        pytest.param(prices.TokenPrice(prices.Rates(5, 40)), 1, id="both cost"),
+        pytest.param(prices.TokenPrice(prices.Rates(0, 0), call_usd=0.01), 10_000, id="each call costs"),
+        pytest.param(None, 1, id="nobody knows"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call", [call_of(SPEECH, input="x"), unread_call(CHAT, "acct/small", 10_000)], ids=str
+)
+def test_cost_of_what_is_not_known(call: Call, price: prices.TokenPrice | None, expected: int) -> None:
+    """A call of which nothing can be told has no room where nothing is left, unless its model is free."""
+    target = make_target("a/m", price=price)
+    assert Estimate(call, (target,), OutputSizes()).amount("cost", "a/m") == expected
+
+
 def test_targets_that_differ() -> None:
     """What was worked out for one target holds for others without a maximum and a price of their own."""
     price, dear = (prices.TokenPrice(prices.Rates(each, 2 * each)) for each in (1, 4))
