@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.endpoints.bedrock_catalogue import INVOKE
+from gateway.endpoints.catalogue import IMAGE
 from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
 from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
@@ -207,6 +208,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             tokens = self._alike = (0, 0)
             return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
+            if endpoint.path == IMAGE.path and call.fields:
+                return self._keep(target, self._drawn(target))
             tokens = self._alike = _UNREAD
             return tokens
         if self._input is None:
@@ -225,7 +228,20 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         tokens = (asked, answered)
         if most is not None and not images and not parameters:
             self._alike = tokens
-        elif self._tokens_of is None:
+        else:
+            self._keep(target, tokens)
+        return tokens
+
+    def _drawn(self, target: Target) -> tuple[int, int]:
+        """Of pictures: as many as earlier ones of *target* had; nothing else says that of a first one."""
+        call, usual = self.call, self.sizes.known(target.name)
+        if usual is None:
+            return _UNREAD
+        replies = _replies(call, target.parameters) if target.parameters else call.choices
+        return call.body_bytes // _BYTES_PER_TOKEN, min(_MOST, usual * replies)
+
+    def _keep(self, target: Target, tokens: tuple[int, int]) -> tuple[int, int]:
+        if self._tokens_of is None:
             self._tokens_of = {target.name: tokens}
         else:
             self._tokens_of[target.name] = tokens
