@@ -21,7 +21,7 @@ from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
 from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
-from gateway.model import Call, LimitKind, Price, Target
+from gateway.model import Call, LimitKind, Price, Target, Usage
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_MESSAGE: Final = 8
@@ -193,6 +193,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             cost = _UNPRICED_MICRO_USD
         elif tokens is _UNREAD and price is not None:
             cost = least_cost(price)
+        elif self.call.endpoint is IMAGE and price is not None:
+            cost = min(ceil((price.cost_usd(_drawing(*tokens)) or 0.0) * MICRO_USD), _MOST)
         else:
             cost = min(ceil(cost_usd * MICRO_USD), _MOST)
         self._paid = (price, tokens, cost)
@@ -208,7 +210,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             tokens = self._alike = (0, 0)
             return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
-            if endpoint.path == IMAGE.path and call.fields:
+            if endpoint is IMAGE and call.fields:
                 return self._keep(target, self._drawn(target))
             tokens = self._alike = _UNREAD
             return tokens
@@ -246,6 +248,11 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         else:
             self._tokens_of[target.name] = tokens
         return tokens
+
+
+def _drawing(input_tokens: int, output_tokens: int) -> Usage:
+    """Whose output is pictures, which may have a rate of their own."""
+    return Usage(input_tokens, output_tokens, "estimated", image_output_tokens=output_tokens)
 
 
 def least_cost(price: Price) -> int:

@@ -412,6 +412,8 @@ def test_pictures() -> None:
     asked = call.body_bytes // 4
     assert needs("b/m") == needs("") == (asked + 12_480, asked * 5 + 12_480 * 40)
     assert needs("a/m") == (1, 1)
+    apart = make_target("b/m", price=prices.TokenPrice(prices.Rates(5, 10, image_output=32)))
+    assert Estimate(call, (apart,), sizes).amount("cost", "") == asked * 5 + 12_480 * 32
     single = make_target("b/m", parameters={"n": b"1"})
     assert Estimate(call, (single,), sizes).amount("tokens", "") == asked + 4_160
     assert Estimate(call_of(SPEECH, input="x"), (targets[1],), sizes).amount("tokens", "") == 1
