@@ -978,6 +978,9 @@ PARALLEL: Final = -1
 PARALLEL_RESET_S: Final = 1.0
 """Nobody knows when a call ends; it is worth another try then."""
 
+UNKNOWN_RESET_S: Final = 1.0
+"""The same of what nobody can say whether it has room."""
+
 _UNBOUNDED: Final = 1 << 63
 
 

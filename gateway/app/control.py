@@ -194,6 +194,7 @@ class Control:
         self._take_rules(in_force)
         figures = open_figures(settings.state_dir)
         self._shared_figures = shared_figures(settings.redis_url, figures)
+        self._tell_when_away(in_force)
         trace_reader = TraceReader(store_path)
         limits_in_force = LimitsInForce(
             lambda: self._in_force, self._compile, self._secrets, SeenCalls(trace_reader).find
@@ -355,6 +356,7 @@ class Control:
         self._target_names = _target_names(config)
         self._missing = missing_secrets(config, self._secrets)
         self._take_rules(config)
+        self._tell_when_away(config)
         self._delivery.configure(make_destinations(config, self._secrets), config.version)
         self._delivery.announce_config(config.version)
         targets = make_metrics_targets(config, self._secrets)
@@ -372,6 +374,11 @@ class Control:
         if self._targets.health is not None:
             breaker = config.global_settings.routing_settings.circuit_breaker
             self._targets.health.rules = circuit_rules(breaker)
+
+    def _tell_when_away(self, config: Config) -> None:
+        if self._shared_figures is not None:
+            # Nothing is taken here, but the log says what happens meanwhile.
+            self._shared_figures.when_away = config.global_settings.limit_settings.when_redis_is_away
 
     def _compile(self, config: Config) -> Snapshot:
         """What workers make of *config*."""

@@ -23,9 +23,9 @@ from gateway.control.references import refuse_new_references
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 from gateway.control.simulation import Asked, NotAsked, ProposedWrong, asked_in, simulate
 from gateway.errors import InvalidApiKey
-from gateway.limits.entities import Known, meters_of
+from gateway.limits.entities import METADATA, NOBODY, Known, meters_of
 from gateway.limits.readings import CounterReader, Reading
-from gateway.limits.rules import Meter
+from gateway.limits.rules import Meter, Rule
 from gateway.model import Caller
 
 MY_USAGE: Final = "/api/limits/my-usage"
@@ -111,8 +111,9 @@ class LimitsSource:
         known = Known(
             [caller], _models_of(caller, view), {key: [value] for key, value in caller.tags.items()}
         )
-        rules = [rule for rule in view.rules.every() if rule.when.matches_caller(caller.subjects)]
-        return _first(meter for meter in meters_of(rules, known) if question.wants(meter))[0]
+        rules = [rule for rule in view.rules.every() if _may_count(rule, caller)]
+        own = (meter for meter in meters_of(rules, known) if _is_of(caller, meter))
+        return _first(meter for meter in own if question.wants(meter))[0]
 
     async def _page(self, meters: Sequence[Meter], question: _Question, *, is_cut: bool) -> dict[str, Any]:
         read = await self.reader.read(meters)
@@ -207,6 +208,27 @@ def _models_of(caller: Caller, view: View) -> list[tuple[str, ...]]:
     """What *caller* may ask for."""
     mine = caller.models | {f"{account}/" for account in caller.accounts}
     return [names for names in view.models if names[0] in mine]
+
+
+def _may_count(rule: Rule, caller: Caller) -> bool:
+    """Whether *rule* is about *caller*, whose calls may have any metadata beside what they are given."""
+    when, given = rule.when, caller.tags
+    return when.matches_caller(caller.subjects) and all(
+        values.passes(given[key]) for key, values in when.metadata.items() if key in given
+    )
+
+
+def _is_of(caller: Caller, meter: Meter) -> bool:
+    """Whether *meter* counts under metadata that calls of *caller* are given.
+
+    Values that overrides name are other people's: a customer is not told what another one spends.
+    """
+    pairs = zip(meter.rule.per, meter.entity, strict=True)
+    return all(
+        value == caller.tags.get(one.removeprefix(METADATA), NOBODY)
+        for one, value in pairs
+        if one.startswith(METADATA)
+    )
 
 
 def _first(meters: Iterable[Meter]) -> tuple[list[Meter], bool]:

@@ -19,14 +19,14 @@ from gateway.control.limit_rows import caller_json, in_units, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import unread_call
-from gateway.errors import GatewayError, InvalidApiKey
+from gateway.errors import GatewayError, InvalidApiKey, LimitsUnavailable
 from gateway.limits.compile import compile_limits
 from gateway.limits.matching import Asking, Rules
 from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.readings import CounterReader, Readings
 from gateway.limits.rules import Meter
 from gateway.limits.stated_need import StatedNeed
-from gateway.model import Caller, CallFacts, Charge, Correction, Decision, LimitKind, Plan
+from gateway.model import UNKNOWN_RESET_S, Caller, CallFacts, Charge, Correction, Decision, LimitKind, Plan
 
 LIMIT_TYPES: Final = frozenset(
     {
@@ -140,18 +140,21 @@ async def simulate(in_force: LimitsInForce, reader: CounterReader, asked: Asked)
         plan = snapshot.routing.plan(asked.model, facts)
     except GatewayError as error:
         return {**told, "allowed": False, "answered_by": None, "refusal": _refusal(error), "rules": []}
-    status = view.config.global_settings.budget_settings.refusal_status
+    settings = view.config.global_settings
+    status = settings.budget_settings.refusal_status
+    refuses_alone = reader.is_of_replicas and settings.limit_settings.when_redis_is_away == "refuse"
+    looking = _Looking(reader, refuses_alone=refuses_alone)
     need = StatedNeed(plan.targets, asked.input_tokens, asked.output_tokens)
     name = asked.model if plan.route is not None else plan.targets[0].name
-    simulated = _Simulation(reader, LimitPolicy(rules, status), Asking(caller, name, metadata, need), plan)
+    simulated = _Simulation(looking, LimitPolicy(rules, status), Asking(caller, name, metadata, need), plan)
     return {**told, **await simulated.run()}
 
 
 class _Simulation:
     """One call."""
 
-    def __init__(self, reader: CounterReader, policy: LimitPolicy, asking: Asking, plan: Plan) -> None:
-        self._reader = reader
+    def __init__(self, looking: _Looking, policy: LimitPolicy, asking: Asking, plan: Plan) -> None:
+        self._looking = looking
         self._policy = policy
         self._asking = asking
         self._plan = plan
@@ -159,7 +162,7 @@ class _Simulation:
     async def run(self) -> dict[str, Any]:
         """What it would be told."""
         plan, asking = self._plan, self._asking
-        permit = CallPermit(_Looking(self._reader), self._policy, asking)
+        permit = CallPermit(self._looking, self._policy, asking)
         await permit.admit(plan)
         answered_by = None
         if not permit.is_refused:
@@ -185,13 +188,13 @@ class _Simulation:
             of_target = rules.of_target(asking.caller, asking.model, target.name, asking.metadata)
             pairs += [(meter, target.name) for meter in of_target]
         amounts = [self._amount(meter, target) for meter, target in pairs]
-        read = await self._reader.read([meter for meter, _ in pairs], amounts)
+        read = await self._looking.reader.read([meter for meter, _ in pairs], amounts)
         refused = {
             (note.rule, note.kind, note.target, note.limit)
             for note in permit.notes
             if note.outcome == "refused"
         }
-        return list(_told(read, pairs, refused))
+        return list(_told(read, pairs, refused, is_unknown=isinstance(permit.refusal, LimitsUnavailable)))
 
     def _amount(self, meter: Meter, target: str) -> int:
         kind = meter.limit.kind
@@ -199,13 +202,19 @@ class _Simulation:
 
 
 def _told(
-    read: Readings, pairs: Sequence[tuple[Meter, str]], refused: Collection[tuple[str, LimitKind, str, int]]
+    read: Readings,
+    pairs: Sequence[tuple[Meter, str]],
+    refused: Collection[tuple[str, LimitKind, str, int]],
+    *,
+    is_unknown: bool,
 ) -> list[dict[str, Any]]:
     rows = []
     for reading, (meter, target) in zip(read.each, pairs, strict=True):
         limit = meter.limit
         outcome = "allowed" if reading.has_room else "exceeded"
-        if (meter.rule.id, limit.kind, target, limit.amount) in refused and not reading.has_room:
+        if (meter.rule.id, limit.kind, target, limit.amount) in refused and (
+            is_unknown or not reading.has_room
+        ):
             outcome = "refused"
         row = row_of(reading)
         rows.append(
@@ -221,18 +230,29 @@ def _told(
 
 
 class _Looking:
-    """`gateway.limits.permit.Till` that takes nothing: what it answers is what would be counted."""
+    """`gateway.limits.permit.Till` that takes nothing: what it answers is what would be counted.
 
-    def __init__(self, reader: CounterReader) -> None:
-        self._reader = reader
+    Attributes:
+        reader: What is counted.
+    """
+
+    def __init__(self, reader: CounterReader, *, refuses_alone: bool) -> None:
+        """Look at what *reader* has; without what replicas share nothing is admitted that *refuses_alone*."""
+        self.reader = reader
+        self._refuses_alone = refuses_alone
 
     def now_s(self) -> float:
         """Unix time."""
-        return self._reader.now_s()
+        return self.reader.now_s()
 
     async def reserve(self, charges: Sequence[Charge]) -> Decision:
         """What taking them would answer."""
-        decision = await self._reader.usage(charges)
+        decision = await self.reader.usage(charges)
+        if self._refuses_alone and not decision.is_shared:
+            refusing = next((at for at, charge in enumerate(charges) if charge.is_enforced), None)
+            if refusing is not None:
+                reset_s = (UNKNOWN_RESET_S,) * len(charges)
+                return msgspec.structs.replace(decision, refused=refusing, reset_s=reset_s, is_unknown=True)
         if decision.refused is not None:
             return decision
         after = [had + charge.amount for had, charge in zip(decision.used, charges, strict=True)]

@@ -145,6 +145,7 @@ def _amount(kind: str, amount: int) -> str:
 def _consequence(rule: Rule, reading: Reading) -> str:
     if rule.mode == "audit":
         return "It only watches."
+    unless = " unless another budget has room" if rule.mode == "soft_enforce" else ""
     if not reading.has_room or reading.percentage >= 100:  # noqa: PLR2004 - all of it
-        return "Calls beyond it are refused."
-    return "Calls are refused once it is used up."
+        return f"Calls beyond it are refused{unless}."
+    return f"Calls are refused once it is used up{unless}."

@@ -11,7 +11,9 @@ from gateway.limits.rules import Meter, Rule, meters
 from gateway.model import Caller
 
 _CALLERS: Final = frozenset({"user", "virtualaccount"})
-_METADATA: Final = "metadata."
+METADATA: Final = "metadata."
+"""How what is counted apart by a key of the metadata begins."""
+
 NOBODY: Final = ""
 """What stands for calls without the key of the metadata that is counted apart."""
 
@@ -62,7 +64,7 @@ def _values(rule: Rule, one: str, known: Known) -> list[str]:
     when = rule.when
     if one == "model":
         return [names[0] for names in known.models if when.matches_models(names)]
-    key = one.removeprefix(_METADATA)
+    key = one.removeprefix(METADATA)
     values = {NOBODY, *known.metadata.get(key, ())}
     values.update(name for override in rule.overrides for name in override.names)
     wanted = when.metadata.get(key)

@@ -16,11 +16,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.endpoints.bedrock_catalogue import INVOKE
+from gateway.endpoints.catalogue import IMAGE
 from gateway.endpoints.openai_reply import MEDIA_BYTES_PER_TOKEN
 from gateway.endpoints.spoken_usage import find_spoken
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
-from gateway.model import Call, LimitKind, Target
+from gateway.model import Call, LimitKind, Price, Target, Usage
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_MESSAGE: Final = 8
@@ -78,8 +79,8 @@ _WITHOUT_OUTPUT: Final = frozenset({"embeddings"})
 _COUNTING: Final = "count_tokens"
 """The operation that costs nothing."""
 
-_UNREAD_TOKENS: Final = 1
-"""Of a call of which nobody can tell before: it is refused where nothing is left, and counted in the end."""
+_UNREAD: Final = (1, 0)
+"""Tokens of a call of which nobody can tell before: refused where nothing is left, and counted in the end."""
 
 _UNPRICED_MICRO_USD: Final = 1
 """The same of money, where there is no price."""
@@ -188,8 +189,14 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         cost_usd = None if price is None else price.tokens_usd(*tokens)
         if cost_usd is None and price is not None and (spoken := find_spoken(self.call)) is not None:
             cost_usd = price.cost_usd(spoken)
-        cost = _UNPRICED_MICRO_USD if cost_usd is None else ceil(cost_usd * MICRO_USD)
-        cost = min(cost, _MOST)
+        if cost_usd is None:
+            cost = _UNPRICED_MICRO_USD
+        elif tokens is _UNREAD and price is not None:
+            cost = least_cost(price)
+        elif self.call.endpoint is IMAGE and price is not None:
+            cost = min(ceil((price.cost_usd(_drawing(*tokens)) or 0.0) * MICRO_USD), _MOST)
+        else:
+            cost = min(ceil(cost_usd * MICRO_USD), _MOST)
         self._paid = (price, tokens, cost)
         return cost
 
@@ -203,7 +210,9 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             tokens = self._alike = (0, 0)
             return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
-            tokens = self._alike = (_UNREAD_TOKENS, 0)
+            if endpoint is IMAGE and call.fields:
+                return self._keep(target, self._drawn(target))
+            tokens = self._alike = _UNREAD
             return tokens
         if self._input is None:
             self._input = _input_of(call)
@@ -221,11 +230,38 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         tokens = (asked, answered)
         if most is not None and not images and not parameters:
             self._alike = tokens
-        elif self._tokens_of is None:
+        else:
+            self._keep(target, tokens)
+        return tokens
+
+    def _drawn(self, target: Target) -> tuple[int, int]:
+        """Of pictures: as many as earlier ones of *target* had; nothing else says that of a first one."""
+        call, usual = self.call, self.sizes.known(target.name)
+        if usual is None:
+            return _UNREAD
+        replies = _replies(call, target.parameters) if target.parameters else call.choices
+        return call.body_bytes // _BYTES_PER_TOKEN, min(_MOST, usual * replies)
+
+    def _keep(self, target: Target, tokens: tuple[int, int]) -> tuple[int, int]:
+        if self._tokens_of is None:
             self._tokens_of = {target.name: tokens}
         else:
             self._tokens_of[target.name] = tokens
         return tokens
+
+
+def _drawing(input_tokens: int, output_tokens: int) -> Usage:
+    """Whose output is pictures, which may have a rate of their own."""
+    return Usage(input_tokens, output_tokens, "estimated", image_output_tokens=output_tokens)
+
+
+def least_cost(price: Price) -> int:
+    """What a call of which nothing is known costs at least, in millionths of a USD; 0 only where all is free.
+
+    One token of input would not do: there are models of which only what they write has a price.
+    """
+    of_any = ceil((price.tokens_usd(0, 0) or 0.0) * MICRO_USD)
+    return max(of_any, _UNPRICED_MICRO_USD) if price.tokens_usd(1, 1) != 0 else of_any
 
 
 def _input_of(call: Call) -> tuple[int, int, int | None, int]:

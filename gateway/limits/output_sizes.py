@@ -48,3 +48,7 @@ class OutputSizes:
     def usual(self, target: str) -> int:
         """Tokens that a reply of *target* hardly ever exceeds."""
         return self._usual.get(target, UNKNOWN_TOKENS)
+
+    def known(self, target: str) -> int | None:
+        """The same, None of a target of which nothing is known yet."""
+        return self._usual.get(target)

@@ -79,6 +79,11 @@ class CounterReader:
         self._remote = remote
         self.now_s = now_s
 
+    @property
+    def is_of_replicas(self) -> bool:
+        """Replicas count together, whether or not what they share is away."""
+        return self._remote is not None
+
     async def usage(self, charges: Sequence[Charge]) -> Decision:
         """As `gateway.model.RemoteCounters.usage`, of a few charges."""
         if self._remote is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Final
 
+from gateway.limits.estimate import least_cost
 from gateway.limits.rules import MICRO_USD
 from gateway.model import LimitKind, Target
 
@@ -41,4 +42,7 @@ class StatedNeed:
     def _cost(self, target: Target) -> int:
         price = target.price
         cost_usd = None if price is None else price.tokens_usd(self._input_tokens, self._output_tokens)
-        return _LEAST if cost_usd is None else max(_LEAST, ceil(cost_usd * MICRO_USD))
+        if price is None or cost_usd is None:
+            return _LEAST
+        is_told = self._input_tokens or self._output_tokens
+        return ceil(cost_usd * MICRO_USD) if is_told else least_cost(price)

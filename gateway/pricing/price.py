@@ -68,14 +68,16 @@ class TokenPrice:
     call_usd: float = 0.0
 
     def cost_usd(self, usage: Usage) -> float | None:
-        """What *usage* costs, None when the input was not counted.
+        """What *usage* costs, None when nothing was counted.
 
-        Output that was not counted is none: embeddings have none.
+        Output that was not counted is none: embeddings have none. Where output alone was counted, as Ollama
+        does of a prompt that it has kept, that is what costs.
         """
-        asked = usage.input_tokens
+        asked, answered = usage.input_tokens, usage.output_tokens or 0
         if asked is None:
-            return None
-        answered = usage.output_tokens or 0
+            if not answered:
+                return None
+            asked = 0
         if usage.billed_input_tokens is not None:
             asked = usage.billed_input_tokens
             answered = usage.billed_output_tokens or 0

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from gateway.model import PARALLEL, ROLLING_SLOTS, Charge, Correction, Counters, Decision
+from gateway.model import PARALLEL, ROLLING_SLOTS, UNKNOWN_RESET_S, Charge, Correction, Counters, Decision
 from gateway.store import counter_scripts as scripts
 from gateway.store.counter_scripts import Answer
 from gateway.store.redis_line import Line, LineError, Lines
@@ -51,7 +51,6 @@ _US_PER_S: Final = 1_000_000
 _SCRIPTS: Final = (scripts.RESERVE, scripts.COUNT, scripts.RAISE, scripts.BEGIN)
 _RESERVE, _COUNT, _RAISE, _BEGIN = range(4)
 _RULES: Final = {"local": "limits are this host's own", "refuse": "limits refuse calls"}
-_REFUSED_RESET_S: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -239,7 +238,7 @@ class RedisCounters:
     def _refusal(self, charges: Sequence[Charge]) -> Decision:
         here = self._usage_here(charges)
         refused = next(at for at, charge in enumerate(charges) if charge.is_enforced)
-        reset_s = (_REFUSED_RESET_S,) * len(charges)
+        reset_s = (UNKNOWN_RESET_S,) * len(charges)
         return Decision(refused, here.used, reset_s, here.at_s, is_unknown=True)
 
     def _tell_local(self, charges: Sequence[Charge]) -> None:

@@ -15,7 +15,7 @@ from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce, Seen
 from gateway.limits.readings import CounterReader
 from gateway.limits.rules import meters
-from gateway.model import Caller
+from gateway.model import Caller, RemoteCounters
 from gateway.snapshot import compile_snapshot
 from gateway.store.counter_table import CounterTable, counters_in_memory
 from tests.unit.control.rooms import Rooms
@@ -116,8 +116,10 @@ class Desk:
         assert self.counters.reserve(charges).refused is None
 
 
-def desk_of(*bodies: dict[str, Any], find_seen: Callable[[], Seen] = Seen) -> Desk:
-    """A room over these rules, with nothing counted yet."""
+def desk_of(
+    *bodies: dict[str, Any], find_seen: Callable[[], Seen] = Seen, remote: RemoteCounters | None = None
+) -> Desk:
+    """A room over these rules, with nothing counted yet; *remote* is what replicas count."""
     config = config_of(*bodies)
     counters = counters_in_memory(places=64, now_s=lambda: NOW_S)
     in_force = LimitsInForce(
@@ -126,7 +128,7 @@ def desk_of(*bodies: dict[str, Any], find_seen: Callable[[], Seen] = Seen) -> De
         SECRETS,
         find_seen,
     )
-    return Desk(LimitsSource(in_force, CounterReader(counters, now_s=lambda: NOW_S)), counters)
+    return Desk(LimitsSource(in_force, CounterReader(counters, remote, now_s=lambda: NOW_S)), counters)
 
 
 def names_of(callers: tuple[Caller, ...]) -> list[str]:

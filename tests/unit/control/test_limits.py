@@ -143,10 +143,25 @@ def test_what_counts_for_a_caller(header: str) -> None:
 def test_tags_of_a_caller() -> None:
     """Of metadata it sees what its own calls are counted under."""
     rows = get(used_desk(), "my-usage?rule=topics", authorization="Bearer app-token")["usage"]
-    assert [(row["entity"], row["used"]) for row in rows] == [
-        ({"metadata.team": "search"}, 3),
-        ({"metadata.team": ""}, 0),
-    ]
+    assert [(row["entity"], row["used"]) for row in rows] == [({"metadata.team": "search"}, 3)]
+
+
+@pytest.mark.parametrize(("token", "seen"), [("app-token", {"search"}), ("job-token", {""})])
+def test_metadata_of_others(token: str, seen: set[str]) -> None:
+    """What is counted for a value of others stays theirs, though an override or a condition names it."""
+    apart = {"type": "metadata", "metadata": "team"}
+    override = {"metadata_values": ["maps"], "limits": {"requests_per_day": 9}}
+    desk = desk_of(
+        rate("named", {"requests_per_day": 2}, applies_to={**apart, "overrides": [override]}),
+        rate("maps", {"requests_per_day": 2}, when={"metadata": {"team": {"in": ["maps"]}}}),
+        rate("both", {"requests_per_day": 2}, when={"metadata": {"team": {"in": ["maps", "search"]}}}),
+    )
+    desk.use("named", ("maps",), 1)
+    rows = get(desk, "my-usage", authorization=f"Bearer {token}")["usage"]
+    assert {row["entity"]["metadata.team"] for row in rows if row["rule"] == "named"} == seen
+    # Whoever is given no value may send one.
+    may_count = {"both"} if seen == {"search"} else {"both", "maps"}
+    assert {row["rule"] for row in rows} == {"named", *may_count}
 
 
 @pytest.mark.parametrize("token", ["Bearer nobody", "Basic app-token", ""])

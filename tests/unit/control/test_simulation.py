@@ -10,6 +10,7 @@ import pytest
 from gateway.control.operator import Role
 from tests.unit.control.limit_desk import Desk, budget, desk_of, rate
 from tests.unit.control.rooms import Rooms, access_at, assert_few_wait, posted_at_once
+from tests.unit.limits.limits import Replicas
 
 MODEL_M: dict[str, Any] = {"when": {"models": {"in": ["fake/m"]}}}
 
@@ -61,6 +62,30 @@ def test_what_calls_are_given(asked: dict[str, Any], metadata: dict[str, str]) -
     assert answer["metadata"] == {"who": "me"} | metadata
     (row,) = answer["rules"]
     assert row["entity"] == {"metadata.center": metadata.get("center", "")}
+
+
+@pytest.mark.parametrize(
+    ("when_away", "is_away", "allowed"),
+    [("local", True, True), ("refuse", True, False), ("refuse", False, True)],
+)
+def test_what_replicas_share_is_away(when_away: str, *, is_away: bool, allowed: bool) -> None:
+    """Then it is said as calls are told it, which may all be refused; not of rules that only watch."""
+    desk = desk_of(
+        rate("watched", {"requests_per_day": 20}, mode="audit"),
+        rate("r", {"requests_per_day": 20}),
+        {
+            "type": "gateway-global-settings",
+            "name": "g",
+            "limit_settings": {"when_redis_is_away": when_away},
+        },
+        remote=Replicas(is_shared=not is_away),
+    )
+    answer = ask(desk, virtual_account="app", model="fake/m")
+    assert answer["allowed"] is allowed
+    if not allowed:
+        refusal = answer["refusal"]
+        assert [refusal[key] for key in ("status", "code", "retry_after_s")] == [503, "limits_unavailable", 1]
+        assert outcomes(answer) == [("r", None, "refused"), ("watched", None, "allowed")]
 
 
 async def test_one_at_a_time() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.limits.matching import Asking, Rules
 from gateway.limits.permit import CallPermit, LimitPolicy, Till
 from gateway.limits.rules import MICRO_USD, Limit, Mode, Names, Order, Rule, RuleSet, When
 from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING
-from gateway.model import LimitKind, Plan, Target
+from gateway.model import Charge, Correction, Decision, LimitKind, Plan, Target
 
 NOW_S: Final = 1_767_225_600.0 + 30
 """Half a minute into 2026."""
@@ -80,3 +81,21 @@ class FixedNeed:
         """Nobody has looked."""
         del target
         return None
+
+
+class Replicas:
+    """`gateway.model.RemoteCounters` where each counter has 7; every question is kept."""
+
+    def __init__(self, *, is_shared: bool = True) -> None:
+        self.asked: list[int] = []
+        self._is_shared = is_shared
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        self.asked.append(len(charges))
+        return Decision(None, (7,) * len(charges), (1.0,) * len(charges), NOW_S, is_shared=self._is_shared)
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        raise AssertionError("nothing is taken")
+
+    async def settle(self, corrections: Sequence[Correction]) -> None:
+        raise AssertionError("nothing was taken")

@@ -106,6 +106,10 @@ def test_what_people_are_told() -> None:
     assert text_of(reading_of(budget_of(10, mode="audit"), 10), (100.0,), None, None).endswith(
         "It only watches."
     )
+    soft = budget_of(10, mode="soft_enforce")
+    for used, when in ((10, "Calls beyond it are refused"), (8, "Calls are refused once it is used up")):
+        told = text_of(reading_of(soft, used), (75.0,), None, None)
+        assert told.endswith(f"{when} unless another budget has room.")
     tokens = dataclasses.replace(limit_of("tokens", 10 * MICRO_USD), is_budget=True)
     assert "8000000 of 10000000 tokens" in text_of(reading_of(tokens, 8), (75.0,), None, None)
 

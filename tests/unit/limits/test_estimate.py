@@ -10,7 +10,16 @@ import pytest
 
 from gateway.endpoints.bedrock_call import read_bedrock_call
 from gateway.endpoints.bedrock_catalogue import CONVERSE, INVOKE
-from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.endpoints.catalogue import (
+    CHAT,
+    COMPLETION,
+    COUNT_TOKENS,
+    EMBEDDING,
+    IMAGE,
+    MESSAGES,
+    RESPONSE,
+    SPEECH,
+)
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import GENERATE
 from gateway.endpoints.openai_call import parse_call, unread_call
@@ -366,6 +375,48 @@ def test_cost() -> None:
     priced, free = make_target("a/m", price=TokenPrice()), make_target("b/m")
     need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=50), (priced, free), OutputSizes())
     assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 1, 208]
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        pytest.param(prices.TokenPrice(prices.Rates(0, 0)), 0, id="free"),
+        pytest.param(prices.TokenPrice(prices.Rates(0, 40)), 1, id="what it writes costs"),
+        pytest.param(prices.TokenPrice(prices.Rates(5, 40)), 1, id="both cost"),
+        pytest.param(prices.TokenPrice(prices.Rates(0, 0), call_usd=0.01), 10_000, id="each call costs"),
+        pytest.param(None, 1, id="nobody knows"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call", [call_of(SPEECH, input="x"), unread_call(CHAT, "acct/small", 10_000)], ids=str
+)
+def test_cost_of_what_is_not_known(call: Call, price: prices.TokenPrice | None, expected: int) -> None:
+    """A call of which nothing can be told has no room where nothing is left, unless its model is free."""
+    target = make_target("a/m", price=price)
+    assert Estimate(call, (target,), OutputSizes()).amount("cost", "a/m") == expected
+
+
+def test_pictures() -> None:
+    """As many tokens as earlier ones of the same target, for each; of the first ones nobody can tell."""
+    price = prices.TokenPrice(prices.Rates(5, 40))
+    targets = [make_target(name, price=price) for name in ("a/m", "b/m")]
+    sizes = OutputSizes()
+    call = call_of(IMAGE, prompt=HUNDRED, n=3)
+
+    def needs(target: str) -> tuple[int, int]:
+        need = Estimate(call, targets, sizes)
+        return need.amount("tokens", target), need.amount("cost", target)
+
+    assert needs("a/m") == needs("") == (1, 1)
+    sizes.add("b/m", 4_160)
+    asked = call.body_bytes // 4
+    assert needs("b/m") == needs("") == (asked + 12_480, asked * 5 + 12_480 * 40)
+    assert needs("a/m") == (1, 1)
+    apart = make_target("b/m", price=prices.TokenPrice(prices.Rates(5, 10, image_output=32)))
+    assert Estimate(call, (apart,), sizes).amount("cost", "") == asked * 5 + 12_480 * 32
+    single = make_target("b/m", parameters={"n": b"1"})
+    assert Estimate(call, (single,), sizes).amount("tokens", "") == asked + 4_160
+    assert Estimate(call_of(SPEECH, input="x"), (targets[1],), sizes).amount("tokens", "") == 1
 
 
 def test_targets_that_differ() -> None:

@@ -9,6 +9,7 @@ from gateway.limits.output_sizes import UNKNOWN_TOKENS, OutputSizes
 def test_unknown() -> None:
     """Of a target without replies a fixed number is assumed."""
     assert OutputSizes().usual("a/m") == UNKNOWN_TOKENS == 1024
+    assert OutputSizes().known("a/m") is None
 
 
 def test_the_95th_percentile() -> None:
@@ -16,7 +17,7 @@ def test_the_95th_percentile() -> None:
     sizes = OutputSizes()
     for tokens in range(1, 101):
         sizes.add("a/m", tokens)
-    assert sizes.usual("a/m") == 96
+    assert sizes.usual("a/m") == sizes.known("a/m") == 96
     assert sizes.usual("b/m") == UNKNOWN_TOKENS
 
 

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gateway.limits.readings import CounterReader
 from gateway.limits.rules import MICRO_USD, Meter, Rule, meters
-from gateway.model import Charge, Correction, Decision
 from gateway.store.counter_table import counters_in_memory
 from tests.unit.doubles import Clock
-from tests.unit.limits.limits import NOW_S, budget_of, limit_of
+from tests.unit.limits.limits import NOW_S, Replicas, budget_of, limit_of
 
 DAY_S = 86_400
-
-
-class Replicas:
-    """`gateway.model.RemoteCounters` where each counter has 7; every question is kept."""
-
-    def __init__(self, *, is_shared: bool = True) -> None:
-        self.asked: list[int] = []
-        self._is_shared = is_shared
-
-    async def usage(self, charges: Sequence[Charge]) -> Decision:
-        self.asked.append(len(charges))
-        return Decision(None, (7,) * len(charges), (1.0,) * len(charges), NOW_S, is_shared=self._is_shared)
-
-    async def reserve(self, charges: Sequence[Charge]) -> Decision:
-        raise AssertionError("nothing is taken")
-
-    async def settle(self, corrections: Sequence[Correction]) -> None:
-        raise AssertionError("nothing was taken")
 
 
 def meter_of(rule: Rule) -> Meter:
