@@ -1293,7 +1293,8 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         tokens: Of input and output; 0 where there was none, and where nobody counts them.
-        output_tokens: Of the output, None where it says nothing of what calls of this target use.
+        output_tokens: Of one reply where there are several, None where it says nothing of what calls of this
+            target use.
         cost_usd: None when it is not known.
     """
 

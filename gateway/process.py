@@ -108,10 +108,17 @@ def allow_many_files() -> int:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        return most if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
+    if soft == resource.RLIM_INFINITY:
+        return most
+    while most > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            # macOS says that there is no hard limit, and takes no more than `kern.maxfilesperproc`.
+            most //= 2
+        else:
+            return most
+    return soft
 
 
 def can_open_files() -> bool:

@@ -61,6 +61,9 @@ def spent_by(trace: CallTrace) -> list[Spent]:
                 may_tokens, may_usd = trace.permit.may_use(attempt.target)
                 tokens, is_whole = max(tokens, may_tokens), False
                 cost_usd = None if cost_usd is None else max(cost_usd, may_usd)
+            asked = attempt.sent or trace.call
+            if answered and asked is not None and asked.choices > 1:
+                answered = -(-answered // asked.choices)
             spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
 

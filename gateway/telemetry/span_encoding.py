@@ -447,7 +447,12 @@ class SpanEncoder:
             trace.config_version,
         )
         block = self._targets.get(key)
-        return self._targets.keep(key, _encode_target_block(call, target, trace)) if block is None else block
+        if block is None:
+            block = _encode_target_block(call, target, trace)
+            # Of a model that no integration lists both are from the path that its caller wrote.
+            if max(len(target.model_id), len(target.base_url)) <= MAX_NAME_CHARACTERS:
+                self._targets.keep(key, block)
+        return block
 
 
 def _server_name(trace: CallTrace) -> str:

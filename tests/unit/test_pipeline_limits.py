@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, IMAGE, MESSAGES, RESPONSE, SPEECH
 from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
 from gateway.limits.headers import format_duration
@@ -244,6 +244,30 @@ async def test_tokens_are_settled() -> None:
     assert seen == [1 + 8 + 100]
     assert rig.used() == {"tokens-limit": 42}
     assert client.header("x-ratelimit-remaining-tokens") == str(5000 - 109)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "put_over", "each"),
+    [
+        pytest.param(CHAT, {}, 10, id="answers"),
+        pytest.param(IMAGE, {}, 10, id="pictures"),
+        pytest.param(CHAT, {"n": b"2"}, 20, id="as many as the route says"),
+        pytest.param(CHAT, {"n": b"7"}, 6, id="no less than there are"),
+    ],
+)
+async def test_replies_of_several_are_no_longer_ones(
+    endpoint: Endpoint, put_over: dict[str, bytes], each: int
+) -> None:
+    """What is learned of a target is how long one reply is, as a call of `n` takes that for each."""
+    pictures = {"data": [{"b64_json": "AA"}], "usage": {"input_tokens": 3, "output_tokens": 40}}
+    reply = (
+        FakeReply(200, JSON, json.dumps(pictures).encode()) if endpoint is IMAGE else answer(completion=40)
+    )
+    target = replace(ONE, parameters=put_over)
+    rig = Rig(reply, rules=[limit_of("tokens", 99_999)], targets=(target,))
+    await rig.call(endpoint=endpoint, prompt="cats", n=4)
+    assert rig.pipeline._limiter is not None
+    assert rig.pipeline._limiter.sizes.known("one/m") == each
 
 
 async def test_budgets_are_settled() -> None:

@@ -332,3 +332,21 @@ def test_more_files_than_are_asked_for() -> None:
         "print(process.allow_many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     assert done.stdout.split() == [b"400", b"400", b"900"], done.stderr
+
+
+@pytest.mark.parametrize(("taken", "told"), [(100, 75), (60, 64)])
+def test_fewer_files_than_the_hard_limit_says(taken: int, told: int) -> None:
+    """As on macOS, which has a bound beside it: as many as it takes, and a start never fails for it."""
+    done = _run(
+        "import resource\n"
+        "from gateway import process\n"
+        "process.MANY_FILES = 300\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 900))\n"
+        "set_limit = resource.setrlimit\n"
+        "def refuse(kind, limits):\n"
+        f"    if limits[0] > {taken}: raise ValueError('current limit exceeds maximum limit')\n"
+        "    set_limit(kind, limits)\n"
+        "resource.setrlimit = refuse\n"
+        "print(process.allow_many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    assert done.stdout.decode().split() == [str(told), str(told), "900"], done.stderr

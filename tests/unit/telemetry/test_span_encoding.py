@@ -750,6 +750,11 @@ def test_long_parts_are_not_kept() -> None:
     assert encode_call(trace, encoder) == encode_call(trace, encoder)
     assert (len(encoder._parameters), len(encoder._replies)) == (0, 0)
     assert len(str(list(encoder._outcomes))) < 1000
+    kept = len(encoder._targets)
+    for model_id, base_url in (("m" * 1000, TARGET.base_url), ("m", "http://host/" + "p" * 1000)):
+        trace.attempts[0].target = replace(TARGET, name="acct", model_id=model_id, base_url=base_url)
+        assert encode_call(trace, encoder) == encode_call(trace, encoder)
+    assert len(encoder._targets) == kept
 
 
 # -- what a provider sent instead of a reply
