@@ -187,11 +187,12 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if self.call.endpoint.operation == _COUNTING:
             return 0
         cost_usd = None if price is None else price.tokens_usd(*tokens)
-        if cost_usd is None and price is not None and (spoken := find_spoken(self.call)) is not None:
+        spoken = find_spoken(self.call) if cost_usd is None and price is not None else None
+        if spoken is not None and price is not None:
             cost_usd = price.cost_usd(spoken)
         if cost_usd is None:
             cost = _UNPRICED_MICRO_USD
-        elif tokens is _UNREAD and price is not None:
+        elif tokens is _UNREAD and spoken is None and price is not None:
             cost = least_cost(price)
         elif self.call.endpoint is IMAGE and price is not None:
             cost = min(ceil((price.cost_usd(_drawing(*tokens)) or 0.0) * MICRO_USD), _MOST)
