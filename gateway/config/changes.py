@@ -68,7 +68,7 @@ class Change:
         """The fields that differ, with dots, sorted: the first `MAX_PATHS`."""
         if self.before is None or self.after is None:
             return []
-        found = {dotted(path) for path in _differences(self.before.body, self.after.body)}
+        found = {dotted(path) for path in differences(self.before.body, self.after.body)}
         return sorted(found)[:MAX_PATHS]
 
 
@@ -77,8 +77,23 @@ def changes_between(before: Sequence[Document], after: Sequence[Document]) -> It
     old, new = _by_name(before), _by_name(after)
     for key in sorted(old.keys() | new.keys()):
         was, now = old.get(key), new.get(key)
-        if was is None or now is None or any(True for _ in _differences(was.body, now.body)):
+        if was is None or now is None or any(True for _ in differences(was.body, now.body)):
             yield Change(was, now)
+
+
+def differences(before: Any, after: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
+    """Where they differ; a list of another length differs as a whole."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in before.keys() | after.keys():
+            if key not in before or key not in after:
+                yield (*path, key)
+            else:
+                yield from differences(before[key], after[key], (*path, key))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for at, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, (*path, at))
+    elif type(before) is not type(after) or before != after:
+        yield path
 
 
 def shown(document: Document) -> dict[str, Any]:
@@ -132,18 +147,3 @@ def _masked(value: Any, plain: frozenset[str], *, is_secret: bool) -> Any:
 
 def _is_secret_name(key: str, plain: frozenset[str]) -> bool:
     return key not in plain and (may_hold_secret(key) or _SECRET_PART.search(key) is not None)
-
-
-def _differences(before: Any, after: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
-    """Where they differ; a list of another length differs as a whole."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in before.keys() | after.keys():
-            if key not in before or key not in after:
-                yield (*path, key)
-            else:
-                yield from _differences(before[key], after[key], (*path, key))
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for at, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _differences(one, other, (*path, at))
-    elif type(before) is not type(after) or before != after:
-        yield path

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gateway.config import loader
+from gateway.config.changes import differences
 from gateway.config.check import check_documents
 from gateway.config.config import Config
-from gateway.config.document import UNNAMED, Document, FieldPath
+from gateway.config.document import UNNAMED, Document
 from gateway.config.document_text import (
     NotChangeable,
     NotReplaceable,
@@ -326,7 +327,7 @@ class ManifestFiles:
         own, rest = _told_apart([*checked.problems, *self._not_to_be_sent(documents)], document)
         if self._sent is None:
             body, _ = without_literals(document, stored)
-            moved = {dotted(path) for path in _differences(document.body, body, ())}
+            moved = {dotted(path) for path in differences(document.body, body)}
             own = tuple(one for one in own if one.message != LITERAL or one.path not in moved)
         return Judged(own, (*loaded.problems, *rest))
 
@@ -690,18 +691,6 @@ def _told_apart(
     aside = document.file.with_name(_ASIDE)
     own = tuple(replace(problem, file=document.file) for problem in problems if problem.file == aside)
     return own, tuple(problem for problem in problems if problem.file != aside)
-
-
-def _differences(before: Any, after: Any, path: FieldPath) -> Iterator[FieldPath]:
-    """Where *after* says something else, of two bodies of one shape."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key, value in before.items():
-            yield from _differences(value, after[key], (*path, key))
-    elif isinstance(before, list) and isinstance(after, list):
-        for index, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _differences(one, other, (*path, index))
-    elif before != after:
-        yield path
 
 
 def _take_literals(change: _Change) -> None:

@@ -194,8 +194,17 @@ def _check_when(
 ) -> Iterator[Problem]:
     for index, pattern in enumerate(rule.when.models or ()):
         if pattern not in names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            fix = nearest(pattern, names) or (_ANY_MODEL if _WILD.search(pattern) else _NO_NEW_NAMES)
+            fix = nearest(pattern, names) or _without_a_model(pattern, names)
             yield document.warning((*path, "when", "models", index), f"'{pattern}' matches no model", fix)
+
+
+def _without_a_model(pattern: str, names: frozenset[str]) -> str:
+    """What to write in the place of a *pattern* that is not nearly the name of any model."""
+    account, slash, model = pattern.rpartition("/")
+    if not slash and (whole := sorted(name for name in names if name.endswith(f"/{model}"))):
+        return f"Did you mean '{whole[0]}'?"
+    has_account = bool(slash) and any(name.startswith(account + slash) for name in names)
+    return _ANY_MODEL if has_account or _WILD.search(pattern) else _NO_NEW_NAMES
 
 
 def _mappings(items: object) -> Iterator[Mapping[str, object]]:

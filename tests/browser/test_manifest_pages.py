@@ -485,6 +485,29 @@ async def test_every_manifest_is_listed_once(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+async def test_a_slip_in_one_hides_no_other(plane: Plane, page: Page) -> None:
+    """Who has written it into a file looks for it here."""
+    limits = "rate_limit_applies_per: user\nlimits: {cost_per_day: $5}\n"
+    masks = "rules: [{id: a, redact_with: {presets: 5, custom_patterns: {}}}]\n"
+    slips = [
+        "type: team\nname: ml\nmembers: a@x.io\n",
+        "type: role-binding\nname: ml\nsubjects: {type: user, name: a@x.io}\npermissions: x\n",
+        f"type: {KIND}\nname: a\nrules: [{{id: a, when: {{models: {{in: lab/qwen}}}}, unit: 5}}]\n",
+        f"type: tenant-rate-limit-config/model\nname: a\n{limits}",
+        f"type: gateway-logging-config\nname: a\n{masks}",
+    ]
+    add(plane.folder, "slips.yaml", "---\n".join(slips))
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/configuration/manifests")
+    await page.wait("document.querySelectorAll('tbody tr').length === 7")
+    await page.open(plane.origin + "/access/callers")
+    await page.wait("document.querySelector('section[aria-label=Teams] table')?.innerText.includes('a@x.io')")
+    await page.open(plane.origin + "/access/permissions")
+    await page.wait("document.querySelector('tbody td')?.innerText === 'user:a@x.io'")
+    assert await page.text("tbody td:nth-child(3)") == ""
+    assert page.complaints == []
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

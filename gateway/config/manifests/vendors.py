@@ -66,7 +66,7 @@ _OLD_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
 # https://docs.mistral.ai/inference/conversations/reasoning ; any other effort is answered with 400, and every
 # one where none is taken. What is not known here is held to think, as the newest do, which all take "high".
 _WITHOUT_EFFORT: Final = (
-    r"codestral|devstral|ministral|pixtral|voxtral|nemo|open-|magistral-(?:medium|small-2)"
+    r"codestral|devstral|mistral-code|ministral|pixtral|voxtral|nemo|open-|magistral-(?:medium|small-2)"
     r"|mistral-(?:small|medium|large)-2[345]|mistral-large-(?:3|latest)|mistral-medium-3$"
 )
 _EFFORTS_AT_MISTRAL: Final = (

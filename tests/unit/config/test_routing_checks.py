@@ -244,6 +244,16 @@ def rule(name: str, when: str, target: str = "main/small") -> str:
             id="a name of its own",
         ),
         pytest.param(
+            rule("r", "{models: [main/zzz]}"),
+            [
+                (
+                    "rules.0.when.models.0: 'main/zzz' matches no model. Write <account>/<model>; '*' stands "
+                    "for any text"
+                )
+            ],
+            id="no model of an account",
+        ),
+        pytest.param(
             rule("r", "{subjects: ['user:a', 'team:b']}"),
             [
                 "rules.0.when.subjects.0: 'a' matches no user. '*' stands for any text",
@@ -281,3 +291,10 @@ def test_there_is_one_manifest_of_rules(tmp_path: Path) -> None:
     (line,) = findings(tmp_path, first, second)
     assert "type: load-balancing rules are already in" in line
     assert line.endswith("Put all of them into one manifest")
+
+
+def test_a_rule_for_a_model_without_its_account(tmp_path: Path) -> None:
+    """However little of the whole name that is."""
+    group = GROUP.replace("vm", "a-longer-group") + model("o3", "target: main/small")
+    (line,) = findings(tmp_path, RULES + rule("r", "{models: [o3]}"), group)
+    assert line.endswith("'o3' matches no model. Did you mean 'a-longer-group/o3'?")

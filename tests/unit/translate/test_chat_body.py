@@ -126,6 +126,7 @@ def test_refused() -> None:
         pytest.param("mistral-small-2603", "very", "very", (), id="no effort, which the server says"),
         pytest.param("mistral-large-2512", "high", None, ("reasoning.effort",), id="takes none"),
         pytest.param("ft:ministral-8b-latest:x:1", "none", None, (), id="thinks never, and is not to"),
+        pytest.param("mistral-code-agent-latest", "none", None, (), id="another name of Devstral"),
         pytest.param("magistral-medium-latest", "high", None, ("reasoning.effort",), id="cannot be told"),
         pytest.param("mistral-medium-2508", "high", None, ("reasoning.effort",), id="an older one"),
         pytest.param("mistral-medium-3", "high", None, ("reasoning.effort",), id="the same at Vertex"),

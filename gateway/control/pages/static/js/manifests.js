@@ -17,13 +17,15 @@ let shown = "";
 let hasRules = false;
 
 const edit = (type, name) => `${data.path}/edit?type=${encodeURIComponent(type)}${name === undefined ? "" : `&name=${encodeURIComponent(name)}`}`;
-const list = (values) => (values?.length ? values.join(", ") : "");
+// What stands in a file may be of any shape: one slip must not hide all other manifests.
+const several = (value) => (Array.isArray(value) ? value : value === undefined || value === null || value === "" ? [] : [value]);
+const list = (values) => several(values).join(", ");
 const pairs = (object) => Object.entries(object || {}).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ");
 
 function filter(value) {
   if (Array.isArray(value)) return list(value);
   if (!value) return "";
-  return [list(value.in), value.not_in?.length ? `not ${list(value.not_in)}` : ""].filter(Boolean).join(", ");
+  return [list(value.in), list(value.not_in) ? `not ${list(value.not_in)}` : ""].filter(Boolean).join(", ");
 }
 
 function subjects(value) {
@@ -32,7 +34,7 @@ function subjects(value) {
 }
 
 const each = (name) => (name === "virtualaccount" ? "virtual account" : name);
-const amount = (value, unit) => (unit.startsWith("cost") ? usd(value) : number(value));
+const amount = (value, unit) => (value !== undefined && Number.isNaN(Number(value)) ? `${value}` : unit.startsWith("cost") ? usd(value) : number(value));
 const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCase().replace(/^cost /, "")}`;
 
 /** Conditions on metadata: a value each, or lists of the newer rules. */
@@ -46,9 +48,9 @@ function recorded(settings) {
   return settings.log_body_by_default ? "Recorded unless callers say no" : "Recorded where callers ask for it";
 }
 
-/** What a caller may use: patterns of models, and permissions for accounts and models; else what others say of it. */
+/** What a caller may use: patterns of models, and permissions for accounts and models; else what others say of it. A binding gives nothing else. */
 const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
-  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]) || "What is shared with it";
+  ...several(one.permissions).filter((each) => each?.resource_fqn || each?.resourceFqn).map(permission)]) || (one.subjects ? "" : "What is shared with it");
 
 /** Its role may be left out, and is then the usual one. */
 function permission(one) {
@@ -62,22 +64,22 @@ function lines(manifest, isOfRules) {
   return rules.filter((rule) => rule && typeof rule === "object").map((rule) => {
     const when = rule.when || {};
     const accounts = filter(when.provider_accounts);
-    const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? [rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type] : []);
-    const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, rule.unit) : "";
+    const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type : []);
+    const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, `${rule.unit}`) : "";
     return {
       Name: manifest.name || "default",
       "Prompts and replies": recorded(manifest.logging_settings),
       Rule: rule.id || rule.name || "default",
       Who: joined(subjects(when.subjects) || "Everybody", tagged(when.metadata)),
       User: rule.user_fqn || "", "May call": reach(rule), Tokens: rule.tokens?.length ? number(rule.tokens.length) : "",
-      Permissions: list(rule.permissions?.filter((one) => typeof one === "string")), Applies: rule.resourceType || "",
-      Subjects: list(rule.subjects?.map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).join(":")))),
+      Permissions: list(several(rule.permissions).filter((one) => typeof one === "string")), Applies: rule.resourceType || "",
+      Subjects: list(several(rule.subjects).map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).join(":")))),
       Issuer: rule.issuer || "", Audiences: list(rule.audiences), Unknown: rule.unknown_users || "refuse",
       Models: joined(filter(when.models), accounts && `accounts: ${accounts}`) || "Every model",
-      Limit: limits, Each: list(per.filter((one) => one !== "aggregate").map(each)),
+      Limit: limits, Each: list(several(per).filter((one) => one !== "aggregate").map(each)),
       Mode: rule.audit_mode ? "audit" : rule.mode || "enforce",
       Recorded: rule.log === undefined ? "" : rule.log ? "Yes" : "No",
-      Masked: rule.redact_with ? list([...(rule.redact_with.presets || []), ...(rule.redact_with.custom_patterns || []).map((one) => one.pattern)]) : "",
+      Masked: rule.redact_with ? list([...several(rule.redact_with.presets), ...several(rule.redact_with.custom_patterns).map((one) => one?.pattern)]) : "",
       Given: pairs(rule.metadata_override),
       Team: joined(rule.team_name, subjects(when.subjects), tagged(when.metadata)), Members: list(rule.members),
     };
