@@ -978,7 +978,7 @@ PARALLEL: Final = -1
 PARALLEL_RESET_S: Final = 1.0
 """Nobody knows when a call ends; it is worth another try then."""
 
-UNKNOWN_RESET_S: Final = 1.0
+_UNKNOWN_RESET_S: Final = 1.0
 """The same of what nobody can say whether it has room."""
 
 _UNBOUNDED: Final = 1 << 63
@@ -1040,6 +1040,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     at_s: float
     is_shared: bool = False
     is_unknown: bool = False
+
+
+def unknown(charges: Sequence[Charge], here: Decision) -> Decision:
+    """The refusal of *charges*, one of which is enforced, where only what is counted *here* is known."""
+    refused = next(at for at, charge in enumerate(charges) if charge.is_enforced)
+    reset_s = (_UNKNOWN_RESET_S,) * len(charges)
+    return Decision(refused, here.used, reset_s, here.at_s, is_unknown=True)
 
 
 class Correction(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.readings import CounterReader, Readings
 from gateway.limits.rules import Meter
 from gateway.limits.stated_need import StatedNeed
-from gateway.model import UNKNOWN_RESET_S, Caller, CallFacts, Charge, Correction, Decision, LimitKind, Plan
+from gateway.model import Caller, CallFacts, Charge, Correction, Decision, LimitKind, Plan, unknown
 
 LIMIT_TYPES: Final = frozenset(
     {
@@ -248,11 +248,9 @@ class _Looking:
     async def reserve(self, charges: Sequence[Charge]) -> Decision:
         """What taking them would answer."""
         decision = await self.reader.usage(charges)
-        if self._refuses_alone and not decision.is_shared:
-            refusing = next((at for at, charge in enumerate(charges) if charge.is_enforced), None)
-            if refusing is not None:
-                reset_s = (UNKNOWN_RESET_S,) * len(charges)
-                return msgspec.structs.replace(decision, refused=refusing, reset_s=reset_s, is_unknown=True)
+        is_alone = self._refuses_alone and not decision.is_shared
+        if is_alone and any(charge.is_enforced for charge in charges):
+            return unknown(charges, decision)
         if decision.refused is not None:
             return decision
         after = [had + charge.amount for had, charge in zip(decision.used, charges, strict=True)]

@@ -186,18 +186,17 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             return paid[2]
         if self.call.endpoint.operation == _COUNTING:
             return 0
-        cost_usd = None if price is None else price.tokens_usd(*tokens)
-        spoken = find_spoken(self.call) if cost_usd is None and price is not None else None
-        if spoken is not None and price is not None:
-            cost_usd = price.cost_usd(spoken)
-        if cost_usd is None:
+        if price is None:
             cost = _UNPRICED_MICRO_USD
-        elif tokens is _UNREAD and spoken is None and price is not None:
+        elif (cost_usd := price.tokens_usd(*tokens)) is None:
+            spoken = find_spoken(self.call)
+            cost = _UNPRICED_MICRO_USD if spoken is None else _micro_usd(price.cost_usd(spoken))
+        elif tokens is _UNREAD:
             cost = least_cost(price)
-        elif self.call.endpoint is IMAGE and price is not None:
-            cost = min(ceil((price.cost_usd(_drawing(*tokens)) or 0.0) * MICRO_USD), _MOST)
+        elif self.call.endpoint is IMAGE:
+            cost = _micro_usd(price.cost_usd(_drawing(*tokens)))
         else:
-            cost = min(ceil(cost_usd * MICRO_USD), _MOST)
+            cost = _micro_usd(cost_usd)
         self._paid = (price, tokens, cost)
         return cost
 
@@ -249,6 +248,10 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         else:
             self._tokens_of[target.name] = tokens
         return tokens
+
+
+def _micro_usd(cost_usd: float | None) -> int:
+    return _UNPRICED_MICRO_USD if cost_usd is None else min(ceil(cost_usd * MICRO_USD), _MOST)
 
 
 def _drawing(input_tokens: int, output_tokens: int) -> Usage:

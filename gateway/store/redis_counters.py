@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from gateway.model import PARALLEL, ROLLING_SLOTS, UNKNOWN_RESET_S, Charge, Correction, Counters, Decision
+from gateway.model import PARALLEL, ROLLING_SLOTS, Charge, Correction, Counters, Decision, unknown
 from gateway.store import counter_scripts as scripts
 from gateway.store.counter_scripts import Answer
 from gateway.store.redis_line import Line, LineError, Lines
@@ -223,7 +223,7 @@ class RedisCounters:
 
     def _reserve_here(self, charges: Sequence[Charge]) -> Decision:
         if self.when_away == "refuse" and self.is_away and any(each.is_enforced for each in charges):
-            return self._refusal(charges)
+            return unknown(charges, self._usage_here(charges))
         self._tell_local(charges)
         decision = self._local.reserve(charges)
         if decision.refused is None:
@@ -234,12 +234,6 @@ class RedisCounters:
     def _usage_here(self, charges: Sequence[Charge]) -> Decision:
         self._tell_local(charges)
         return self._local.usage(charges)
-
-    def _refusal(self, charges: Sequence[Charge]) -> Decision:
-        here = self._usage_here(charges)
-        refused = next(at for at, charge in enumerate(charges) if charge.is_enforced)
-        reset_s = (UNKNOWN_RESET_S,) * len(charges)
-        return Decision(refused, here.used, reset_s, here.at_s, is_unknown=True)
 
     def _tell_local(self, charges: Sequence[Charge]) -> None:
         """Let the host's counters go on from what the server had."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.model import Price, Sampling, Usage
-from gateway.pricing.price import Rates, TokenPrice
+from gateway.pricing.price import CharacterPrice, Rates, TokenPrice
 from gateway.pricing.samplings import cost_of_all
 
 CHEAP = TokenPrice(Rates(1, 5, cache_read=0.1), tiers=((200_001, Rates(2, 10, cache_read=0.2)),))
@@ -77,6 +77,9 @@ BESIDE = (Sampling("dear", Usage(800, 90, "provider")),)
             Usage(1800, 190, "provider", samplings=(*BESIDE, Sampling("new", Usage(1000, 100, "provider")))),
             None,
             id="one of what was done beside it",
+        ),
+        pytest.param(
+            Usage(1800, 190, "provider", samplings=BESIDE), CharacterPrice(15), id="paid by characters"
         ),
         pytest.param(Usage(None, None, "provider"), CHEAP, id="an answer not counted"),
         pytest.param(
