@@ -15,11 +15,11 @@ import pytest
 from gateway.delivery.segment import make_record
 from gateway.delivery.spool import Reader, Spool
 from gateway.tracestore.budget import CpuBudget
-from gateway.tracestore.ledger import LedgerReport
+from gateway.tracestore.ledger import LedgerReport, Totals
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
-from gateway.tracestore.writer import Clocks, StoreWriter
+from gateway.tracestore.writer import Clocks, FrameReader, StoreWriter
 from gateway.wire.frames import encode_payload
 from tests.rig.frame_maker import make_brief, make_brief_frame
 from tests.rig.frame_maker import make_call as make_rig_call
@@ -91,9 +91,15 @@ def spool() -> MemoryReader:
     return MemoryReader()
 
 
+def make_writer(path: Path, reader: FrameReader, earlier: Totals | None = None) -> StoreWriter:
+    """One with CPU time enough: how much of it a busy machine gives to the tests must thin no traces."""
+    budget = CpuBudget(share=1_000.0)
+    return StoreWriter(path, reader, earlier=earlier, budget=budget, clocks=Clocks(unix_s=lambda: NOW_S))
+
+
 @pytest.fixture
 def writer(path: Path, spool: MemoryReader) -> Iterator[StoreWriter]:
-    made = StoreWriter(path, spool, clocks=Clocks(unix_s=lambda: NOW_S))
+    made = make_writer(path, spool)
     yield made
     made.stop(0.0)
 
@@ -179,7 +185,7 @@ def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, 
     later = MemoryReader()
     found = find_stored(path)
     assert found.position == 2
-    again = StoreWriter(path, later, earlier=found.totals, clocks=Clocks(unix_s=lambda: NOW_S))
+    again = make_writer(path, later, found.totals)
     assert again.report()["ledger"] == first
     later.lost = {"spool_full": 1, "spool_damaged": 1}
     later.append(payload_of(3, 3))
@@ -207,9 +213,7 @@ class Spooled:
         )
         found = find_stored(self.path)
         self.reader = self.spool.reader_at("local", found.position, found.spans_before)
-        self.writer = StoreWriter(
-            self.path, self.reader, earlier=found.totals, clocks=Clocks(unix_s=lambda: NOW_S)
-        )
+        self.writer = make_writer(self.path, self.reader, found.totals)
 
     def append(self, frames: int) -> None:
         for _ in range(frames):
@@ -282,7 +286,7 @@ def test_what_is_given_up_behind_a_batch_is_not_stored_with_it(path: Path) -> No
     bench = Spooled(path)
     bench.append(2)
     reader = FullSpool(bench.reader, lambda: bench.append(40))
-    bench.writer = StoreWriter(path, reader, clocks=Clocks(unix_s=lambda: NOW_S))
+    bench.writer = make_writer(path, reader)
     bench.writer._turn()
     before = bench.end()
     assert before["created"] == 84
@@ -334,7 +338,7 @@ def test_failing_disk_is_tried_until_it_works(
 ) -> None:
     """Nothing is lost meanwhile, the report says so, and the log says it once."""
     folder = path.parent / "later"
-    writer = StoreWriter(folder / "traces.db", spool, clocks=Clocks(unix_s=lambda: NOW_S))
+    writer = make_writer(folder / "traces.db", spool)
     spool.append(payload_of(1, 1))
     with caplog.at_level(logging.WARNING):
         writer.start()
@@ -353,7 +357,7 @@ def test_failing_disk_is_tried_until_it_works(
 
 def test_stop_does_not_wait_for_a_failing_disk(path: Path, spool: MemoryReader) -> None:
     """The frame stays in the spool for the next start."""
-    writer = StoreWriter(path.parent / "never" / "traces.db", spool)
+    writer = make_writer(path.parent / "never" / "traces.db", spool)
     spool.append(payload_of(1, 1))
     writer.start()
     until(lambda: writer.state().failures, "it failed")
