@@ -429,8 +429,9 @@ def _serve(parsed: argparse.Namespace) -> int:
     if (warning := find_shown_secret(flags)) is not None:
         sys.stderr.write(f"gateway serve: warning: {warning}\n")
     from gateway import supervisor
+    from gateway.app import child
 
-    return supervisor.serve(settings)
+    return supervisor.serve(settings, child)
 
 
 def _check_config(parsed: argparse.Namespace) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.process import READY_MESSAGE
+from gateway.supervisor.process import Process
 
 FIRST_BACKOFF_S: Final = 0.1
 LAST_BACKOFF_S: Final = 5.0
@@ -18,14 +18,14 @@ HEALTHY_AFTER_S: Final = 10.0
 
 
 class Role(enum.StrEnum):
-    """What a child does; also the word on its command line."""
+    """What a child does; also the word that its command line shows."""
 
     CONTROL = "control"
     WORKER = "worker"
 
 
-# Makes the command of a child from what it does and the write end of its readiness pipe, which it inherits.
-CommandFactory = Callable[[Role, int], Sequence[str]]
+# Begins the process of a child, from what it does and the write end of its readiness pipe, which it inherits.
+Begin = Callable[[Role, int], Process]
 
 
 class Child:
@@ -38,17 +38,14 @@ class Child:
         start_at_s: When to start the next process; None while one runs or none is wanted.
     """
 
-    def __init__(
-        self, role: Role, command: CommandFactory, *, environ: Mapping[str, str] | None = None
-    ) -> None:
-        """Prepare; *environ* is that of its processes, None for our own."""
+    def __init__(self, role: Role, begin: Begin) -> None:
+        """Prepare; nothing runs before `start`."""
         self.role = role
         self.ready_pipe: int | None = None
         self.is_ready = False
         self.start_at_s: float | None = 0.0
-        self._command = command
-        self._environ = environ
-        self._process: subprocess.Popen[bytes] | None = None
+        self._begin = begin
+        self._process: Process | None = None
         self._started_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
 
@@ -65,9 +62,6 @@ class Child:
     def start(self, now_s: float) -> None:
         """Start a process.
 
-        It gets a process group of its own: Ctrl-C in a terminal then reaches the supervisor alone, which
-        ends its children in order.
-
         Raises:
             OSError: It cannot be started (no memory, no process left).
         """
@@ -75,13 +69,7 @@ class Child:
         self._started_s = now_s
         reading, writing = os.pipe()
         try:
-            self._process = subprocess.Popen(  # noqa: S603, the command is ours
-                list(self._command(self.role, writing)),
-                stdin=subprocess.DEVNULL,
-                env=self._environ,
-                pass_fds=(writing,),
-                process_group=0,
-            )
+            self._process = self._begin(self.role, writing)
         except OSError:
             os.close(reading)
             raise
@@ -116,7 +104,6 @@ class Child:
     def send(self, number: signal.Signals) -> None:
         """Signal the running process, if there is one."""
         if self._process is not None:
-            # Popen knows whether it was reaped, so the number never hits a stranger.
             self._process.send_signal(number)
 
     def _close_pipe(self) -> None:

@@ -8,9 +8,9 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, Protocol
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
@@ -32,9 +32,10 @@ from gateway.supervisor.cannot_start import (
     NoConfigYet,
     StateFolderInUse,
 )
-from gateway.supervisor.child import Child, CommandFactory, Role
+from gateway.supervisor.child import Begin, Child, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
+from gateway.supervisor.process import Forked, Process, run_program
 from gateway.supervisor.state_folder import lock_state_folder
 from gateway.supervisor.unknown_variables import warnings_of
 from gateway.tls_files import NO_FILES, TlsFileError
@@ -45,7 +46,17 @@ _TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
+class ChildWork(Protocol):
+    """What children do: `gateway.app.child`."""
+
+    def load(self) -> None:
+        """Import it ahead."""
+
+    def run(self, role: str, settings: Settings, ready_fd: int, parent_pid: int) -> int:
+        """Do it, to the exit code."""
+
+
+def serve(settings: Settings, work: ChildWork) -> int:
     """Run the gateway until it is told to stop.
 
     Returns:
@@ -58,14 +69,14 @@ def serve(settings: Settings) -> int:
     keep_no_core()
     allow_many_files()
     try:
-        _serve(settings)
+        _serve(settings, work)
     except CannotStart as reason:
         print(f"gateway: {reason}", file=sys.stderr)  # noqa: T201, the operator's answer, whatever the log level
         return reason.exit_code
     return 0
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, work: ChildWork) -> None:
     with ExitStack() as held:
         if settings.config_in_redis:
             # Before the check, which is of what is fetched; so it is ours before.
@@ -90,10 +101,10 @@ def _serve(settings: Settings) -> None:
             settings, port=data.port, control_port=control.port, health_port=health_port
         )
         _keep_accepted(settings, config)
-        command = _command_factory(settings)
+        begin = _way_to_begin(settings, work)
         roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
         Family(
-            [Child(role, command, environ=settings.child_environment(environment())) for role in roles],
+            [Child(role, begin) for role in roles],
             bounds=DrainBounds(settings.drain_delay_s, settings.drain_timeout_s),
             on_ready=lambda: _say_ready(settings, config),
         ).run()
@@ -205,13 +216,22 @@ def _keep_accepted(settings: Settings, config: Config) -> None:
         ) from error
 
 
-def _command_factory(settings: Settings) -> CommandFactory:
-    settings_json, pid = settings.to_json(), str(os.getpid())
+def _way_to_begin(settings: Settings, work: ChildWork) -> Begin:
+    """How to begin a child: as a copy of this process where that is safe."""
+    own_pid = os.getpid()
 
-    def make(role: Role, ready_fd: int) -> Sequence[str]:
-        return [sys.executable, "-m", "gateway.app", role.value, settings_json, str(ready_fd), pid]
+    def copy(role: Role, ready_fd: int) -> Process:
+        return Forked(lambda: work.run(role.value, settings, ready_fd, own_pid), ready_fd)
 
-    return make
+    def program(role: Role, ready_fd: int) -> Process:
+        words = ("gateway.app", role.value, settings.to_json(), str(ready_fd), str(own_pid))
+        environ = settings.child_environment(environment())
+        return run_program((sys.executable, "-m", *words), ready_fd, environ=environ)
+
+    if sys.platform != "linux":
+        return program
+    work.load()
+    return copy
 
 
 def _say_ready(settings: Settings, config: Config) -> None:

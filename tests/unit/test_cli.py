@@ -13,6 +13,7 @@ import pytest
 
 import gateway
 from gateway import cli
+from gateway.app import child
 from gateway.settings import OPTIONS, Settings
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
@@ -335,8 +336,9 @@ def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "--metrics-on-data-port",
     ]
     assert cli.main(["serve", *arguments]) == 3
-    [[settings]] = recorded.calls
+    [[settings, work]] = recorded.calls
     assert isinstance(settings, Settings)
+    assert work is child
     assert (settings.config, settings.port, settings.control_port) == (manifests, 9001, 9002)
     assert (settings.strict, settings.metrics_on_data_port) == (False, True)
 

@@ -23,6 +23,24 @@ def _run(code: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a place for it")
+@pytest.mark.parametrize("words", [("gateway.app", "worker"), ("w" * 1_000, "worker")], ids=["short", "long"])
+def test_shown_as(words: tuple[str, ...]) -> None:
+    """By `ps`, and nothing of what was there; what is longer is cut."""
+    code = f"""
+import sys
+from gateway.process import show_as
+show_as(*{words!r})
+print(open("/proc/self/cmdline").read(), end="")
+"""
+    command = [sys.executable, "-"]
+    run = subprocess.run(
+        command, cwd=ROOT, input=code, capture_output=True, timeout=20, check=True, text=True
+    )
+    room = len("".join(f"{word}\0" for word in command))
+    assert run.stdout == "".join(f"{word}\0" for word in words)[: room - 1].ljust(room, "\0")
+
+
 def test_standard_streams_that_were_closed() -> None:
     """The next file gets no number of theirs; what is printed goes nowhere, and children have them too."""
     code = """

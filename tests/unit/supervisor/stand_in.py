@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.process import DRAINING_SIGNAL, die_with_parent, say_ready
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Be the child."""
-    role, ready_fd, parent_pid, log, behaviour = sys.argv[1:]
+    role, ready_fd, parent_pid, log, behaviour = arguments
     die_with_parent(int(parent_pid))
     heard = {signal.SIGTERM, DRAINING_SIGNAL}
     # Blocked, so that one that comes early waits for `sigwait`.
@@ -42,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

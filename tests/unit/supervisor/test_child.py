@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 
 import pytest
 
 from gateway.supervisor.child import HEALTHY_AFTER_S, Child, Role
+from gateway.supervisor.process import run_program
 from tests.rig.until import until
 
 
 def _child(code: str) -> Child:
-    return Child(Role.WORKER, lambda _role, ready_fd: [sys.executable, "-c", code, str(ready_fd)])
+    command = (sys.executable, "-c", code)
+    return Child(Role.WORKER, lambda _role, ready_fd: run_program((*command, str(ready_fd)), ready_fd))
 
 
 def test_pauses_double_up_to_five_seconds() -> None:
@@ -50,16 +51,6 @@ def test_tells_how_it_ended(code: str, told: str) -> None:
     assert child.ready_pipe is None
 
 
-def test_environment() -> None:
-    """What is given, where the command line would show it to others; else our own."""
-    code = "import os, sys; sys.exit(7 if os.environ.get('CANARY') == 'x' else 0)"
-    child = Child(Role.WORKER, lambda _role, _ready_fd: [sys.executable, "-c", code], environ={"CANARY": "x"})
-    child.start(now_s=0.0)
-    told = until(child.reap, "it ends")
-    assert told is not None
-    assert told.endswith("exit code 7")
-
-
 def test_is_ready_only_when_it_says_so() -> None:
     """A readiness pipe that closes without the word is no readiness."""
     child = _child("import os, sys; os.close(int(sys.argv[1]))")
@@ -80,8 +71,7 @@ def test_signals_reach_only_a_running_process() -> None:
 
 def test_a_program_that_does_not_exist_is_an_error() -> None:
     """The caller learns at once that nothing was started."""
-    missing: Callable[..., list[str]] = lambda _role, _ready_fd: ["/no/such/program"]  # noqa: E731
-    child = Child(Role.CONTROL, missing)
+    child = Child(Role.CONTROL, lambda _role, ready_fd: run_program(["/no/such/program"], ready_fd))
     with pytest.raises(OSError, match="No such file"):
         child.start(now_s=0.0)
     assert not child.is_running

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.supervisor.child import Child, Role
 from gateway.supervisor.family import DrainBounds, Family
+from gateway.supervisor.process import run_program
 from tests.rig.until import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,8 +55,8 @@ class Run:
 Start = Callable[..., Run]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+@pytest.fixture(params=["copy", "program"])
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     runs: list[Run] = []
 
     def launch(
@@ -66,8 +67,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             process = subprocess.Popen(
                 [
                     *before,
-                    *(sys.executable, str(SUPERVISOR), str(notes), str(delay_s), str(timeout_s)),
-                    *behaviours,
+                    *(sys.executable, str(SUPERVISOR), request.param),
+                    *(str(notes), str(delay_s), str(timeout_s), *behaviours),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -223,7 +224,7 @@ def test_nothing_outlives_a_killed_supervisor(start: Start) -> None:
 
 def test_does_not_poll_while_nothing_is_due() -> None:
     """With nobody to start and nobody to kill, the supervisor waits without a timeout."""
-    child = Child(Role.WORKER, lambda _role, _ready_fd: ["true"])
+    child = Child(Role.WORKER, lambda _role, ready_fd: run_program(["true"], ready_fd))
     family = Family([child], bounds=DrainBounds(0, 0), on_ready=lambda: None)
     child.start_at_s = 12.5
     assert family._timeout_ms(now_s=10.0) == 2500

@@ -1,0 +1,171 @@
+"""Both ways to begin the process of a child, and what it has of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.supervisor.process import Forked, Process, run_program
+from tests.rig.until import until
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    try:
+        yield reading, writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _forked(work: Callable[[], int]) -> Process:
+    with _pipe() as (_reading, writing):
+        return Forked(work, writing)
+
+
+def _code_of(process: Process) -> int:
+    until(lambda: process.poll() is not None, "it ends")
+    code = process.poll()
+    assert code is not None
+    return code
+
+
+def _raise(error: BaseException) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [
+        pytest.param(lambda: 7, 7, id="code"),
+        pytest.param(lambda: sys.exit(5), 5, id="exit"),
+        pytest.param(sys.exit, 0, id="exit without a code"),
+        pytest.param(lambda: sys.exit("it cannot be"), 1, id="exit with a message"),
+        pytest.param(lambda: _raise(KeyError("a bug")), 1, id="error"),
+        pytest.param(lambda: os.kill(os.getpid(), signal.SIGKILL), -9, id="killed"),
+        pytest.param(lambda: os.kill(os.getpid(), signal.SIGTERM), -15, id="terminated"),
+    ],
+)
+def test_ends_of_a_copy(work: Callable[[], int], code: int) -> None:
+    """As those of a program."""
+    assert _code_of(_forked(work)) == code
+
+
+def test_nothing_of_the_caller_goes_on_in_a_copy(tmp_path: Path) -> None:
+    """What the caller would clear away when it ends is the caller's."""
+    cleared = tmp_path / "cleared"
+    try:
+        process = _forked(lambda: _raise(KeyError("a bug")))
+    finally:
+        with cleared.open("a") as file:
+            file.write("x")
+    _code_of(process)
+    assert cleared.read_text() == "x"
+
+
+# What a child has: open descriptors, signals that are ignored, caught or held back, whether it leads its
+# group, its input, its threads.
+_SHOW = """
+import os, signal, sys
+
+def show():
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    ignored, caught = (int(status[name], 16) for name in ("SigIgn", "SigCgt"))
+    told = [
+        sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")),
+        bool(ignored >> signal.SIGHUP - 1 & 1), bool(caught >> signal.SIGTERM - 1 & 1),
+        bool(caught >> signal.SIGCHLD - 1 & 1), int(status["SigBlk"], 16), os.getpgid(0) == os.getpid(),
+        os.readlink("/proc/self/fd/0"), int(status["Threads"]),
+    ]
+    os.write(1, (repr(told) + chr(10)).encode())
+    return 0
+"""
+_BEGIN = """
+from gateway.supervisor.process import Forked, run_program
+from gateway.supervisor.signal_pipe import SignalPipe
+import socket
+
+with SignalPipe():
+    kept = [socket.socket() for _ in range(20)]
+    reading, writing = os.pipe()
+    command = (sys.executable, "-c", SOURCE + "show()")
+    process = Forked(show, writing) if sys.argv[1] == "copy" else run_program(command, writing)
+    while process.poll() is None:
+        pass
+    print(writing)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_child_has() -> None:
+    """The same, however it was begun: no signal, file or socket of the supervisor's."""
+    shown = {}
+    for way in ("copy", "program"):
+        code = f"{_SHOW}\nSOURCE = {_SHOW!r}\n{_BEGIN}"
+        printed = subprocess.run(
+            [sys.executable, "-c", code, way], cwd=ROOT, stdin=subprocess.PIPE, capture_output=True,
+            text=True, timeout=30, check=True,
+        ).stdout.splitlines()  # fmt: skip
+        shown[way] = printed[0]
+        assert printed[0] == repr([[0, 1, 2, int(printed[1])], True, False, False, 0, True, "/dev/null", 1])
+    assert shown["copy"] == shown["program"]
+
+
+_PRINT = """
+from gateway.supervisor.process import Forked
+import os
+
+print("once")
+reading, writing = os.pipe()
+process = Forked(lambda: 1 // 0, writing)
+while process.poll() is None:
+    pass
+"""
+
+
+def test_what_a_copy_prints() -> None:
+    """Nothing that was to be printed before it was made, and the error that ends it."""
+    run = subprocess.run(
+        [sys.executable, "-c", _PRINT], cwd=ROOT, capture_output=True, timeout=30, check=True
+    )
+    assert run.stdout == b"once\n"
+    assert run.stderr.count(b"ZeroDivisionError") == 1
+
+
+def test_environment_of_a_program() -> None:
+    """What is given, where the command line would show it to others; else our own."""
+    code = "import os, sys; sys.exit(7 if os.environ.get('CANARY') == 'x' else 0)"
+    with _pipe() as (_reading, writing):
+        process = run_program([sys.executable, "-c", code], writing, environ={"CANARY": "x"})
+    assert _code_of(process) == 7
+
+
+def test_no_process_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error, and signals are heard as before."""
+
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        _forked(lambda: 0)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_an_ended_copy_is_not_signalled() -> None:
+    """Its number may be another's."""
+    process = _forked(lambda: 3)
+    assert _code_of(process) == 3
+    process.send_signal(signal.SIGKILL)
+    assert process.poll() == 3
