@@ -16,9 +16,9 @@ from tests.rig.requires import absent, demanded, shared_folder
 
 # Hypothesis times each example by default: a busy machine then fails a property that holds, and speed is for
 # `perf/` alone. Properties are tried with the same examples in every run, so that no change is refused for
-# what it did not touch; the long tier draws them anew.
+# what it did not touch; the long tier draws them anew, and four times as many (`tests/rig/examples.py`).
 _UNTIMED: Final = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.register_profile("same", _UNTIMED, derandomize=True)
+hypothesis.settings.register_profile("same", _UNTIMED, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("anew", _UNTIMED)
 
 # The files that take 10 s and more: begun last, one of them would keep one process busy after the others.

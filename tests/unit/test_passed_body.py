@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import BodyTooLarge, InvalidBody, InvalidJson, Overloaded
 from gateway.model import BodySource
 from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldCall, HeldJson, StreamedBody, data_in
+from tests.rig.examples import examples
 from tests.unit.doubles import FakeClient
 
 LIMIT = 3 * MAX_HEAD_BYTES
@@ -245,7 +246,7 @@ async def test_form_without_room() -> None:
     assert form.length is None
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(cuts=st.lists(st.integers(1, len(SHORT) - 1), max_size=6), is_declared=st.booleans())
 async def test_any_pieces(cuts: list[int], *, is_declared: bool) -> None:
     """However a form is cut, a target gets the same, after another was to get it as well."""

@@ -12,6 +12,7 @@ from gateway.delivery.batch import MAX_REQUEST_BYTES, Batch, Batcher, BatchLimit
 from gateway.delivery.selection import everything, nothing
 from gateway.wire.frames import CallSpans, Frame, FrameError, SpanSegments
 from gateway.wire.otlp import AttributeKey, resource_attributes
+from tests.rig.examples import examples
 from tests.rig.frame_maker import EVERYWHERE, make_call, make_frame, make_span, names_of
 
 
@@ -191,7 +192,7 @@ def test_without_keys_removes_those_and_no_other(own: dict[str, str], keys: set[
     assert found == {key: value for key, value in own.items() if key not in keys}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     frames=st.lists(st.lists(st.integers(0, 400), max_size=6), min_size=1, max_size=20),
     max_spans=st.integers(1, 10),

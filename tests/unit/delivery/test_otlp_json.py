@@ -22,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from gateway.delivery.otlp_json import to_json
 from gateway.wire.frames import FrameError
+from tests.rig.examples import examples
 from tests.rig.otlp_sink import request_from_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -95,7 +96,7 @@ def request(*spans: Span, resource: Resource | None = None) -> ExportTraceServic
     return ExportTraceServiceRequest(resource_spans=[group])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(spans=st.lists(SPANS, max_size=3), attributes=ATTRIBUTES)
 def test_both_forms_mean_the_same(spans: list[Span], attributes: list[KeyValue]) -> None:
     """Read back by protobuf's own reader of JSON, after its ids became base64."""

@@ -17,6 +17,7 @@ from gateway.delivery.segment import HEAD_BYTES, SUFFIX, Progress, make_record, 
 from gateway.delivery.spool import Reader, ReaderCounts, Spool
 from gateway.wire.frame_index import Origin
 from gateway.wire.frames import FrameError
+from tests.rig.examples import examples
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
 
 ALL = 1 << 30
@@ -50,7 +51,7 @@ def test_frames_come_back_in_order_byte_for_byte(tmp_path: Path) -> None:
     spool.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 300), min_size=1, max_size=40),
     segment_bytes=st.integers(200, 2000),
@@ -431,7 +432,7 @@ def test_what_was_lost_before_a_finished_frame_is_kept_with_it(tmp_path: Path) -
     spool.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     steps=st.lists(
         st.tuples(

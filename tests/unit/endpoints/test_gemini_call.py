@@ -13,6 +13,7 @@ from gateway.endpoints.gemini_call import read_gemini_call, write_gemini_call
 from gateway.endpoints.gemini_catalogue import COUNT, EMBED, EMBED_BATCH, GENERATE, STREAM
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
+from tests.rig.examples import examples
 from tests.unit.translate.foreign_streams import json_of
 
 BODY = b'{ "contents" : [{"parts":[{"text":"\\u00e9 1.50"}]}],\n "unknown": 12345678901234567890.0 }'
@@ -195,7 +196,7 @@ def test_renamed_where_a_slug_was_asked(name: str) -> None:
     assert write_gemini_call(call, "fast") is call.body
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.dictionaries(NAMES, JSON, max_size=5) | JSON)
 def test_any_json(value: Any) -> None:
     """Whatever is sent is read or refused, and written as it came or as JSON."""

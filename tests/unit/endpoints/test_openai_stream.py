@@ -20,6 +20,7 @@ from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import MAX_EVENT_BYTES
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.recorded import OPENAI_SHAPED, read_recorded
 
@@ -106,7 +107,7 @@ def streams(draw: st.DrawFn) -> bytes:
     return b"".join([line + draw(ends) for line in lines])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(body=streams(), hides_usage=st.booleans(), choices=st.integers(1, 2), data=st.data())
 def test_any_cut_gives_the_same_bytes_and_facts(
     body: bytes, *, hides_usage: bool, choices: int, data: st.DataObject

@@ -20,6 +20,7 @@ from gateway.limits.rules import MICRO_USD, Rule
 from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.rig.until import until_async
 from tests.rig.valkey_server import ValkeyServer
@@ -174,7 +175,7 @@ class OnThisHost(LimiterMachine):
 
 
 TestOnThisHost = OnThisHost.TestCase
-TestOnThisHost.settings = settings(max_examples=60, stateful_step_count=40)
+TestOnThisHost.settings = settings(max_examples=examples(60), stateful_step_count=40)
 
 
 @requires("valkey")
@@ -200,7 +201,7 @@ def test_replicas_in_any_order(tmp_path: Path) -> None:
 
 
 # Making a failure smaller means waiting again and again for what will not be counted.
-_NOT_SHRUNK = settings(max_examples=40, stateful_step_count=30, phases=[Phase.generate])
+_NOT_SHRUNK = settings(max_examples=examples(40), stateful_step_count=30, phases=[Phase.generate])
 
 
 async def _wait_for(doing: Awaitable[Any]) -> Any:

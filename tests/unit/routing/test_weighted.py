@@ -17,6 +17,7 @@ from gateway.routing.route import Candidate
 from gateway.routing.sessions import Identifier, Sessions, Sticky
 from gateway.routing.weighted import Weighted
 from gateway.store.shared_table import table_in_memory
+from tests.rig.examples import examples
 from tests.unit.doubles import FakeHealth
 from tests.unit.makers import make_caller, make_facts, make_target
 from tests.unit.routing.shares import check_shares
@@ -53,7 +54,7 @@ def of_user(user: object) -> CallFacts:
 
 
 @given(weights_of_routes, st.integers(0, 2**32))
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @example({"acct/0": 1, "acct/1": 99}, 1)
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_weights_converge(

@@ -32,6 +32,7 @@ from gateway.model import (
 from gateway.store.counter_notes import BYTES, NOTED_WORD, NOTES, Notes
 from gateway.store.counter_places import BUCKET, LANES, size_of
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
+from tests.rig.examples import examples
 from tests.unit.doubles import Clock
 from tests.unit.store.others import end, run
 
@@ -380,7 +381,7 @@ STEPS: Final = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(steps=STEPS)
 def test_no_window_has_more_than_its_limit(steps: list[tuple[str, int, float]]) -> None:
     """Whatever is reserved and settled when: within any 60 s what was taken and kept is within the limit."""
@@ -486,7 +487,7 @@ def test_charged_together_or_one_by_one(places: int) -> None:
             assert [table.usage(both.all) for table in both.tables] == [told, told], seed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.integers(0, 60)), max_size=60))
 def test_a_budget_is_exact(steps: list[tuple[int, bool, int]]) -> None:
     """What fits what is neither spent nor reserved is admitted, and nothing else."""

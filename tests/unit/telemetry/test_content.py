@@ -25,6 +25,7 @@ from gateway.telemetry.content import MAX_REPLY_BYTES, ContentCapture, Trimmer, 
 from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.secrets_in_spans import Secrets, forms_of
+from tests.rig.examples import examples
 from tests.unit.makers import attributes_of
 
 SAID: Final = {"role": "user", "content": "hi"}
@@ -461,7 +462,7 @@ JSON_VALUES: Any = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -531,7 +532,7 @@ MESSAGES: Any = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.sampled_from([CHAT, MESSAGES_ENDPOINT]),
     st.lists(MESSAGES, max_size=4),

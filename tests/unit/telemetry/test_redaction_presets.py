@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.config.manifests.logging_config import Preset
 from gateway.telemetry.redaction_presets import MASK, PATTERNS, preset
 from gateway.telemetry.redactor import Redactor
+from tests.rig.examples import examples
 from tests.rig.regex_steps import StepCounter
 
 FOUND = {
@@ -169,7 +170,7 @@ _STEPS_PER_CHARACTER = 200
 
 @pytest.mark.parametrize("name", PATTERNS)
 @given(pieces=st.lists(st.tuples(st.sampled_from(ADVERSARIAL), st.integers(1, 300)), min_size=1, max_size=3))
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_no_text_takes_more_than_a_multiple_of_its_length(name: str, pieces: list[tuple[str, int]]) -> None:
     """None that is built against a pattern; counted in steps of the search, and found where `re` finds it."""
     text = "".join(unit * times for unit, times in pieces)[:600]
@@ -180,7 +181,7 @@ def test_no_text_takes_more_than_a_multiple_of_its_length(name: str, pieces: lis
 
 @pytest.mark.parametrize("name", PATTERNS)
 @given(text=st.text(st.sampled_from("aA1 .-:@/(sk=\u00fc")))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_what_a_preset_needs_is_in_all_it_finds(name: str, text: str) -> None:
     """The quick look before the search must not spare a text that has something."""
     one = preset(name)

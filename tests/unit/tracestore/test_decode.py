@@ -13,6 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.tracestore.decode import attributes_json, span_json, trace_json, value_json
 from gateway.tracestore.span_blob import join
+from tests.rig.examples import examples
 from tests.unit.tracestore.call_maker import RESOURCE, make_span
 
 
@@ -48,7 +49,7 @@ PLAIN = (
 VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.dictionaries(st.text(), VALUES))
 def test_any_attributes_are_themselves_in_json(values: dict[str, object]) -> None:
     """Every type of OTLP, nested, through real bytes and real JSON."""

@@ -18,6 +18,7 @@ from gateway.tracestore.query import TraceQuery, parse_trace_query
 from gateway.tracestore.reader import QueryTimeoutError, StoreUnavailableError, TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
 from gateway.wire.frames import CallSpans
+from tests.rig.examples import examples
 from tests.unit.tracestore.call_maker import (
     NOW_S,
     NS,
@@ -190,7 +191,9 @@ def test_since_is_inclusive_and_until_is_not(store: TraceStore, path: Path) -> N
     assert ids(TraceReader(path).list_traces(parse_trace_query(parameters))) == [2]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     starts=st.lists(st.integers(1, 6), min_size=1, max_size=25),
     late=st.lists(st.integers(1, 9), max_size=10),

@@ -16,6 +16,7 @@ from gateway.model import Endpoint, Target
 from gateway.translate import raw_predict
 from gateway.translate.pair import LeftOut
 from gateway.translate.registry import pair_of
+from tests.rig.examples import examples
 from tests.unit.makers import make_call, make_target
 from tests.unit.translate.foreign_streams import json_of, spoilt
 from tests.unit.translate.ways import requests
@@ -85,7 +86,7 @@ def test_strict_tools() -> None:
 
 
 @pytest.mark.parametrize("endpoint", [CHAT, MESSAGES, RESPONSE], ids=lambda endpoint: endpoint.name)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(data=st.data())
 def test_any_call_is_written_or_refused(endpoint: Endpoint, data: st.DataObject) -> None:
     """Whatever a body holds: one of Vertex's, or an error of ours."""
@@ -101,7 +102,7 @@ def test_any_call_is_written_or_refused(endpoint: Endpoint, data: st.DataObject)
     assert "anthropic_version" in body
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(json_of("error", "status", "message", "type", "code"), st.integers(400, 599))
 def test_any_error_is_read_or_none(value: Any, status: int) -> None:
     """Whatever a body of an error holds."""

@@ -32,6 +32,7 @@ from gateway.translate import (
 )
 from gateway.translate.pair import Pair
 from gateway.translate.registry import PAIRS, can_answer, find_pair, pair_of
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.translate.foreign_streams import json_of, spoilt
@@ -217,7 +218,7 @@ def test_known_calls_are_written(way: Way) -> None:
 
 
 @EVERY_WAY
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_any_call_is_written_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever a body holds, known or not: JSON for the target, or an error of ours."""
@@ -235,7 +236,7 @@ def test_any_call_is_written_or_refused(way: Way, data: st.DataObject) -> None:
 
 
 @EVERY_WAY
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_any_reply_is_read_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever a target answers: JSON for the caller, or an error of ours."""
@@ -252,7 +253,7 @@ def test_any_reply_is_read_or_refused(way: Way, data: st.DataObject) -> None:
 
 
 @EVERY_STREAM
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_any_stream_is_told_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever events a target sends, cut anywhere: whole events for the caller, or an error of ours."""
@@ -269,7 +270,7 @@ def test_any_stream_is_told_or_refused(way: Way, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.is_relay], ids=str)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(members=UNKNOWN)
 def test_what_is_not_known_passes(way: Way, members: dict[str, Any]) -> None:
     """The same dialect on both sides: what nobody knows reaches the target, and comes back, as it is."""

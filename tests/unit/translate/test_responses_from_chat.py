@@ -14,6 +14,7 @@ from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.model import Usage
 from gateway.translate import responses_to_chat
 from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_events_of
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.recorded import OPENAI_REPLIES, OPENAI_SHAPED, recorded_answers
 from tests.unit.translate.foreign_streams import (
@@ -85,7 +86,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
     assert again == told
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(CHUNKS, max_size=5))
 def test_random_streams_never_crash(events: list[Any]) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -93,7 +94,7 @@ def test_random_streams_never_crash(events: list[Any]) -> None:
     assert isinstance(told, GatewayError) or read_events_of(told) is not None
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"message": JSON}) | JSON)}) | JSON)
 def test_random_replies_never_crash(value: Any) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -105,7 +106,7 @@ SPOILT_STREAMS: Final = spoilt([case.stream for case in CASES])
 SPOILT_REPLIES: Final = spoilt([case.reply for case in CASES if case.reply])
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(SPOILT_STREAMS, SPOILT_REPLIES)
 def test_spoilt_answers_never_crash(stream: Any, reply: Any) -> None:
     """Nor do answers in which one thing is wrong, wherever it is."""

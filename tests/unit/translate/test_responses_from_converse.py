@@ -20,6 +20,7 @@ from tests.golden.responses_cases import (
     read_events_of,
 )
 from tests.rig.aws_events import write_event
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.recorded import recorded_answers
@@ -132,7 +133,7 @@ def test_no_reply(body: bytes) -> None:
         responses_to_converse.read(CALL, body, started_at_ns=0)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(spoilt(list(REPLIES.values())) | ANY)
 def test_any_answer(value: Any) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -140,7 +141,7 @@ def test_any_answer(value: Any) -> None:
     assert isinstance(answered, GatewayError) or json.loads(answered)["object"] == "response"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(spoilt([case.stream for case in CASES]))
 def test_any_stream(messages: Any) -> None:
     """So is whatever it streams; sequence numbers have no hole."""

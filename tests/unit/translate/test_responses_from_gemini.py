@@ -18,6 +18,7 @@ from tests.golden.responses_cases import (
     make_responses_call,
     read_events_of,
 )
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.recorded import GEMINI_SHAPED, recorded_answers, recorded_of_gemini
@@ -59,7 +60,7 @@ def test_half_a_stream_is_not_whole(case: Case) -> None:
             assert b"response.completed" not in told
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(spoilt([case.reply for case in CASES if case.reply]) | JSON)
 def test_any_answer(value: Any) -> None:
     """Whatever a server sends is an answer, or an error of ours."""

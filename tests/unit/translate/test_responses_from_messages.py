@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.translate import responses_to_messages
 from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_events_of
+from tests.rig.examples import examples
 from tests.rig.requires import requires
 from tests.unit.recorded import recorded_answers
 from tests.unit.translate.foreign_streams import (
@@ -120,7 +121,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
     assert again == told
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(EVENTS, max_size=8))
 def test_random_streams_never_crash(events: list[Any]) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -128,7 +129,7 @@ def test_random_streams_never_crash(events: list[Any]) -> None:
     assert isinstance(told, GatewayError) or read_events_of(told) is not None
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.fixed_dictionaries({"content": st.lists(BLOCKS | JSON)}, optional={"stop_reason": JSON}) | JSON)
 def test_random_replies_never_crash(value: Any) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -140,7 +141,7 @@ SPOILT_STREAMS: Final = spoilt([case.stream for case in CASES])
 SPOILT_REPLIES: Final = spoilt([case.reply for case in CASES if case.reply])
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(SPOILT_STREAMS, SPOILT_REPLIES)
 def test_spoilt_answers_never_crash(stream: Any, reply: Any) -> None:
     """Nor do answers in which one thing is wrong, wherever it is."""

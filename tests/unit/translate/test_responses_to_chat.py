@@ -14,6 +14,7 @@ from gateway.model import Quirks, Target
 from gateway.translate import responses_to_chat
 from gateway.translate.pair import Refusal
 from tests.golden.responses_cases import all_cases, make_responses_call
+from tests.rig.examples import examples
 from tests.unit.makers import make_target
 from tests.unit.translate.foreign_streams import json_of, spoilt
 
@@ -118,14 +119,14 @@ def test_refused_by_setting() -> None:
     assert caught.value.param == "truncation"
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:
     """Whatever a caller sends is a request, or an error of ours; what is written can be answered."""
     try_request(members)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(spoilt([case.request for case in all_cases()]))
 def test_spoilt_requests_never_crash(members: Any) -> None:
     """Nor do requests in which one thing is wrong, wherever it is."""

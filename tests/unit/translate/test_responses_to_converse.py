@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
 from gateway.translate import responses_to_converse
 from tests.golden.converse_replies import complaints_of
 from tests.golden.responses_cases import Case, all_cases, make_responses_call
+from tests.rig.examples import examples
 from tests.unit.makers import make_target
 from tests.unit.translate.foreign_streams import spoilt
 from tests.unit.translate.test_responses_to_chat import REQUESTS, said, user
@@ -127,14 +128,14 @@ def test_a_document_of_plain_base64_is_what_its_name_says() -> None:
     assert message["content"][0]["document"]["format"] == "csv"
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:
     """Whatever a caller sends is a request, or an error of ours; what is written can be answered."""
     try_request(members)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(spoilt([case.request for case in CASES]))
 def test_spoilt_requests_never_crash(members: Any) -> None:
     """Nor do requests in which one thing is wrong, wherever it is."""

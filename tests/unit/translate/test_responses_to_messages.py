@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
 from gateway.translate import responses_to_messages
 from tests.golden.responses_cases import all_cases, make_responses_call
+from tests.rig.examples import examples
 from tests.unit.makers import make_target
 from tests.unit.translate.foreign_streams import spoilt
 from tests.unit.translate.test_responses_to_chat import REQUESTS, said, user
@@ -70,14 +71,14 @@ def test_refused_by_setting() -> None:
     assert caught.value.param == "top_logprobs"
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:
     """Whatever a caller sends is a request, or an error of ours; what is written can be answered."""
     try_request(members)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(spoilt([case.request for case in all_cases()]))
 def test_spoilt_requests_never_crash(members: Any) -> None:
     """Nor do requests in which one thing is wrong, wherever it is."""

@@ -15,6 +15,7 @@ from perf.simulation.contenders import CONTENDERS, RETRIES
 from perf.simulation.measure import courses_of, summary_of
 from perf.simulation.play import Setting, play
 from perf.simulation.world import Episode, Trouble, make_characters
+from tests.rig.examples import examples
 
 SETTING = make_setting(4000, seed=3, calls_per_s=15.0)
 ROUTED = [name for name in CONTENDERS if not name.startswith("retry")]
@@ -38,7 +39,7 @@ def _quiet() -> Iterator[None]:
 
 
 @given(st.lists(episodes, max_size=12), st.integers(0, 1000), st.sampled_from(ROUTED))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_schedule_of_failures_yields_two_answers_or_none(
     schedule: list[Episode], seed: int, name: str
 ) -> None:
