@@ -13,4 +13,4 @@ _LEAST: Final = 25
 
 def examples(most: int) -> int:
     """Of *most* examples, which the long tier draws, those of a usual run: a quarter, and at least 25."""
-    return max(min(most, _LEAST), most // SHARE) if settings.default.derandomize else most
+    return max(min(most, _LEAST), most // SHARE) if settings().derandomize else most
