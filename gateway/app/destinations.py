@@ -14,7 +14,7 @@ from gateway.config.manifests.otel_config import (
     TracesExporter,
 )
 from gateway.config.tls_checks import tls_files
-from gateway.delivery.batch import BatchLimits
+from gateway.delivery.batch import MAX_REQUEST_BYTES, BatchLimits
 from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.selection import Selection, SpanFilter
@@ -22,6 +22,7 @@ from gateway.egress import EgressRules
 from gateway.telemetry.resource import for_elastic
 
 _MS: Final = 1000.0
+_BACKLOG_SPANS: Final = 4_096
 
 
 def make_destinations(config: Config, secrets: SecretSource) -> list[Destination]:
@@ -73,8 +74,14 @@ def _protocol(exporter: HttpTracesExporter | GrpcTracesExporter) -> Protocol:
 
 
 def _limits(batch: Batch) -> BatchLimits:
+    """What is written holds always; what is not may be more while more waits."""
+    written = batch.model_fields_set
     return BatchLimits(
-        max_spans=batch.max_spans, max_bytes=batch.max_bytes, max_delay_s=batch.max_delay_ms / _MS
+        max_spans=batch.max_spans,
+        max_bytes=batch.max_bytes,
+        max_delay_s=batch.max_delay_ms / _MS,
+        backlog_spans=None if "max_spans" in written else _BACKLOG_SPANS,
+        backlog_bytes=None if "max_bytes" in written else MAX_REQUEST_BYTES,
     )
 
 

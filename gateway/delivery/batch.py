@@ -38,6 +38,11 @@ _LEAST_BYTES: Final = 16 * 1024
 # Batches that an endpoint takes before larger ones are tried again. One that keeps its bound refuses one more
 # of so many requests; one that has refused everything for a while must not have small ones for ever.
 _TAKEN_BEFORE_LARGER: Final = 64
+# How many times as much as usual a batch carries at most while more waits, after an outage or of many calls.
+# It gets there and back by twos: who is quick with one size may not be with the next.
+_MOST_TIMES: Final = 8
+_QUICK_S: Final = 1.0
+_SLOW_S: Final = 2.5
 # Tag and length of a span: two bytes at least, and at most these.
 _RECORD_BYTES: Final = 5
 # Looked at before a worker on the same core may go on: less than 0.1 ms.
@@ -52,11 +57,23 @@ class BatchLimits:
     Attributes:
         max_bytes: Uncompressed. A single span larger than this still goes, up to `MAX_REQUEST_BYTES`.
         max_delay_s: Age of the oldest span.
+        backlog_spans: What one may carry instead while more waits; None: no more than usual.
+        backlog_bytes: The same, uncompressed.
     """
 
     max_spans: int = 512
     max_bytes: int = 1_000_000
     max_delay_s: float = 1.0
+    backlog_spans: int | None = None
+    backlog_bytes: int | None = None
+
+    def times(self, factor: int) -> BatchLimits:
+        """Bounds that are *factor* times as wide, as far as they may be."""
+        return replace(
+            self,
+            max_spans=_widened(self.max_spans, factor, self.backlog_spans),
+            max_bytes=_widened(self.max_bytes, factor, self.backlog_bytes),
+        )
 
 
 class Refused(NamedTuple):
@@ -153,6 +170,11 @@ class Batch:
         return b"".join(whole)
 
     @property
+    def size_bytes(self) -> int:
+        """Of its spans with tags and lengths, at most."""
+        return sum([run.size_bytes for run in self.runs])
+
+    @property
     def has_content(self) -> bool:
         """Some span has content that could be left out."""
         return any(span.content for run in self.runs for span in run.spans)
@@ -202,6 +224,7 @@ class Batcher:
         self, scope_version: str, limits: BatchLimits, additional: Mapping[str, str], position: int
     ) -> None:
         self._scope = field(_FIRST, encode_scope("tfy-llm-gateway", scope_version))
+        self._times = 1
         self.change_limits(limits)
         self._waiting: deque[Run] = deque()
         self._waiting_spans = 0
@@ -220,8 +243,14 @@ class Batcher:
         return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
 
     @property
+    def is_all_that_fits(self) -> bool:
+        """There is enough for a batch that carries as much as one may now."""
+        limits = self._limits.times(self._times)
+        return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
+
+    @property
     def limits(self) -> BatchLimits:
-        """Of one batch."""
+        """Of one batch, while no more than that waits."""
         return self._limits
 
     @property
@@ -236,25 +265,57 @@ class Batcher:
 
     def change_limits(self, limits: BatchLimits) -> None:
         """Use other bounds from the next batch on."""
-        self._limits = self._wanted_limits = limits
+        self._wanted_limits = limits
+        self._use_bound(None)
         self._taken = 0
 
     def learn_bound(self, refused_bytes: int) -> None:
         """Make batches at most half as large as one that was too large for the endpoint."""
         smaller = max(_LEAST_BYTES, refused_bytes // 2)
-        if smaller < self._limits.max_bytes:
-            self._limits = replace(self._limits, max_bytes=smaller)
+        if self._bound is None or smaller < self._bound:
+            self._use_bound(smaller)
         self._taken = 0
 
-    def note_taken(self) -> None:
-        """The endpoint has taken a batch: after many, larger ones than it made us learn are tried again."""
-        wanted_bytes = self._wanted_limits.max_bytes
-        if self._limits.max_bytes < wanted_bytes:
+    def note_taken(self, batch: Batch, took_s: float) -> None:
+        """Note that the endpoint took a batch, and in which time with all tries: the next may be larger.
+
+        After many, larger ones than it made us learn are tried again.
+        """
+        limits = self._limits
+        if took_s >= _SLOW_S:
+            self.note_slow()
+        elif took_s < _QUICK_S and (
+            batch.spans >= limits.max_spans or batch.size_bytes >= limits.max_bytes // 2
+        ):
+            self._times = min(2 * self._times, _MOST_TIMES)
+        if self._bound is not None:
             self._taken += 1
             if self._taken == _TAKEN_BEFORE_LARGER:
-                larger = min(wanted_bytes, 2 * self._limits.max_bytes)
-                self._limits = replace(self._limits, max_bytes=larger)
+                self._use_bound(2 * self._bound)
                 self._taken = 0
+
+    def note_slow(self) -> None:
+        """Note that the endpoint was slow with a batch, or has not answered in time: less in the next one."""
+        self._times = max(1, self._times // 2)
+
+    def is_larger_than_usual(self, batch: Batch) -> bool:
+        """Whether *batch* carries what would be several if less waited."""
+        limits = self._limits
+        return batch.spans > 1 and (batch.spans > limits.max_spans or batch.size_bytes > limits.max_bytes)
+
+    def _use_bound(self, bound: int | None) -> None:
+        """Use what is wanted, but no more than *bound* bytes."""
+        limits = self._wanted_limits
+        most = limits.backlog_bytes or limits.max_bytes
+        if bound is None or bound >= most:
+            self._bound, self._limits = None, limits
+            return
+        self._bound = bound
+        self._limits = replace(
+            limits,
+            max_bytes=min(limits.max_bytes, bound),
+            backlog_bytes=None if limits.backlog_bytes is None else bound,
+        )
 
     def change_resource(self, additional: Mapping[str, str]) -> None:
         """Use other resource attributes from the next frame on."""
@@ -312,8 +373,8 @@ class Batcher:
         if not self._waiting:
             raise IndexError("no span waits")
         runs: list[Run] = []
-        left = self._limits.max_spans
-        size_left = self._limits.max_bytes
+        limits = self._limits.times(self._times)
+        left, size_left = limits.max_spans, limits.max_bytes
         seen: set[bytes] = set()
         while self._waiting and left > 0:
             run = self._waiting[0]
@@ -390,6 +451,10 @@ def without_keys(attributes: bytes, keys: frozenset[bytes]) -> bytes:
         if _key(body) not in keys:
             kept.append(attributes[start:at])
     return b"".join(kept)
+
+
+def _widened(usual: int, factor: int, most: int | None) -> int:
+    return usual if most is None else max(usual, min(usual * factor, most))
 
 
 def _size_of(spans: Sequence[SpanSegments]) -> int:

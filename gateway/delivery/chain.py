@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, Protocol
 
@@ -114,12 +114,21 @@ class Retry:
         after: The next sender.
         condition: Told how it goes.
         pacing: Time and chance.
+        can_be_less: Whether a batch that was not answered is better sent in parts.
     """
 
-    def __init__(self, after: Step, condition: Condition, pacing: Pacing) -> None:
+    def __init__(
+        self,
+        after: Step,
+        condition: Condition,
+        pacing: Pacing,
+        *,
+        can_be_less: Callable[[Batch], bool] = lambda _batch: False,
+    ) -> None:
         self._after = after
         self._condition = condition
         self._pacing = pacing
+        self._can_be_less = can_be_less
         self._given_up = asyncio.Event()
 
     def give_up(self) -> None:
@@ -143,3 +152,5 @@ class Retry:
                 return outcome
             if self._given_up.is_set() or await self._pacing.wait(self._given_up, delay_s):
                 return outcome
+            if outcome.may_be_too_slow and self._can_be_less(batch):
+                return replace(outcome, verdict=Verdict.TOO_SLOW)

@@ -26,6 +26,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 # 407 is a proxy's: the endpoint has seen nothing. On the way to an endpoint with TLS it is no answer at all.
 DENIED: Final = frozenset({401, 403, 407})
 _TOO_LARGE: Final = 413
+_NOT_IN_TIME: Final = 504
 _BAD_REQUEST: Final = 400
 # What the OpenTelemetry collector says, with 400, where others answer 413.
 _TOO_LARGE_TEXT: Final = "body too large"
@@ -62,6 +63,7 @@ class Verdict(enum.Enum):
     RETRY = enum.auto()
     DENIED = enum.auto()  # any bytes would be refused: the key is wrong, or may not write
     TOO_LARGE = enum.auto()  # fewer spans may pass
+    TOO_SLOW = enum.auto()  # fewer spans may pass in time
     UNREADABLE = enum.auto()  # it cannot be put into the form that the destination wants
     REFUSED = enum.auto()  # the same bytes would be refused again
 
@@ -88,6 +90,11 @@ class Outcome:
     is_unsent: bool = False
     is_proxied: bool = field(default=False, compare=False)
     clock_ahead_s: float = field(default=0.0, compare=False)
+
+    @property
+    def may_be_too_slow(self) -> bool:
+        """The batch went out, or part of it, and no answer came in time, or a proxy's that had none."""
+        return self.verdict is Verdict.RETRY and self.status in (None, _NOT_IN_TIME) and not self.is_unsent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace as changed
@@ -149,9 +150,10 @@ class Sender:
                 self._changed.clear()
                 continue
             give_way()
+            began_s = time.monotonic()
             outcome = await self._retry.send(self._in_hand[0])
             if outcome.verdict not in (Verdict.RETRY, Verdict.DENIED):
-                self._settle(outcome)
+                self._settle(outcome, time.monotonic() - began_s)
             elif self._is_draining:
                 return
 
@@ -208,7 +210,7 @@ class Sender:
         self._arrived.clear()
         if not self._is_draining:
             self._enough.clear()
-        while not self._batcher.is_full:
+        while not self._batcher.is_all_that_fits:
             frames = self._reader.read(self._batcher.limits.max_bytes // _GROWTH, _MAX_FRAMES_A_READ)
             if not frames:
                 break
@@ -276,17 +278,29 @@ class Sender:
     def _limits_of(self, destination: Destination) -> BatchLimits:
         limits = destination.limits or self._default_limits
         if destination.protocol == "http/json":
-            limits = changed(limits, max_bytes=max(1, limits.max_bytes // _JSON_GROWTH))
+            limits = changed(
+                limits,
+                max_bytes=max(1, limits.max_bytes // _JSON_GROWTH),
+                backlog_bytes=None if limits.backlog_bytes is None else limits.backlog_bytes // _JSON_GROWTH,
+            )
         return limits
 
     # Sending.
 
     def _make_chain(self) -> Retry:
         send = Send(self._exchange, self._destination, self.ledger, self.keep)
-        return Retry(Timeout(send, self._destination.timeout_s), self._condition, self._pacing)
+        timeout = Timeout(send, self._destination.timeout_s)
+        return Retry(timeout, self._condition, self._pacing, can_be_less=self._can_be_less)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _can_be_less(self, batch: Batch) -> bool:
+        return self._batcher.is_larger_than_usual(batch)
+
+    def _settle(self, outcome: Outcome, took_s: float) -> None:
         batch = self._in_hand[0]
+        if outcome.verdict is Verdict.TOO_SLOW:
+            self._batcher.note_slow()
+            self._halve(batch)
+            return
         if outcome.verdict is Verdict.TOO_LARGE and self._make_smaller(batch):
             return
         if outcome.verdict is Verdict.UNREADABLE and batch.spans > 1:
@@ -295,7 +309,7 @@ class Sender:
         if outcome.verdict is Verdict.DELIVERED:
             outcome = changed(outcome, rejected=min(outcome.rejected, batch.spans))
             self.ledger.deliver(batch, outcome.rejected)
-            self._batcher.note_taken()
+            self._batcher.note_taken(batch, took_s)
             self._condition.delivered(outcome)
         else:
             self.ledger.drop(batch, drop_reason(outcome))

@@ -58,9 +58,10 @@ class Batch(Part):
     """How much goes into one request. Extension."""
 
     max_bytes: Annotated[PositiveCount, Field(le=4_000_000)] = 1_000_000
-    """Bytes before compression, at most 4,000,000: what Elastic's managed endpoint asks for."""
+    """Bytes before compression, at most 4,000,000: what Elastic's managed endpoint asks for. Not written: up
+    to that while more waits."""
     max_spans: PositiveCount = 512
-    """Number of spans."""
+    """Number of spans. Not written: up to 4,096 while more waits."""
     max_delay_ms: PositiveCount = 1_000
     """The longest that a span waits for others, in milliseconds."""
 

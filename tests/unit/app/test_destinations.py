@@ -56,8 +56,24 @@ def test_destination(tmp_path: Path) -> None:
         resource_attributes={"team": "core"},
         index_bit=0,
         disabled="",
-        limits=BatchLimits(max_spans=512, max_bytes=1_000_000, max_delay_s=1.0),
+        limits=BatchLimits(512, 1_000_000, 1.0, backlog_spans=4_096, backlog_bytes=4_000_000),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "limits"),
+    [
+        ({"max_bytes": 500_000}, BatchLimits(max_bytes=500_000, backlog_spans=4_096)),
+        ({"max_spans": 100}, BatchLimits(max_spans=100, backlog_bytes=4_000_000)),
+        ({"max_bytes": 1_000_000, "max_spans": 512}, BatchLimits()),
+    ],
+)
+def test_batches_that_are_written_are_never_larger(
+    tmp_path: Path, written: dict[str, int], limits: BatchLimits
+) -> None:
+    """Also while more waits, and also where it is what is usual."""
+    (found,) = destinations(tmp_path, otel_config("elastic", http(batch=written)))
+    assert found.limits == limits
     assert "canary" not in repr(found)
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from gateway.delivery.batch import BatchLimits
+from gateway.delivery.batch import Batch, BatchLimits, Run
 from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination
 from gateway.delivery.journal import Entry
@@ -497,6 +497,88 @@ async def test_batches_grow_again(bench: Bench) -> None:
     sizes = [len(names) for names in bench.exchange.batches()]
     assert (sizes[0], max(sizes)) == (1, 2)
     assert bench.sender._batcher.limits.max_bytes == 70_000
+
+
+BACKLOG = BatchLimits(max_spans=2, backlog_spans=10, backlog_bytes=1_000_000)
+
+
+async def test_batches_are_larger_while_more_waits(bench: Bench) -> None:
+    """Twice as large each time that it went quickly, up to what one may carry."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(41)
+    await bench.drain()
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 8, 10, 10, 7]
+    assert bench.exchange.names() == [f"span-{n}" for n in range(1, 42)]
+    assert bench.ledger() == {"created": 41, "exported": 41, "dropped": NOTHING}
+
+
+NO_ANSWER = Outcome(Verdict.RETRY, None, "no answer within 10 s")
+
+
+@pytest.mark.parametrize(
+    "silence", [NO_ANSWER, Outcome(Verdict.RETRY, 504, "Gateway Timeout")], ids=["none", "a proxy's"]
+)
+async def test_a_large_batch_that_is_not_answered_goes_in_parts(bench: Bench, silence: Outcome) -> None:
+    """As the way may be too slow for one of its size; one of the usual size is tried as it is."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(20)
+    bench.exchange.outcomes = [DELIVERED, DELIVERED, silence, silence, silence, silence]
+    await bench.run_through(*bench.exchange.outcomes)
+    sizes = [len(names) for names in bench.exchange.batches()]
+    # 2 and 4 were taken; 8, 4 and the 2 of them not.
+    assert sizes[:7] == [2, 4, 8, 4, 2, 2, 2]
+    bench.ledger()
+    await bench.drain()
+    assert bench.exchange.names()[-1] == "span-20"
+    assert bench.ledger() == {"created": 20, "exported": 20, "dropped": NOTHING}
+    assert bench.reader.settled == 20
+
+
+async def test_a_large_batch_that_certainly_was_not_sent_stays(bench: Bench) -> None:
+    """Nor one that an endpoint asks to send later: neither tells anything about its size."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(6)
+    unsent = Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True)
+    busy = Outcome(Verdict.RETRY, 429, "Too Many Requests")
+    bench.exchange.outcomes = [DELIVERED, unsent, busy]
+    await bench.run_through(DELIVERED, unsent, busy)
+    await bench.drain()
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 4, 4]
+
+
+async def test_a_learned_bound_holds_for_larger_batches(bench: Bench) -> None:
+    """And for the usual ones where it is less than they are."""
+    bench.make_sender(limits=BatchLimits(max_spans=1, backlog_spans=8, backlog_bytes=400_000))
+    for n in range(1, 30):
+        bench.spool.append(make_payload(n, make_call(f"span-{n}", size_bytes=30_000)))
+    bound, refused = 100_000, []
+    post = bench.exchange.post
+
+    async def refuse_large(destination: Destination, body: bytes) -> Outcome:
+        await post(destination, body)
+        if len(body) > bound:
+            refused.append(len(body))
+            return TOO_LARGE
+        return DELIVERED
+
+    bench.exchange.post = refuse_large  # type: ignore[method-assign]  # the one method that differs
+    await bench.drain()
+    assert len(refused) == 1
+    assert bench.ledger() == {"created": 29, "exported": 29, "dropped": NOTHING}
+
+
+def test_larger_batches_take_quick_answers(bench: Bench) -> None:
+    """A slow one halves what the next may carry."""
+    batcher = bench.make_sender(limits=BACKLOG)._batcher
+    full = Batch([Run(b"", [make_span("chat")] * 2, 200)], b"", 0)
+    seen = []
+    for took_s in (0.1, 0.1, 0.1, 1.5, 2.5, 11.0, 2.5, 2.5, 0.1):
+        batcher.note_taken(full, took_s)
+        seen.append(batcher._times)
+    assert seen == [2, 4, 8, 8, 4, 2, 1, 1, 2]
+    few = Batch([Run(b"", [make_span("chat")], 100)], b"", 0)
+    batcher.note_taken(few, 0.1)
+    assert batcher._times == 2
 
 
 async def test_a_bound_that_an_endpoint_keeps_is_met_seldom(bench: Bench) -> None:
