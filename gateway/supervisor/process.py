@@ -104,8 +104,10 @@ def _be(work: Callable[[], int], ready_fd: int, blocked: Iterable[int]) -> NoRet
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        _flush()
-        os._exit(code)
+        try:
+            _flush()
+        finally:
+            os._exit(code)
 
 
 def _forget(ready_fd: int) -> None:
@@ -118,9 +120,22 @@ def _forget(ready_fd: int) -> None:
     os.setpgid(0, 0)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.closerange(_FIRST_OPENED, ready_fd)
-    os.closerange(ready_fd + 1, most)
+    for number in _opened():
+        if number >= _FIRST_OPENED and number != ready_fd:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def _opened() -> Iterable[int]:
+    """The descriptors that are open here, beside some that are not.
+
+    Not all that may be: containers may have thousands of millions, and where Python or the system cannot close
+    a range at once (Linux before 5.9, interpreters built for it) that is minutes.
+    """
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _flush() -> None:
