@@ -165,6 +165,44 @@ def test_a_copy_that_closes_its_output() -> None:
     assert (run.stdout, run.stderr) == (b"3\n", b"")
 
 
+_SIGNAL = """
+from gateway.supervisor.process import Forked
+import os, signal, sys
+
+number = int(sys.argv[1])
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), number))
+reading, writing = os.pipe()
+process = Forked(lambda: 3, writing)
+_, status = os.waitpid(process.pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(process.pid, signal.SIGKILL)
+    print("stopped")
+else:
+    print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [
+        pytest.param(signal.SIGINT, b"3", id="Ctrl-C"),
+        pytest.param(signal.SIGQUIT, b"3", id="quit"),
+        pytest.param(signal.SIGTSTP, b"3", id="Ctrl-Z"),
+        pytest.param(signal.SIGTERM, b"-15", id="stop"),
+    ],
+)
+def test_signals_before_a_copy_is_itself(number: signal.Signals, end: bytes) -> None:
+    """What a terminal sends to the group that it comes from is not for it; what the supervisor sends is."""
+    run = subprocess.run(
+        [sys.executable, "-c", _SIGNAL, str(int(number))],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert run.stdout.strip() == end
+
+
 def test_environment_of_a_program() -> None:
     """What is given, where the command line would show it to others; else our own."""
     code = "import os, sys; sys.exit(7 if os.environ.get('CANARY') == 'x' else 0)"
