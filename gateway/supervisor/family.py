@@ -133,7 +133,9 @@ class Family:
             _log.info("stopping: workers drain")
             self._phase = _Phase.ENDING_WORKERS
             for control in self._controls:
-                control.send(DRAINING_SIGNAL)
+                # One that is not ready yet would be ended by it, and is told when it is.
+                if control.is_ready:
+                    control.send(DRAINING_SIGNAL)
             self._end(self._workers, by_s + self._bounds.delay_s)
         elif self._phase is _Phase.ENDING_WORKERS and self._kill_at_s is not None:
             self._end(self._workers, min(by_s, self._kill_at_s))

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 _FIRST_OPENED: Final = 3
+# Sent to all of a group.
+_OF_TERMINALS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 
 
 class Process(Protocol):
@@ -104,23 +107,41 @@ def _be(work: Callable[[], int], ready_fd: int, blocked: Iterable[int]) -> NoRet
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        _flush()
-        os._exit(code)
+        try:
+            _flush()
+        finally:
+            os._exit(code)
 
 
 def _forget(ready_fd: int) -> None:
     """Leave to the first process what is its own: signals, group, input, open files."""
+    os.setpgid(0, 0)
+    for number in _OF_TERMINALS:
+        # One that came while this was in the first process's group was for that one. Ignored, it is gone.
+        signal.signal(number, signal.signal(number, signal.SIG_IGN))
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         # Whoever ignores one goes on with that, as a new program would.
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.closerange(_FIRST_OPENED, ready_fd)
-    os.closerange(ready_fd + 1, most)
+    for opened in _opened():
+        if opened >= _FIRST_OPENED and opened != ready_fd:
+            with contextlib.suppress(OSError):
+                os.close(opened)
+
+
+def _opened() -> Iterable[int]:
+    """The descriptors that are open here, beside some that are not.
+
+    Not all that may be: containers may have thousands of millions, and where Python or the system cannot
+    close a range at once (Linux before 5.9, interpreters built for it) that is minutes.
+    """
+    try:
+        return [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _flush() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.process import DRAINING_SIGNAL
 from gateway.supervisor.child import Child, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.process import run_program
@@ -220,6 +221,35 @@ def test_nothing_outlives_a_killed_supervisor(start: Start) -> None:
     assert all(map(_is_running, pids))
     run.process.kill()
     until(lambda: not any(map(_is_running, pids)), "all children are gone")
+
+
+class _Deaf:
+    """A process that runs on, whatever it is told."""
+
+    pid = 1
+
+    def __init__(self, told: list[int]) -> None:
+        self._told = told
+
+    def poll(self) -> int | None:
+        return None
+
+    def send_signal(self, number: int, /) -> None:
+        self._told.append(number)
+
+
+@pytest.mark.parametrize("is_ready", [True, False], ids=["ready", "not yet"])
+def test_only_a_control_that_listens_is_told_of_the_drain(*, is_ready: bool) -> None:
+    """The signal would end one that does not yet; it is told when it says that it is ready."""
+    told: list[int] = []
+    control = Child(Role.CONTROL, lambda _role, _ready_fd: _Deaf(told))
+    family = Family([control], bounds=DrainBounds(0, 0), on_ready=lambda: None)
+    control.start(now_s=0.0)
+    control.is_ready = is_ready
+    family._stop(now_s=1.0)
+    assert told == ([DRAINING_SIGNAL] if is_ready else [])
+    assert control.ready_pipe is not None
+    os.close(control.ready_pipe)
 
 
 def test_does_not_poll_while_nothing_is_due() -> None:

@@ -93,10 +93,13 @@ def show():
 _BEGIN = """
 from gateway.supervisor.process import Forked, run_program
 from gateway.supervisor.signal_pipe import SignalPipe
-import socket
+import resource, socket
 
 with SignalPipe():
     kept = [socket.socket() for _ in range(20)]
+    # One that was opened before the limit was.
+    os.dup2(kept[0].fileno(), 200, inheritable=False)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     reading, writing = os.pipe()
     command = (sys.executable, "-c", SOURCE + "show()")
     process = Forked(show, writing) if sys.argv[1] == "copy" else run_program(command, writing)
@@ -140,6 +143,64 @@ def test_what_a_copy_prints() -> None:
     )
     assert run.stdout == b"once\n"
     assert run.stderr.count(b"ZeroDivisionError") == 1
+
+
+_CLOSE = """
+from gateway.supervisor.process import Forked
+import os, sys
+
+reading, writing = os.pipe()
+process = Forked(lambda: sys.stdout.close() or 3, writing)
+while process.poll() is None:
+    pass
+print(process.poll())
+"""
+
+
+def test_a_copy_that_closes_its_output() -> None:
+    """Ends with its code, and goes on with nothing of the caller's."""
+    run = subprocess.run(
+        [sys.executable, "-c", _CLOSE], cwd=ROOT, capture_output=True, timeout=30, check=True
+    )
+    assert (run.stdout, run.stderr) == (b"3\n", b"")
+
+
+_SIGNAL = """
+from gateway.supervisor.process import Forked
+import os, signal, sys
+
+number = int(sys.argv[1])
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), number))
+reading, writing = os.pipe()
+process = Forked(lambda: 3, writing)
+_, status = os.waitpid(process.pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(process.pid, signal.SIGKILL)
+    print("stopped")
+else:
+    print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [
+        pytest.param(signal.SIGINT, b"3", id="Ctrl-C"),
+        pytest.param(signal.SIGQUIT, b"3", id="quit"),
+        pytest.param(signal.SIGTSTP, b"3", id="Ctrl-Z"),
+        pytest.param(signal.SIGTERM, b"-15", id="stop"),
+    ],
+)
+def test_signals_before_a_copy_is_itself(number: signal.Signals, end: bytes) -> None:
+    """What a terminal sends to the group that it comes from is not for it; what the supervisor sends is."""
+    run = subprocess.run(
+        [sys.executable, "-c", _SIGNAL, str(int(number))],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert run.stdout.strip() == end
 
 
 def test_environment_of_a_program() -> None:

@@ -209,6 +209,39 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
     assert "Traceback" not in stderr
 
 
+_WORK_THAT_SWALLOWS = """
+import os, signal, sys
+from gateway.settings import read_settings
+from gateway.supervisor import serve
+
+class Work:
+    def load(self):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit:
+            print("swallowed")
+
+    def run(self, role, settings, ready_fd, parent_pid):
+        os.kill(parent_pid, signal.SIGKILL)
+        return 0
+
+flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+sys.exit(serve(read_settings(flags, {}), Work()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is imported ahead")
+def test_stop_while_it_imports_is_a_clean_one(config: Path) -> None:
+    """An import has places where no error comes out, which a stop must not be lost in."""
+    flags = {"config": config, "state-dir": config.parent / "state", "port": 0, "control-port": 0}
+    words = [str(word) for flag in flags.items() for word in flag]
+    done = subprocess.run(
+        [sys.executable, "-c", _WORK_THAT_SWALLOWS, *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 AWAY = "redis://:canary-start-password@127.0.0.1:1/0"
 KEYLESS = "---\ntype: virtual-account\nname: other\ntokens: [env:NO_SUCH_START_KEY]\nmodels: ['*']\n"
 
