@@ -132,10 +132,11 @@ WIDE_EXCEPTIONS = frozenset({"Exception", "BaseException"})
 
 @dataclass(frozen=True)
 class Module:
-    """One source file: its dotted name below `gateway`, and its tree."""
+    """One source file: its dotted name below `gateway`, its tree, and every node of that."""
 
     name: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]
 
     @property
     def part(self) -> str:
@@ -154,18 +155,22 @@ def _modules() -> tuple[Module, ...]:
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found.append(Module(name, ast.parse(path.read_bytes(), str(path))))
+        tree = ast.parse(path.read_bytes(), str(path))
+        found.append(Module(name, tree, tuple(ast.walk(tree))))
     return tuple(found)
 
 
-def _imports(module: Module) -> Iterator[tuple[int, str]]:
+@cache
+def _imports(module: Module) -> list[tuple[int, str]]:
     """Line and absolute dotted name of everything imported, wherever in the file it is."""
-    for node in ast.walk(module.tree):
+    found: list[tuple[int, str]] = []
+    for node in module.nodes:
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"gateway.{module.name}:{node.lineno}: relative imports hide the layer"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
 
 
 def _is_from(imported: str, package: str) -> bool:
@@ -220,7 +225,7 @@ def _impurities() -> Iterator[str]:
         for line, imported in _imports(module):
             if imported not in PURE_NAMES and any(_is_from(imported, name) for name in IMPURE_MODULES):
                 yield f"gateway.{module.name}:{line}: pure, but imports {imported}"
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Call) and _name(node.func) in IMPURE_CALLS:
                 yield f"gateway.{module.name}:{node.lineno}: pure, but calls {_name(node.func)}()"
 
@@ -246,19 +251,22 @@ def test_dangerous_names_stay_where_they_belong(name: str) -> None:
         f"gateway.{module.name}:{line}: uses {name}; only {', '.join(allowed) or 'nobody'} may"
         for module in _modules()
         if module.part not in allowed
-        for line, used in _used_names(module)
+        for line, used in sorted(_used_names(module))
         if used == name
     )
 
 
-def _used_names(module: Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Attribute | ast.Name):
-            yield node.lineno, _name(node)
-            yield node.lineno, ast.unparse(node)
+@cache
+def _used_names(module: Module) -> frozenset[tuple[int, str]]:
+    used = {
+        (node.lineno, name)
+        for node in module.nodes
+        if isinstance(node, ast.Attribute | ast.Name)
+        for name in (_name(node), _dotted(node))
+    }
     for line, imported in _imports(module):
-        yield line, imported.rpartition(".")[2]
-        yield line, imported
+        used |= {(line, imported.rpartition(".")[2]), (line, imported)}
+    return frozenset(used)
 
 
 def test_nothing_is_global() -> None:
@@ -266,7 +274,7 @@ def test_nothing_is_global() -> None:
     _wrong(
         f"gateway.{module.name}:{node.lineno}: global statement"
         for module in _modules()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Global)
     )
 
@@ -315,6 +323,13 @@ def _names_wide(node: ast.expr) -> bool:
     if isinstance(node, ast.Tuple):
         return any(map(_names_wide, node.elts))
     return _name(node) in WIDE_EXCEPTIONS
+
+
+def _dotted(node: ast.expr) -> str:
+    """As it is written; of what a call or the like gave, no name."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _name(node: ast.expr) -> str:

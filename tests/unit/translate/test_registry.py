@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,23 @@ def test_no_pair_is_forgotten() -> None:
     assert carried >= {row for row in PAIRS if row[0] in asked}
 
 
+# Made once for each way, as each looks through all that it is made of when it is first drawn from.
+@cache
+def _calls(way: Way) -> st.SearchStrategy[Any]:
+    return spoilt(known_calls(way.endpoint)) | json_of(*WORDS)
+
+
+@cache
+def _answers(way: Way) -> st.SearchStrategy[Any]:
+    return spoilt(replies(way)) | json_of(*WORDS)
+
+
+@cache
+def _events(way: Way) -> st.SearchStrategy[list[Any]]:
+    known = [said for events in streams(way.shape) for event in events for said in said_in(way.shape, event)]
+    return st.lists(spoilt(known) | json_of(*WORDS), max_size=6)
+
+
 @EVERY_STREAM
 def test_any_cut(way: Way) -> None:
     """Wherever a stream is cut, in a letter too, the caller gets the same and the trace learns the same."""
@@ -222,7 +240,7 @@ def test_known_calls_are_written(way: Way) -> None:
 @given(data=st.data())
 def test_any_call_is_written_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever a body holds, known or not: JSON for the target, or an error of ours."""
-    members = data.draw(spoilt(known_calls(way.endpoint)) | json_of(*WORDS))
+    members = data.draw(_calls(way))
     if not isinstance(members, dict):
         return
     try:
@@ -240,7 +258,7 @@ def test_any_call_is_written_or_refused(way: Way, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_any_reply_is_read_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever a target answers: JSON for the caller, or an error of ours."""
-    value = data.draw(spoilt(replies(way)) | json_of(*WORDS))
+    value = data.draw(_answers(way))
     with contextlib.suppress(UpstreamBadReply):
         body, _ = way.pair.read(way.call(ASKED), json.dumps(value).encode(), started_at_ns=STARTED_AT_NS)
         assert isinstance(json.loads(body), dict)
@@ -257,8 +275,7 @@ def test_any_reply_is_read_or_refused(way: Way, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_any_stream_is_told_or_refused(way: Way, data: st.DataObject) -> None:
     """Whatever events a target sends, cut anywhere: whole events for the caller, or an error of ours."""
-    known = [said for events in streams(way.shape) for event in events for said in said_in(way.shape, event)]
-    values = data.draw(st.lists(spoilt(known) | json_of(*WORDS), max_size=6))
+    values = data.draw(_events(way))
     body = b"".join([event_of(way.shape, value) for value in values])
     cut = data.draw(st.integers(0, len(body)))
     try:

@@ -20,7 +20,7 @@ from tests.golden.responses_cases import (
     read_events_of,
 )
 from tests.rig.aws_events import write_event
-from tests.rig.examples import examples
+from tests.rig.examples import cuts, examples
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.recorded import recorded_answers
@@ -45,7 +45,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
     """Wherever a stream is cut on its way, the caller gets the same events and the trace the same facts."""
     body = case.stream_bytes()
     told, whole = run(responses_to_converse, [body])
-    for at in range(len(body)):
+    for at in cuts(len(body)):
         again, stream = run(responses_to_converse, [body[:at], body[at:]])
         assert again == told
         assert outcome(stream) == outcome(whole)
@@ -55,7 +55,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
 def test_half_a_stream_is_not_whole(case: Case) -> None:
     """Nothing says that it is completed before its last message has come."""
     body = case.stream_bytes()
-    for at in range(len(body)):
+    for at in cuts(len(body)):
         told, stream = run(responses_to_converse, [body[:at]])
         assert not stream.is_complete
         assert b"response.completed" not in told

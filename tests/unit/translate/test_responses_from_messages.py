@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.translate import responses_to_messages
 from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_events_of
-from tests.rig.examples import examples
+from tests.rig.examples import cuts, examples
 from tests.rig.requires import requires
 from tests.unit.recorded import recorded_answers
 from tests.unit.translate.foreign_streams import (
@@ -113,7 +113,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
     """Wherever a stream is cut on its way, the caller gets the same events and the trace the same facts."""
     body = case.stream_bytes()
     told, whole = run(responses_to_messages, [body])
-    for at in range(len(body)):
+    for at in cuts(len(body)):
         again, stream = run(responses_to_messages, [body[:at], body[at:]])
         assert again == told
         assert outcome(stream) == outcome(whole)
