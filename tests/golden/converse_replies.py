@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any, Final
 
 from botocore.model import Shape
@@ -130,7 +131,13 @@ REPLIES: Final = {
 
 def complaints_of(body: dict[str, Any]) -> str:
     """What AWS's own description of Converse has against a body, "" for nothing."""
+    return str(ParamValidator().validate({"modelId": "x", **body}, _asked_shape()).generate_report())
+
+
+# AWS's library looks through the names of all its services for it, 20 ms.
+@cache
+def _asked_shape() -> Shape:
     service = Session().get_service_model("bedrock-runtime")
     shape = service.operation_model("ConverseStream").input_shape
     assert isinstance(shape, Shape)
-    return str(ParamValidator().validate({"modelId": "x", **body}, shape).generate_report())
+    return shape
