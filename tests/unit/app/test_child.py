@@ -33,7 +33,7 @@ print(json.dumps(told))
 def test_what_is_loaded_can_be_copied() -> None:
     """A copy has one thread of those there were, and closes what it does not know."""
     run = subprocess.run(
-        [sys.executable, "-c", _TOLD], cwd=ROOT, capture_output=True, timeout=30, check=True, text=True
+        [sys.executable, "-c", _TOLD], cwd=ROOT, capture_output=True, timeout=120, check=True, text=True
     )
     assert json.loads(run.stdout) == {
         "threads": 1,

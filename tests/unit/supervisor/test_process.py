@@ -117,7 +117,7 @@ def test_what_a_child_has() -> None:
         code = f"{_SHOW}\nSOURCE = {_SHOW!r}\n{_BEGIN}"
         printed = subprocess.run(
             [sys.executable, "-c", code, way], cwd=ROOT, stdin=subprocess.PIPE, capture_output=True,
-            text=True, timeout=30, check=True,
+            text=True, timeout=120, check=True,
         ).stdout.splitlines()  # fmt: skip
         shown[way] = printed[0]
         assert printed[0] == repr([[0, 1, 2, int(printed[1])], True, False, False, 0, True, "/dev/null", 1])
@@ -139,7 +139,7 @@ while process.poll() is None:
 def test_what_a_copy_prints() -> None:
     """Nothing that was to be printed before it was made, and the error that ends it."""
     run = subprocess.run(
-        [sys.executable, "-c", _PRINT], cwd=ROOT, capture_output=True, timeout=30, check=True
+        [sys.executable, "-c", _PRINT], cwd=ROOT, capture_output=True, timeout=120, check=True
     )
     assert run.stdout == b"once\n"
     assert run.stderr.count(b"ZeroDivisionError") == 1
@@ -160,7 +160,7 @@ print(process.poll())
 def test_a_copy_that_closes_its_output() -> None:
     """Ends with its code, and goes on with nothing of the caller's."""
     run = subprocess.run(
-        [sys.executable, "-c", _CLOSE], cwd=ROOT, capture_output=True, timeout=30, check=True
+        [sys.executable, "-c", _CLOSE], cwd=ROOT, capture_output=True, timeout=120, check=True
     )
     assert (run.stdout, run.stderr) == (b"3\n", b"")
 
@@ -197,7 +197,7 @@ def test_signals_before_a_copy_is_itself(number: signal.Signals, end: bytes) -> 
         [sys.executable, "-c", _SIGNAL, str(int(number))],
         cwd=ROOT,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     assert run.stdout.strip() == end
