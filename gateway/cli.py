@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
-from gateway.process import discard_output, open_standard_streams
+from gateway.process import discard_output, end_when_told, open_standard_streams
 from gateway.settings import (
     ADMIN_TOKEN_VARIABLE,
     CONFIG_IN_REDIS,
@@ -428,6 +428,8 @@ def _serve(parsed: argparse.Namespace) -> int:
         return USAGE
     if (warning := find_shown_secret(flags)) is not None:
         sys.stderr.write(f"gateway serve: warning: {warning}\n")
+    # A stop that comes while it starts is a clean one too; once children run, their family listens.
+    end_when_told()
     from gateway import supervisor
     from gateway.app import child
 

@@ -6,10 +6,9 @@ import dataclasses
 import logging
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 from gateway import log
@@ -40,7 +39,6 @@ from gateway.supervisor.state_folder import lock_state_folder
 from gateway.supervisor.unknown_variables import warnings_of
 from gateway.tls_files import NO_FILES, TlsFileError
 
-_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _AT_LOOPBACK: Final = ("127.0.0.1", "localhost", "0.0.0.0")
 _TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-ca"}
 
@@ -63,9 +61,6 @@ def serve(settings: Settings, work: ChildWork) -> int:
     Returns:
         The exit code of `gateway serve`.
     """
-    # Until the family listens: a stop that comes while it starts is a clean one too.
-    for number in _STOPS:
-        signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
     keep_no_core()
     allow_many_files()
@@ -111,26 +106,11 @@ def _serve(settings: Settings, work: ChildWork) -> None:
         ).run()
 
 
-@contextmanager
-def _stops_wait() -> Iterator[None]:
-    """Have a stop that comes while something is imported wait for the end of that.
-
-    An error that is raised in the middle of an import may come out as another one, or nowhere: then the
-    gateway would have been told, and go on.
-    """
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
 def _fetch_config(settings: Settings) -> None:
     """Bring the configuration that is in Redis. Where it cannot be had, the start goes by what is here."""
-    with _stops_wait():
-        # They need a library that comes with an extra.
-        from gateway.control.config_sets import ConfigSets, NothingThere  # noqa: PLC0415 - see above
-        from gateway.store.config_store import ConfigAwayError, ConfigStore  # noqa: PLC0415 - see above
+    # They need a library that comes with an extra.
+    from gateway.control.config_sets import ConfigSets, NothingThere  # noqa: PLC0415 - see above
+    from gateway.store.config_store import ConfigAwayError, ConfigStore  # noqa: PLC0415 - see above
 
     store = ConfigStore(settings.redis_url or "")
     sets = ConfigSets(store, settings.config.parent)
@@ -246,8 +226,7 @@ def _way_to_begin(settings: Settings, work: ChildWork) -> Begin:
 
     if sys.platform != "linux":
         return program
-    with _stops_wait():
-        work.load()
+    work.load()
     return copy
 
 

@@ -322,7 +322,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, function: str) -> Rec
     return recorded
 
 
-def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def told_to_end(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How often a command asked to be ended by a signal; this process is not one to be."""
+    told: list[str] = []
+    monkeypatch.setattr(cli, "end_when_told", lambda: told.append("told"))
+    return told
+
+
+def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch, told_to_end: list[str]) -> None:
     """Settings from flags and environment go to the supervisor, whose exit code is ours."""
     recorded = stand_in(monkeypatch, "supervisor", "serve")
     monkeypatch.setenv("GATEWAY_PORT", "9001")
@@ -336,6 +344,7 @@ def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "--metrics-on-data-port",
     ]
     assert cli.main(["serve", *arguments]) == 3
+    assert told_to_end == ["told"]
     [[settings, work]] = recorded.calls
     assert isinstance(settings, Settings)
     assert work is child

@@ -211,6 +211,7 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
 
 _WORK_THAT_SWALLOWS = """
 import os, signal, sys
+from gateway.process import end_when_told
 from gateway.settings import read_settings
 from gateway.supervisor import serve
 
@@ -225,6 +226,7 @@ class Work:
         os.kill(parent_pid, signal.SIGKILL)
         return 0
 
+end_when_told()
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 sys.exit(serve(read_settings(flags, {}), Work()))
 """
