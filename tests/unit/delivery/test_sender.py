@@ -746,3 +746,74 @@ async def test_calls_told_in_brief_are_sent_as_spans(bench: Bench) -> None:
     }
     last = bench.exchange.bodies[-1].resource_spans[-1].scope_spans[-1].spans[-1]
     assert "gen_ai.input.messages" in [attribute.key for attribute in last.attributes]
+
+
+MOST_FRAMES = 30
+
+
+class AnyEndpoint:
+    """Takes, refuses, is silent or away as a seed says; more calls and changes come meanwhile."""
+
+    ANSWERS = (
+        *([DELIVERED] * 6),
+        *([NO_ANSWER] * 2),
+        Outcome(Verdict.RETRY, 504, "Gateway Timeout"),
+        Outcome(Verdict.RETRY, 429, "Too Many Requests"),
+        Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True),
+        Outcome(Verdict.DENIED, 401, "no such key"),
+    )
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self.bench = bench
+        self.random = Random(seed)
+        self.calls = self.frames = 0
+        self.taken: list[str] = []
+        bench.exchange.post = self.post  # type: ignore[method-assign]  # the one method that differs
+
+    def spool_frame(self) -> None:
+        sizes = self.random.choices([50, 100, 400], k=self.random.randint(1, 6))
+        calls = [make_call(f"span-{n}", size_bytes=size) for n, size in enumerate(sizes, self.calls)]
+        self.calls += len(sizes)
+        self.frames += 1
+        self.bench.spool.append(make_payload(self.frames, *calls))
+        self.bench.sender.frame_arrived(100)
+
+    async def post(self, destination: Destination, body: bytes) -> Outcome:
+        self.bench.ledger()
+        if self.frames < MOST_FRAMES and self.random.random() < 0.2:
+            self.spool_frame()
+        if self.random.random() < 0.05:
+            self.bench.sender.replace(changed(destination, headers={"x-turn": str(self.frames)}))
+        message = ExportTraceServiceRequest.FromString(body)
+        groups = [scope for one in message.resource_spans for scope in one.scope_spans]
+        names = [span.name for scope in groups for span in scope.spans]
+        if len(names) > 1 and self.random.random() < 0.1:
+            return TOO_LARGE
+        outcome = self.random.choice(self.ANSWERS)
+        if outcome is DELIVERED:
+            self.taken += names
+        return outcome
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_any_course_sends_each_span_once(bench: Bench, seed: int) -> None:
+    """In order, whatever batches, answers and ends of the task there are; and the counts add up meanwhile."""
+    endpoint = AnyEndpoint(bench, seed)
+    random = endpoint.random
+    limits = BatchLimits(
+        max_spans=random.randint(1, 5),
+        max_bytes=random.choice([200, 2_000, 1_000_000]),
+        backlog_spans=random.choice([None, 8, 40]),
+        backlog_bytes=random.choice([None, 3_000, 1_000_000]),
+    )
+    sender = bench.make_sender(limits=limits)
+    for _ in range(random.randint(1, 25)):
+        endpoint.spool_frame()
+    while bench.exported() < endpoint.calls:
+        task = asyncio.ensure_future(sender.run())
+        for _ in range(random.randint(1, 400)):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        bench.ledger()
+    assert endpoint.taken == [f"span-{n}" for n in range(endpoint.calls)]
