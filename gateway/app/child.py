@@ -10,6 +10,7 @@ from gateway import log
 from gateway.process import (
     DRAINING_SIGNAL,
     collect_nothing_yet,
+    collect_rarely,
     die_with_parent,
     reuse_large_memory,
     show_as,
@@ -23,11 +24,10 @@ def load() -> None:
 
     What control alone needs it imports by itself: it would be in the memory of each worker.
     """
-    gc.disable()
+    collect_nothing_yet()
     importlib.import_module("gateway.app.worker")
     # Copies share memory until somebody writes there, and a search for garbage writes everywhere.
-    gc.freeze()
-    gc.enable()
+    collect_rarely(*gc.get_threshold())
 
 
 def run(role: str, settings: Settings, ready_fd: int, parent_pid: int) -> int:
@@ -56,6 +56,6 @@ def run(role: str, settings: Settings, ready_fd: int, parent_pid: int) -> int:
         from gateway.app.control import run_control  # noqa: PLC0415 - a worker does without SQLite and its API
 
         return run_control(settings, ready_fd)
-    from gateway.app.worker import run_worker  # noqa: PLC0415 - control does without the data plane
+    from gateway.app.worker import run_worker  # noqa: PLC0415 - as a program, control does without it
 
     return run_worker(settings, ready_fd)

@@ -239,14 +239,12 @@ class Batcher:
     @property
     def is_full(self) -> bool:
         """There is enough for a batch that need not wait."""
-        limits = self._limits
-        return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
+        return self._is_enough(self._limits)
 
     @property
     def is_all_that_fits(self) -> bool:
         """There is enough for a batch that carries as much as one may now."""
-        limits = self._limits.times(self._times)
-        return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
+        return self._is_enough(self._limits.times(self._times))
 
     @property
     def limits(self) -> BatchLimits:
@@ -302,6 +300,9 @@ class Batcher:
         """Whether *batch* carries what would be several if less waited."""
         limits = self._limits
         return batch.spans > 1 and (batch.spans > limits.max_spans or batch.size_bytes > limits.max_bytes)
+
+    def _is_enough(self, limits: BatchLimits) -> bool:
+        return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
 
     def _use_bound(self, bound: int | None) -> None:
         """Use what is wanted, but no more than *bound* bytes."""

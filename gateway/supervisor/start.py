@@ -213,7 +213,7 @@ def _keep_accepted(settings: Settings, config: Config) -> None:
 
 
 def _way_to_begin(settings: Settings, work: ChildWork) -> Begin:
-    """How to begin a child: as a copy of this process where that is safe."""
+    """How to begin a child: where that is safe, as a copy of this process, which has then imported for it."""
     own_pid = os.getpid()
 
     def copy(role: Role, ready_fd: int) -> Process:
