@@ -84,7 +84,7 @@ async def test_nothing_is_enabled(plane: Plane, page: Page, button: str) -> None
     """A manifest of nothing would switch off what `OTEL_*` variables say, and send nothing itself."""
     await plane.sign_in(page)
     await page.open(plane.origin + "/controls/settings/otel")
-    await page.wait("!document.getElementById('save').disabled")
+    await page.wait("!document.getElementById('loaded').hidden")
     await page.click(f"#{button}")
     await page.wait("document.getElementById('result').innerText !== ''")
     assert await page.text("#result") == f"There is nothing to {button}\nEnable an exporter first."

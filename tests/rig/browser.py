@@ -87,8 +87,10 @@ class Page:
         await self.call("Input.insertText", text=text)
 
     async def click(self, selector: str) -> None:
-        """Click on an element."""
-        await self.run(f"document.querySelector({json.dumps(selector)}).click()")
+        """Click on an element, as soon as it is there to be seen."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        await self.wait(f"{element} !== null && {element}.checkVisibility()")
+        await self.run(f"{element}.click()")
 
     async def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
         """Press a key: a name of `KEYS`, or a letter."""
