@@ -39,9 +39,15 @@ function touch() {
 // What was asked and has no answer yet. While it is of the form, the YAML does not say what was typed there.
 let pending = null;
 
-async function checkNow() {
-  const asked = pending;
-  if (!asked) return;
+// The question that has been asked: Save does not wait for the moment when it would be, and that moment asks no other.
+let underWay = { asked: null, ended: null };
+
+function checkNow() {
+  if (pending && pending !== underWay.asked) underWay = { asked: pending, ended: askOf(pending) };
+  return underWay.ended;
+}
+
+async function askOf(asked) {
   state.check?.abort();
   state.check = new AbortController();
   try {
@@ -50,6 +56,7 @@ async function checkNow() {
     pending = null;
     show(found, asked.manifest === undefined);
   } catch (error) {
+    if (underWay.asked === asked) underWay.asked = null;
     // Many check at once: what was asked last is asked again.
     if (error.code === "busy") checkSoon();
     else if (error.name !== "AbortError") toastError(error);
