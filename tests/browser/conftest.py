@@ -19,7 +19,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
     server = plane.start()
     yield plane
     server.stop()
-    await server.ended(5.0)
+    await server.ended(60.0)
 
 
 @pytest.fixture

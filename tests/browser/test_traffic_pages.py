@@ -162,7 +162,7 @@ async def traffic(tmp_path: Path) -> AsyncIterator[Traffic]:
     for tail in traffic.tails:
         tail.stop()
     server.stop()
-    await server.ended(5.0)
+    await server.ended(60.0)
 
 
 @pytest.fixture

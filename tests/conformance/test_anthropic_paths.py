@@ -100,7 +100,7 @@ def gateway(provider: PathUpstream, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _client(port: int, key: str) -> Anthropic:
-    return Anthropic(base_url=f"http://127.0.0.1:{port}", api_key=key, max_retries=0, timeout=30.0)
+    return Anthropic(base_url=f"http://127.0.0.1:{port}", api_key=key, max_retries=0, timeout=60.0)
 
 
 def _methods(port: int, key: str) -> Iterator[dict[str, Any]]:

@@ -415,14 +415,14 @@ def test_metered(stack: Stack, action: str) -> None:
 def test_other_sdks(stack: Stack, *, is_stream: bool) -> None:
     """Callers of OpenAI's and Anthropic's API reach the same models, by requests that are signed as well."""
     url = f"http://127.0.0.1:{stack.gateway.port}"
-    with OpenAI(base_url=f"{url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=30) as openai:
+    with OpenAI(base_url=f"{url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=60) as openai:
         asked: dict[str, Any] = {"model": "aws/nova", "messages": [{"role": "user", "content": "Hi"}]}
         if is_stream:
             chunks = list(openai.chat.completions.create(**asked, stream=True))
             said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
         else:
             said = [openai.chat.completions.create(**asked).choices[0].message.content or ""]
-    with Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=30) as claude:
+    with Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=60) as claude:
         if is_stream:
             with claude.messages.stream(**asked, max_tokens=60) as stream:
                 message: Any = stream.get_final_message()

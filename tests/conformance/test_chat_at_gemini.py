@@ -48,7 +48,7 @@ WEATHER: Final[dict[str, Any]] = {
 }
 TIME: Final[dict[str, Any]] = {"type": "function", "function": {"name": "get_time"}}
 STREAMS: Final = pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)

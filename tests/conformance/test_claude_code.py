@@ -177,7 +177,7 @@ def send(
 ) -> tuple[http.client.HTTPResponse, bytes, bytes]:
     """The response with its body, and the body that was sent."""
     body = json.dumps({"model": model, **asked}, separators=(",", ":"), ensure_ascii=False).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=60)
     try:
         connection.request("POST", path, body, HEADERS)
         response = connection.getresponse()

@@ -73,8 +73,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         folder = tmp_path_factory.mktemp("cohere")
         gateway = running.enter_context(GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT))
         base = f"http://127.0.0.1:{gateway.port}"
-        of_openai = openai.OpenAI(base_url=f"{base}/v1", api_key=APP_TOKEN, max_retries=0, timeout=30.0)
-        of_claude = anthropic.Anthropic(base_url=base, api_key=APP_TOKEN, max_retries=0, timeout=30.0)
+        of_openai = openai.OpenAI(base_url=f"{base}/v1", api_key=APP_TOKEN, max_retries=0, timeout=60.0)
+        of_claude = anthropic.Anthropic(base_url=base, api_key=APP_TOKEN, max_retries=0, timeout=60.0)
         with of_openai, of_claude:
             yield Stack(gateway, provider, of_openai, of_claude)
 

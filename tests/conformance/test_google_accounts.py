@@ -70,14 +70,14 @@ def google(cloud: GoogleCloud) -> GoogleCloud:
 
 @pytest.fixture
 def client(running: GatewayProcess, google: GoogleCloud) -> Iterator[OpenAI]:
-    with OpenAI(base_url=running.base_url, api_key=APP_TOKEN, max_retries=0, timeout=30) as each:
+    with OpenAI(base_url=running.base_url, api_key=APP_TOKEN, max_retries=0, timeout=60) as each:
         yield each
 
 
 @pytest.fixture
 def claude(running: GatewayProcess, google: GoogleCloud) -> Iterator[Anthropic]:
     with Anthropic(
-        base_url=running.base_url.removesuffix("/v1"), api_key=APP_TOKEN, max_retries=0, timeout=30
+        base_url=running.base_url.removesuffix("/v1"), api_key=APP_TOKEN, max_retries=0, timeout=60
     ) as each:
         yield each
 

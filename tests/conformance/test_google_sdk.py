@@ -59,7 +59,7 @@ MODELS: Final = {name: name for name in (MODEL, TOOLS, REFUSING, BREAKING, EMBED
     "alias": EMBEDDING,
     "alias-of-model": MODEL,
 }
-TIMEOUT_MS: Final = 30_000
+TIMEOUT_MS: Final = 60_000
 UNTOLD: Final = frozenset({"sdk_http_response"})
 LLMOCK_MODEL: Final = "gemini-2.0-flash"
 

@@ -40,7 +40,7 @@ ONE: Final = "one"
 EITHER: Final = "either"
 """Those of two targets in different dialects, each tried once more at most."""
 
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 LIMIT_MS: Final = 500
 LONG_S: Final = 1.5
 CHUNK_DELAY_MS: Final = 20

@@ -92,7 +92,7 @@ def gateway(provider: PathUpstream, tmp_path_factory: pytest.TempPathFactory) ->
 
 def _methods(base_url: str, key: str) -> Iterator[dict[str, Any]]:
     """Of one client for all tests: it, and looking for them, takes longer than a call."""
-    with OpenAI(base_url=base_url, api_key=key, admin_api_key=key, max_retries=0, timeout=30.0) as client:
+    with OpenAI(base_url=base_url, api_key=key, admin_api_key=key, max_retries=0, timeout=60.0) as client:
         yield dict(methods(client, SyncAPIResource))
 
 

@@ -88,7 +88,7 @@ def ask(
     gateway: GatewayProcess, path: str, server: str, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
     url = f"http://127.0.0.1:{gateway.port}"
-    with OpenAI(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=30.0) as client:
+    with OpenAI(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=60.0) as client:
         body = {"model": f"lab/{server}", **CALL}
         found: Any = client.post(path, cast_to=object, body=body, options={"headers": headers or {}})
     assert isinstance(found, dict)

@@ -135,7 +135,7 @@ def stack(running: Stack) -> Stack:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{stack.base_url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=30) as each:
+    with OpenAI(base_url=f"{stack.base_url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=60) as each:
         yield each
 
 
@@ -175,7 +175,7 @@ def test_embedding(client: OpenAI) -> None:
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
 def test_messages(stack: Stack, *, is_stream: bool) -> None:
     """A caller of the other dialect finds the same."""
-    with Anthropic(base_url=stack.base_url, api_key=APP_TOKEN, max_retries=0, timeout=30) as claude:
+    with Anthropic(base_url=stack.base_url, api_key=APP_TOKEN, max_retries=0, timeout=60) as claude:
         asked: dict[str, Any] = {
             "model": "sm/qwen",
             "messages": [{"role": "user", "content": "Say grün."}],

@@ -27,7 +27,7 @@ from tests.rig.virtual_stack import DOWN, NOVA, SOUND, UP, VirtualStack, running
 # The SDK would rather have no calls of some paths, which others make all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 MESSAGES: Final = [{"role": "user", "content": [{"text": "Say grün."}]}]
 PICTURE: Final = ("a.png", b"\x89PNG" * 20, "image/png")
 WAVE: Final = ("a.wav", b"RIFF" * 100, "audio/wav")

@@ -29,7 +29,7 @@ def test_changes_are_noted(start_gateway: StartGateway, upstream: FakeUpstream) 
     gateway = start_gateway(documents(upstream))
     assert actions(gateway) == ["config.accepted"]
     gateway.write_config(documents(upstream, "fake/normal"))
-    until(lambda: len(actions(gateway)) == 3, timeout_s=10.0, what="the change to be noted")
+    until(lambda: len(actions(gateway)) == 3, what="the change to be noted")
     gateway.control("POST", "/api/targets/drain", {"target": "fake/normal"})
     gateway.stop()
     gateway.write_config(documents(upstream, "fake/normal", tags={"team": "ml"}))
@@ -85,7 +85,7 @@ def test_who_is_not_let_in_is_noted(gateway: GatewayProcess) -> None:
         found = {entry["action"]: entry for entry in entries}
         return found if found.keys() >= {"sign_in.failed", "token.refused"} else None
 
-    found = until(noted, timeout_s=10.0, what="both to be noted")
+    found = until(noted, what="both to be noted")
     assert found["sign_in.failed"]["by"] == {"kind": "control_api", "address": "127.0.0.1"}
     assert found["sign_in.failed"]["count"] >= 1
     assert "canary" not in str(found)

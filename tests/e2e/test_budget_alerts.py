@@ -55,7 +55,7 @@ def reached_by(gateway: GatewayProcess, calls: int) -> list[Any]:
         return found if len(found) == calls else []
 
     told: list[Any] = []
-    newest_first: list[dict[str, Any]] = until(traces, timeout_s=20, what="the traces")
+    newest_first: list[dict[str, Any]] = until(traces, what="the traces")
     for trace in reversed(newest_first):
         _, whole = gateway.control("GET", f"/api/traces/{trace['trace_id']}")
         told.append(json.loads(whole["spans"][0]["attributes"].get("gateway.budget.reached", "[]")))
@@ -78,7 +78,7 @@ def test_once_across_a_restart(start_gateway: StartGateway, upstream: FakeUpstre
     """Each threshold is told when it is passed, and not again by a gateway that starts anew."""
     gateway = start(start_gateway, upstream, hook)
     spend(gateway, 2)
-    until(lambda: hook.bodies, timeout_s=30, what="the first alert")
+    until(lambda: hook.bodies, what="the first alert")
     (first,) = hook.texts
     assert first.startswith(
         'The budget "team-spend" of virtualaccount app has reached 50 %: '
@@ -86,16 +86,16 @@ def test_once_across_a_restart(start_gateway: StartGateway, upstream: FakeUpstre
     )
     gateway.stop()
     gateway.launch()
-    until(lambda: gateway.port, timeout_s=40, what="the gateway to be there again")
+    until(lambda: gateway.port, what="the gateway to be there again")
     for told in (2, 3):
         spend(gateway, 1)
-        until(lambda told=told: len(hook.bodies) == told, timeout_s=30, what="another alert")  # type: ignore[misc]
+        until(lambda told=told: len(hook.bodies) == told, what="another alert")  # type: ignore[misc]
     # What was sent a moment ago may be sent again by a process that did not note it.
-    until(lambda: _alerts(gateway) == 2, timeout_s=10, what="it to be noted")
+    until(lambda: _alerts(gateway) == 2, what="it to be noted")
     gateway.signal(signal.SIGKILL, gateway.control_pid())
     assert chat(gateway, "paid/m", max_tokens=USD_OF_A_CALL).status == 429
     spend(gateway, 2, token=NARROW_TOKEN)
-    until(lambda: len(hook.bodies) >= 4, timeout_s=40, what="another's alert, of the new control process")
+    until(lambda: len(hook.bodies) >= 4, what="another's alert, of the new control process")
     gateway.stop()
     assert [text.split(":")[0] for text in hook.texts] == [
         'The budget "team-spend" of virtualaccount app has reached 50 %',
@@ -115,7 +115,7 @@ def test_a_webhook_that_fails(start_gateway: StartGateway, upstream: FakeUpstrea
     until(lambda: hook.bodies, timeout_s=60, what="the alert to be taken")
     assert (hook.asked, len(hook.bodies)) == (3, 1)
     assert gateway.log.count("is not taken by the webhook env:HOOK: it answered with status 500") == 1
-    until(lambda: _alerts(gateway) == 1, timeout_s=10, what="it to be counted")
+    until(lambda: _alerts(gateway) == 1, what="it to be counted")
     assert 'gateway_budget_alerts_total{outcome="failed"} 2' in _metrics(gateway)
     assert SECRET not in gateway.log
 
@@ -125,7 +125,7 @@ def test_plain_http_to_elsewhere(start_gateway: StartGateway, upstream: FakeUpst
     """Is not done: a budget's figures and the URL would be read on the way."""
     gateway = start(start_gateway, upstream, hook, url=f"http://192.0.2.1/{SECRET}")
     spend(gateway, 2)
-    until(lambda: "it is not https" in gateway.log, timeout_s=30, what="the log to say so")
+    until(lambda: "it is not https" in gateway.log, what="the log to say so")
     assert SECRET not in gateway.log
 
 

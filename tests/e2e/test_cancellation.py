@@ -55,7 +55,7 @@ def begin(
 
 def assert_stopped(exchange: Exchange) -> None:
     """The provider saw its connection closed, by us and before it was done."""
-    assert exchange.was_aborted.wait(10), "the provider's connection is still open"
+    assert exchange.was_aborted.wait(60), "the provider's connection is still open"
     assert not exchange.was_answered.is_set()
 
 
@@ -176,7 +176,7 @@ def test_slow_reader_is_not_a_leaver(gateway: GatewayProcess, upstream: FakeUpst
         assert resident_bytes(worker) - memory < 16_000_000
         size = sum(map(len, connection.read_pieces()))
     assert size == len(event) * count + len(finish) + len(behaviours.DONE)
-    assert exchange.was_answered.wait(10)
+    assert exchange.was_answered.wait(60)
 
 
 def open_files(pid: int) -> int:
@@ -226,7 +226,6 @@ def test_aborts_leave_nothing(start_gateway: StartGateway, upstream: FakeUpstrea
     assert resident_bytes(worker) - memory < 30_000_000
     until(
         lambda: len(set(aborted) - set(recorded_trace_ids(gateway))) <= counted_as_left_out(gateway),
-        timeout_s=30,
         what="every abort to be recorded, or left out on a busy machine",
     )
     recorded = recorded_trace_ids(gateway)

@@ -15,7 +15,7 @@ from tests.rig.until import until
 
 KEY = base64.b64encode(b"id:canary-elastic-key").decode()
 # Far above the two seconds that are promised, so that a busy machine does not fail the test.
-IN_FORCE_S = 10.0
+IN_FORCE_S = 60.0
 
 
 def manifest(endpoint: str, authorization: str) -> dict[str, object]:

@@ -40,7 +40,7 @@ def health(port: int, host: str = "0.0.0.0") -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
 

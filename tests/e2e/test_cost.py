@@ -141,7 +141,7 @@ def test_cost_is_a_metric(pricing: GatewayProcess) -> None:
         assert chat(pricing, model).status == 200
 
     def series() -> dict[str, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", pricing.control_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", pricing.control_port, timeout=60)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()

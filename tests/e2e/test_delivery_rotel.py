@@ -51,7 +51,7 @@ def test_every_form_means_the_same(tmp_path: Path, protocol: Protocol, compressi
         for number in range(1, 4):
             delivery._spool.append(make_payload(number, rich_call(number)))
         delivery.start()
-        spans = sink.wait_for_spans(3, timeout_s=30.0)
+        spans = sink.wait_for_spans(3, timeout_s=60.0)
         until(lambda: delivery.telemetry()["destinations"][0]["ledger"]["exported"] == 3, what="the counts")
         delivery.stop(5.0)
     assert {resource["team"] for resource, _ in sink.spans_with_resource()} == {"a"}
@@ -81,6 +81,6 @@ def test_a_sampling_note_is_read(tmp_path: Path) -> None:
         delivery._spool.reader("rotel")
         delivery._spool.append(make_payload(1, CallSpans(EVERYWHERE, None, [make_span("a", 5)])))
         delivery.start()
-        (span,) = sink.wait_for_spans(1, timeout_s=30.0)
+        (span,) = sink.wait_for_spans(1, timeout_s=60.0)
         delivery.stop(5.0)
     assert span.trace_state == "ot=th:0,xxxxx"

@@ -69,7 +69,7 @@ def test_what_passes_loses_nothing(audit: SpanAudit, endpoint: ManagedOtlp, faul
     made = audit.made
     endpoint.answer(*FAULTS[fault])
     with audit.calls() as load:
-        until(is_over(endpoint), what="the endpoint to have failed", timeout_s=30.0)
+        until(is_over(endpoint), what="the endpoint to have failed")
         load.go_on()
     counts = audit.check()[NAME]
     assert counts["exported"] - before == audit.made - made
@@ -82,7 +82,7 @@ def test_what_is_refused_is_counted_and_not_repeated(audit: SpanAudit, endpoint:
     before, repeats = audit.ledgers()[NAME], audit.arrived(NAME).repeats
     endpoint.answer(partial_success(3, "too old"), Answer(400))
     with audit.calls() as load:
-        until(is_over(endpoint), what="the endpoint to have refused", timeout_s=30.0)
+        until(is_over(endpoint), what="the endpoint to have refused")
         load.go_on()
     counts = audit.check()[NAME]
     assert counts["rejected"] - before["rejected"] == 3
@@ -95,7 +95,7 @@ def test_requests_too_large_are_halved_under_load(audit: SpanAudit, endpoint: Ma
     before, made = audit.ledgers()[NAME]["exported"], audit.made
     endpoint.limits = Limits(max_body_bytes=30_000)
     with audit.calls(threads=4, pause_s=0.0) as load:
-        until(lambda: any(one.status == 413 for one in endpoint.requests()), what="a refusal", timeout_s=30.0)
+        until(lambda: any(one.status == 413 for one in endpoint.requests()), what="a refusal")
         load.go_on()
     counts = audit.check()[NAME]
     endpoint.limits = Limits()
@@ -109,7 +109,7 @@ def test_down_and_back(audit: SpanAudit, endpoint: ManagedOtlp, down_s: float) -
     with audit.calls() as load:
         endpoint.go_down()
         back_at_s = time.monotonic() + down_s
-        until(lambda: audit.entry(NAME)["state"] == "retrying", what="the outage to show", timeout_s=30.0)
+        until(lambda: audit.entry(NAME)["state"] == "retrying", what="the outage to show")
         while time.monotonic() < back_at_s:
             load.go_on()
             audit.ledgers()
@@ -151,11 +151,11 @@ def test_a_refused_key_is_mended_under_load(
         )
         audit = SpanAudit(gateway, {"elastic": endpoint})
         with audit.calls() as load:
-            until(lambda: audit.entry("elastic")["state"] == "paused", what="the pause", timeout_s=30.0)
+            until(lambda: audit.entry("elastic")["state"] == "paused", what="the pause")
             load.go_on()
             assert audit.ledgers()["elastic"]["exported"] == 0
             key.write_text(KEY)
-            until(lambda: audit.entry("elastic")["state"] == "ok", what="the mended key", timeout_s=25.0)
+            until(lambda: audit.entry("elastic")["state"] == "ok", what="the mended key")
             load.go_on()
         assert audit.check()["elastic"]["exported"] == audit.made
         gateway.stop()

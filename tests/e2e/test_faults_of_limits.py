@@ -192,7 +192,7 @@ def test_the_server_of_limits(
             and abs(usd - admitted * USD_OF_A_CALL) <= doubtful * RESERVED_USD
         )
 
-    until(is_counted, what=f"{admitted} calls to be counted", timeout_s=30)
+    until(is_counted, what=f"{admitted} calls to be counted")
     calls, usd = fleet.counted()
     bound = (REPLICAS - 1) * (left + load.at_once)
     with capsys.disabled():
@@ -295,7 +295,7 @@ def test_a_worker_killed_with_parallel_calls(start_gateway: StartGateway, upstre
     assert chat(gateway, "paid/m").status == 429
     for pid in gateway.worker_pids():
         gateway.signal(signal.SIGKILL, pid)
-    until(lambda: _status(gateway) == 200, what="the places to be free", timeout_s=30)
+    until(lambda: _status(gateway) == 200, what="the places to be free")
     for connection in held:
         connection.close()
 

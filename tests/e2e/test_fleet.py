@@ -32,7 +32,7 @@ ENVIRONMENT: Final = {
 ACCOUNTS: Final = ("one", "two")
 USERS: Final = 3
 GROUPS: Final = 8
-FAR_S: Final = 20.0
+FAR_S: Final = 60.0
 
 
 class Provider:

@@ -94,13 +94,13 @@ def test_certificates_are_rotated(tmp_path: Path, closed_port: int, tables: list
         with fleet.trial(balancer, "certificates rotated, caddy") as load:
             for name in ("second", "third"):
                 replace(both, b"".join(authority.make(name)))
-                until(lambda name=name: subjects(fleet) == {name}, what=f"all to have {name}", timeout_s=30)  # type: ignore[misc]
+                until(lambda name=name: subjects(fleet) == {name}, what=f"all to have {name}")  # type: ignore[misc]
                 go_on(load)
             replace(both, b"junk")
             for replica in fleet.replicas:
                 until(
                     lambda replica=replica: "the earlier one stays" in replica.log,  # type: ignore[misc]
-                    what="the junk to be told of", timeout_s=30,
+                    what="the junk to be told of",
                 )  # fmt: skip
             assert subjects(fleet) == {"third"}
         tables.append(fleet.last)
@@ -241,7 +241,7 @@ def test_valkey_restarts(fleet: Fleet, balancer: Balancer, tables: list[Figures]
     name = f"limited-{balancer.name}"
     push(fleet, [virtual_account(name, [f"token-of-{name}"], ["*"])])
     for replica in fleet.replicas:
-        until(lambda replica=replica: word_of(replica)["redis"] == "ok", what="Valkey", timeout_s=30)  # type: ignore[misc]
+        until(lambda replica=replica: word_of(replica)["redis"] == "ok", what="Valkey")  # type: ignore[misc]
     with (
         fleet.trial(balancer, f"Valkey restarts, {balancer.name}") as load,
         LimitLoad(
@@ -286,7 +286,7 @@ def push(fleet: Fleet, more: list[dict[str, object]]) -> None:
     for replica, old in zip(fleet.replicas, known, strict=True):
         until(
             lambda replica=replica, old=old: versions(replica).isdisjoint(old),  # type: ignore[misc]
-            what="the change to be in force", timeout_s=30,
+            what="the change to be in force",
         )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def test_configuration_is_pushed(fleet: Fleet, balancer: Balancer, tables: list[
         for replica in fleet.replicas:
             until(
                 lambda replica=replica: told_of_config(replica) == "rejected",  # type: ignore[misc]
-                what="the refusal to be told", timeout_s=30,
+                what="the refusal to be told",
             )  # fmt: skip
             assert replica.get("/api/config")["last_rejected"] is not None
         assert [versions(replica) for replica in fleet.replicas] == before

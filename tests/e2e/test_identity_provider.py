@@ -168,10 +168,10 @@ def test_rotation_under_load(gateway: GatewayProcess, provider: IdentityProvider
         for thread in threads:
             thread.start()
         try:
-            until(lambda: seen["old"] >= 20, "calls with the old key", timeout_s=30)
+            until(lambda: seen["old"] >= 20, "calls with the old key")
             provider.keys = [OLD, new]
             signing[0] = new
-            until(lambda: seen["new"] >= 20, "calls with the new key", timeout_s=40)
+            until(lambda: seen["new"] >= 20, "calls with the new key")
         finally:
             stop.set()
             for thread in threads:
@@ -185,7 +185,7 @@ def test_rotation_under_load(gateway: GatewayProcess, provider: IdentityProvider
             chat(gateway, MODEL, token=third)
             return all(chat(gateway, MODEL, token=old_token).status == 401 for _ in range(6))
 
-        until(refused, "the old key is refused by every worker", timeout_s=40)
+        until(refused, "the old key is refused by every worker")
         assert chat(gateway, MODEL, token=provider.token(new, email="named@x.io")).status == 200
 
 
@@ -200,24 +200,24 @@ def test_a_provider_that_is_away(
         provider.stop()
         unknown = chat(gateway, MODEL, token=provider.token(SigningKey("new"), email="named@x.io"))
         assert (unknown.status, unknown.header("x-should-retry")) == (401, "true")
-        until(lambda: keys_word(gateway) == "stale", "the failure is known", timeout_s=30)
+        until(lambda: keys_word(gateway) == "stale", "the failure is known")
         assert chat(gateway, MODEL, token=token).status == 200
     gateway.start()
     try:
         assert all(chat(gateway, MODEL, token=token).status == 200 for _ in range(6))
         assert chat(gateway, MODEL, token=APP_TOKEN).status == 200
-        until(lambda: keys_word(gateway) == "stale", "the failure is known", timeout_s=30)
+        until(lambda: keys_word(gateway) == "stale", "the failure is known")
         kept = list((gateway.state / "keys").glob("*.json"))
         assert [file.stat().st_mode & 0o777 for file in kept] == [0o600]
         other = IdentityProvider(SigningKey("x"))
         other.stop()
         gateway.write_config([*documents(upstream.base_url, provider), other.document("beta")])
-        until(lambda: keys_word(gateway) == "away", "the other one is known", timeout_s=30)
+        until(lambda: keys_word(gateway) == "away", "the other one is known")
         # A worker asks for its keys before the configuration is in force there, and the other one is later.
         unknown_to_others = other.token(email="named@x.io")
         until(
             lambda: all(chat(gateway, MODEL, token=unknown_to_others).status == 503 for _ in range(6)),
-            "both workers have it in force", timeout_s=30,
+            "both workers have it in force",
         )  # fmt: skip
         lost = chat(gateway, MODEL, token=unknown_to_others)
         assert (lost.status, json.loads(lost.body)["error"]["code"]) == (503, "identity_unavailable")

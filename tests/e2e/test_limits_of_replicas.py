@@ -114,7 +114,7 @@ def test_tokens_of_three_replicas(replicas: list[GatewayProcess], upstream: Fake
         last = {chat(replica, "fake/tokens", max_tokens=5).status for replica in replicas}
         return last == {429} and used() > 600 - 2 * TOKENS_OF_A_CALL
 
-    until(is_used_up, what="the rest to be used", timeout_s=20)
+    until(is_used_up, what="the rest to be used")
     alone = decided_alone(replicas, "tokens", calls) - alone_before
     assert used() <= 600 + (1 + alone) * TOKENS_OF_A_CALL
 
@@ -182,7 +182,7 @@ def test_a_server_that_dies(
     for replica in replicas:
         until(
             lambda: chat(replica, "fake/away", max_tokens=5).status == 429,  # noqa: B023 - at once
-            what="what was used meanwhile to count", timeout_s=20,
+            what="what was used meanwhile to count",
         )  # fmt: skip
 
 

@@ -106,13 +106,13 @@ def test_one_round_trip(
     gateway: GatewayProcess, relay: RedisRelay, upstream: FakeUpstream, model: str
 ) -> None:
     """For all limits together, of a call whose first target has room."""
-    until(lambda: questions_of(gateway, relay, model) == 1, what="one question for a call", timeout_s=30)
+    until(lambda: questions_of(gateway, relay, model) == 1, what="one question for a call")
     assert upstream.exchanges
 
 
 def test_further_targets(gateway: GatewayProcess, relay: RedisRelay, upstream: FakeUpstream) -> None:
     """Where the first two have no room: one for each target."""
-    until(lambda: questions_of(gateway, relay, "vm/third") == 3, what="three questions", timeout_s=30)
+    until(lambda: questions_of(gateway, relay, "vm/third") == 3, what="three questions")
     assert upstream.exchanges
 
 
@@ -133,7 +133,6 @@ def test_few_connections(gateway: GatewayProcess, relay: RedisRelay, upstream: F
     until(
         lambda: sum(one.is_open for one in relay.named(LIMITS)) <= PROCESSES,
         what="no more connections than processes",
-        timeout_s=30,
     )
     for connection in connections:
         connection.close()

@@ -103,7 +103,7 @@ def simulate(gateway: GatewayProcess, **asked: Any) -> dict[str, Any]:
 
 
 def my_usage(gateway: GatewayProcess, token: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.control_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.control_port, timeout=60)
     try:
         connection.request("GET", "/api/limits/my-usage", headers={"authorization": f"Bearer {token}"})
         reply = connection.getresponse()
@@ -139,7 +139,7 @@ def test_values_of_metadata_are_found(limited: GatewayProcess, upstream: FakeUps
         found = {row["entity"]["metadata.topic"]: row["used"] for row in rows(limited, "rule=topics")}
         return found.get("maps") == TOKENS_OF_A_CALL and found[""] == before[""]
 
-    until(seen, timeout_s=20, what="the value to be known")
+    until(seen, what="the value to be known")
 
 
 def test_a_callers_own(limited: GatewayProcess, upstream: FakeUpstream) -> None:

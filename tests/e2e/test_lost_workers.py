@@ -14,7 +14,7 @@ from tests.rig.until import until
 
 SPANS_PER_CALL = 2
 CALLS = 7
-RECOVERY_S = 20.0
+RECOVERY_S = 60.0
 
 
 def workers(gateway: GatewayProcess) -> list[dict[str, Any]]:

@@ -609,7 +609,7 @@ def test_caller_leaves_behind_its_body(gateway: GatewayProcess, provider: PathUp
     connection = gateway.connect()
     body = b'{"model":"big","messages":"%b"}' % (b"ab c" * (MB // 2))
     connection.send(request_bytes("POST", "/proxy/main/v2/chat", [bearer(), JSON], body))
-    assert heard.wait(10)
+    assert heard.wait(60)
     connection.reset()
     found = {"source": "partial", "input_tokens": len(body) // 4}
     until(
@@ -632,7 +632,7 @@ def test_caller_leaves_within_the_reply(gateway: GatewayProcess, provider: PathU
     connection.read_head()
     connection.read_piece()
     connection.reset()
-    assert provider.asked[0].was_left.wait(10)
+    assert provider.asked[0].was_left.wait(60)
 
 
 def test_slow_reader(gateway: GatewayProcess, provider: PathUpstream) -> None:
@@ -652,7 +652,7 @@ def test_slow_reader(gateway: GatewayProcess, provider: PathUpstream) -> None:
         assert not provider.asked[0].was_answered.wait(1.0)
         assert resident_bytes(gateway) - memory < 16 * MB
         assert sum(map(len, connection.read_pieces())) == size
-    assert provider.asked[0].was_answered.wait(10)
+    assert provider.asked[0].was_answered.wait(60)
 
 
 def test_slow_provider(gateway: GatewayProcess, provider: PathUpstream) -> None:
@@ -680,7 +680,7 @@ def test_slow_provider(gateway: GatewayProcess, provider: PathUpstream) -> None:
         assert sent < 40 * MB
         assert resident_bytes(gateway) - memory < 16 * MB
         provider.set(go_on)
-        connection.socket.settimeout(20.0)
+        connection.socket.settimeout(60.0)
         connection.send(bytes(view[sent:]))
         assert connection.read_reply().status == 200
     assert provider.asked[0].size == size

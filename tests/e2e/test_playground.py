@@ -219,7 +219,7 @@ async def test_a_viewer_calls_nothing(own: GatewayProcess, chromium: Chromium) -
 
 
 def ask(gateway: GatewayProcess, headers: dict[str, str]) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.control_port, timeout=10.0)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.control_port, timeout=60.0)
     body = json.dumps({"request": {"model": "fake/normal", "messages": []}})
     connection.request("POST", "/api/playground/chat", body, headers)
     status = connection.getresponse().status

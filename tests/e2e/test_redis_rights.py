@@ -128,7 +128,7 @@ def test_no_more_rights_than_documented(
     gateway = start_gateway(
         documents(upstream), workers=1, environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)}
     )
-    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
+    until(lambda: words(gateway) == {"ok"}, what="Redis to be there")
     # An answer that is late, as on a busy machine, is counted here as well until it has come.
     until(lambda: is_used_up(gateway), what="three calls, and no more, to be counted")
     assert chat(gateway, "paid/m", max_tokens=USD_OF_A_CALL).status == 200
@@ -144,7 +144,7 @@ def test_no_more_rights_than_documented(
     store.close()
     assert denied(server) == []
     server.restart()
-    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there again")
+    until(lambda: words(gateway) == {"ok"}, what="Redis to be there again")
     assert chat(gateway, "fake/m", max_tokens=5).status == 429, "it was told what had been counted"
     assert denied(server) == []
 
@@ -157,9 +157,9 @@ def test_rights_that_lack(tmp_path: Path, start_gateway: StartGateway, upstream:
     with server_with(tmp_path / "poor", rules) as poor:
         environment = {**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(poor)}
         gateway = start_gateway(documents(upstream), workers=1, environment=environment)
-        until(lambda: "limits are this host's own" in gateway.log, timeout_s=20, what="the log to say so")
+        until(lambda: "limits are this host's own" in gateway.log, what="the log to say so")
         # Of control and of the worker, whichever wrote that.
-        until(lambda: words(gateway) == {"away"}, timeout_s=20, what="both to say so")
+        until(lambda: words(gateway) == {"away"}, what="both to say so")
         assert denied(poor)
 
 
@@ -172,11 +172,11 @@ def test_refused_while_it_is_away(
         workers=1,
         environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)},
     )
-    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
+    until(lambda: words(gateway) == {"ok"}, what="Redis to be there")
     # Refused as well where the server's answer is late, as on a busy machine.
     until(lambda: chat(gateway, "fake/m", max_tokens=5).status == 200, what="a call to be admitted")
     server.kill()
-    until(lambda: words(gateway) == {"away"}, timeout_s=20, what="it to be missed")
+    until(lambda: words(gateway) == {"away"}, what="it to be missed")
     refused = chat(gateway, "fake/m", max_tokens=5)
     message = assert_error(refused, 503, "overloaded_error", "limits_unavailable", "gateway")
     assert message.startswith('The rate limit "r" cannot be checked')
@@ -188,4 +188,4 @@ def test_refused_while_it_is_away(
     assert chat(gateway, "fake/free").status == 200
     assert "limits refuse calls" in gateway.log
     server.start()
-    until(lambda: chat(gateway, "fake/m", max_tokens=5).status == 200, timeout_s=20, what="it to be back")
+    until(lambda: chat(gateway, "fake/m", max_tokens=5).status == 200, what="it to be back")

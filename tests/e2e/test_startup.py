@@ -148,7 +148,7 @@ def test_a_state_folder_that_control_cannot_use(tmp_path: Path, upstream: FakeUp
     process = GatewayProcess(tmp_path / "gateway", documents, options=options, environment=ENVIRONMENT)
     try:
         process.launch()
-        until(lambda: "the state folder cannot be used: " in process.log, what="a word of it", timeout_s=30.0)
+        until(lambda: "the state folder cannot be used: " in process.log, what="a word of it")
         assert "Traceback" not in process.log
         (tmp_path / "state" / "spool" / "journal").rmdir()
         process.wait_until_ready()

@@ -27,7 +27,7 @@ BOTH: Final = "canary-stored-both-0006"
 JSON: Final = ("content-type", "application/json")
 NUMBERS: Final = itertools.count()
 ACCOUNTS: Final = ("one", "two")
-RECOVERY_S: Final = 20.0
+RECOVERY_S: Final = 60.0
 ENVIRONMENT: Final = {"FAKE_KEY": "canary-stored-provider-key-0004"}
 
 
@@ -125,7 +125,7 @@ def evenly(*accounts: str) -> Document:
 
 def sdk(gateway: GatewayProcess, token: str = OWNER) -> OpenAI:
     """A client with a connection of its own."""
-    return OpenAI(base_url=gateway.base_url, api_key=token, max_retries=0, timeout=20)
+    return OpenAI(base_url=gateway.base_url, api_key=token, max_retries=0, timeout=60)
 
 
 def ask(gateway: GatewayProcess, method: str, path: str, *, token: str = OWNER, **body: Any) -> Reply:

@@ -27,7 +27,7 @@ SECOND: Final = "fake/second"
 ROUTE: Final = "vm/chat"
 LONG_MS: Final = 3_600_000
 FAILURES: Final = 5
-RECOVERY_S: Final = 20.0
+RECOVERY_S: Final = 60.0
 
 
 def documents(upstream: FakeUpstream, *, cool_down_ms: int = LONG_MS, **more: Any) -> list[Document]:

@@ -89,14 +89,14 @@ def test_health_check_of_the_image(secure: GatewayProcess, authority: Authority)
             environ["GATEWAY_TLS_CERT"] = str(certificate)
         script = REPOSITORY / "deploy" / "docker" / "healthcheck.py"
         done = subprocess.run(
-            [sys.executable, script], env=environ, capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, script], env=environ, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == code, done.stdout
 
 
 def test_a_connection_without_a_handshake(secure: GatewayProcess) -> None:
     """It is ended after 10 s: Granian's bound, which SECURITY.md counts on."""
-    with socket.create_connection(("127.0.0.1", secure.port), timeout=30) as silent:
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=60) as silent:
         began_s = time.monotonic()
         assert silent.recv(1) == b""
     assert 5 < time.monotonic() - began_s < 20

@@ -22,7 +22,7 @@ DEPLOY: Final = ROOT / "deploy"
 SHIPPED: Final = ("127.0.0.1:8787", "127.0.0.1:8797", "127.0.0.1:8807")
 """The addresses of gateways that stand in the files."""
 
-_END_S: Final = 10.0
+_END_S: Final = 60.0
 # What a host has of its own around our two files.
 _NGINX_MAIN: Final = """\
 daemon off;
@@ -206,6 +206,6 @@ def _run(
     command: list[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=30,
+        command, capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, **(environment or {})},
     )  # fmt: skip

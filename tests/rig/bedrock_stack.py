@@ -20,7 +20,7 @@ from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import APP_TOKEN, virtual_account
 from tests.rig.path_upstream import Asked
 
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 BEDROCK_KEYS: Final = {"BEDROCK_ID": KEY_ID, "BEDROCK_SECRET": SECRET, "BEDROCK_SESSION": SESSION}
 """What `bedrock_account` refers to as `env:NAME`."""
 

@@ -25,7 +25,7 @@ _FLAGS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
 )
-_ANSWER_S: Final = 20.0
+_ANSWER_S: Final = 60.0
 KEYS: Final = {
     "Tab": ("Tab", 9, ""),
     "Enter": ("Enter", 13, "\r"),

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-START_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 60.0
 _TCP: Final = Path("/proc/net/tcp")
 _LOOK_S: Final = 0.005
 _APART_S: Final = 0.05

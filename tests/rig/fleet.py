@@ -39,12 +39,12 @@ LIMIT: Final = 200
 DELAY_S: Final = 4
 """Of a drain: over two checks of a balancer, a second apart, and what they take on a busy machine."""
 
-TIMEOUT_S: Final = 20
+TIMEOUT_S: Final = 60
 ONLY_SOME: Final = "ONLY_SOME_HAVE_IT"
 """A secret that the last of replicas with one configuration has not."""
 
 _RECOVERY_S: Final = 60.0
-_TAKEN_UP_S: Final = 30.0
+_TAKEN_UP_S: Final = 60.0
 
 
 @dataclass(slots=True)

@@ -29,9 +29,9 @@ from tests.rig.raw_http import RawConnection
 from tests.rig.until import until
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S: Final = 40.0
-STOP_TIMEOUT_S: Final = 45.0
-CONTROL_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 90.0
+CONTROL_TIMEOUT_S: Final = 60.0
 ADMIN_TOKEN: Final = "admin-token-of-the-rig"
 _READY: Final = re.compile(
     r"gateway ready: data plane https?://[^:]+:(\d+), control plane https?://[^:]+:(\d+)"
@@ -155,7 +155,7 @@ class GatewayProcess:
             self._process.kill()
         self._process.wait()
         if self._reader is not None:
-            self._reader.join(5)
+            self._reader.join(60)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process = None

@@ -27,7 +27,7 @@ from tests.unit.recorded import recorded_of_gemini
 MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
 MODEL: Final = "gemini/gemini-3.5-flash"
 TEXT: Final = "The answer."
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 _PIECE_BYTES: Final = 97
 
 

@@ -73,4 +73,4 @@ class IdentityProvider:
     def __exit__(self, *_: object) -> None:
         self.stop()
         if self._thread.ident is not None:
-            self._thread.join(5)
+            self._thread.join(60)

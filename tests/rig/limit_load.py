@@ -16,7 +16,7 @@ from tests.rig.manifests import bearer
 from tests.rig.raw_http import RawConnection
 from tests.rig.until import until
 
-_JOIN_S: Final = 30.0
+_JOIN_S: Final = 60.0
 _GO_ON_S: Final = 120.0
 _HEADERS: Final = [("content-type", "application/json"), bearer()]
 

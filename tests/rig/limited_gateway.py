@@ -89,7 +89,7 @@ def decided_alone(gateways: Sequence[GatewayProcess], rule: str, calls: int) -> 
         return sum(_counted(gateway, name, label) for gateway in gateways for name in _HELD_FOR)
 
     # Together, once a second.
-    until(lambda: told() == calls, what=f"all {calls} calls to be counted", timeout_s=30)
+    until(lambda: told() == calls, what=f"all {calls} calls to be counted")
     return alone_so_far(gateways)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Final, Self
 
-JUDGE_TIMEOUT_S: Final = 10.0  # for requests that are being answered
+JUDGE_TIMEOUT_S: Final = 60.0  # for requests that are being answered
 
 
 class LlmockServer:

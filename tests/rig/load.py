@@ -16,7 +16,7 @@ from tests.rig.manifests import bearer, chat_body
 from tests.rig.raw_http import RawConnection, Reply, events
 from tests.rig.until import until
 
-JOIN_TIMEOUT_S: Final = 30.0
+JOIN_TIMEOUT_S: Final = 60.0
 GO_ON_TIMEOUT_S: Final = 60.0
 
 

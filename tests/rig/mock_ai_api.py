@@ -14,8 +14,8 @@ from tests.rig.free_ports import free_port
 from tests.rig.requires import find_mock_ai_api
 from tests.rig.until import until
 
-START_TIMEOUT_S: Final = 40.0
-STOP_TIMEOUT_S: Final = 20.0
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 90.0
 
 # Whoever runs the tests in the background has them ignore SIGINT, and what they start with them.
 _HEEDING_SIGINT: Final = """

@@ -95,7 +95,7 @@ class GrpcSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._server.stop(0).wait(10)
+        self._server.stop(0).wait(60)
 
     def _export(self, body: bytes, context: Any) -> bytes:
         answer = self._answers.popleft() if self._answers else GrpcAnswer()

@@ -220,7 +220,7 @@ class OtlpSink:
         with self._changed:
             return list(self._received_metrics)
 
-    def wait_for_metrics(self, count: int, timeout_s: float = 10.0) -> list[ReceivedMetrics]:
+    def wait_for_metrics(self, count: int, timeout_s: float = 60.0) -> list[ReceivedMetrics]:
         """The requests to `/v1/metrics`, once there are at least *count*.
 
         Raises:
@@ -264,7 +264,7 @@ class OtlpSink:
             for span in scope.spans
         ]
 
-    def wait_for_spans(self, count: int, timeout_s: float = 10.0) -> list[Span]:
+    def wait_for_spans(self, count: int, timeout_s: float = 60.0) -> list[Span]:
         """The spans, once there are at least *count*.
 
         Raises:
@@ -273,7 +273,7 @@ class OtlpSink:
         self._wait(lambda: len(self.spans()) >= count, timeout_s, f"{count} spans")
         return self.spans()
 
-    def wait_for_requests(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+    def wait_for_requests(self, count: int, timeout_s: float = 60.0) -> list[Received]:
         """The requests, once there are at least *count*.
 
         Raises:
@@ -285,23 +285,23 @@ class OtlpSink:
     def start(self) -> Self:
         """Listen on a free port."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
         return self
 
     def stop(self) -> None:
         """Stop listening; what was received stays readable."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def go_down(self) -> None:
         """Refuse connections, and cut those that are open; what was received stays."""
-        asyncio.run_coroutine_threadsafe(self._go_down(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._go_down(), self._loop).result(60)
 
     def come_back(self) -> None:
         """Listen again where it did before."""
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(60)
 
     def __enter__(self) -> Self:
         return self.start()

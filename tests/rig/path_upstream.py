@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 _KEPT_BYTES: Final = 4 * 1024 * 1024
-_START_TIMEOUT_S: Final = 10.0
+_START_TIMEOUT_S: Final = 60.0
 _READ_BYTES: Final = 65_536
 
 

@@ -16,7 +16,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-_START_TIMEOUT_S: Final = 10.0
+_START_TIMEOUT_S: Final = 60.0
 USAGE: Final = {
     "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
     "input_token_details": {

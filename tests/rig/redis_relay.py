@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from tests.rig.valkey_server import PASSWORD
 
-_JOIN_S: Final = 10.0
+_JOIN_S: Final = 60.0
 _CHUNK: Final = 65_536
 
 

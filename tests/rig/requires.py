@@ -49,7 +49,7 @@ def _rotel() -> str | None:
     program = Path(spec.origin).parent / "rotel-agent"
     done = subprocess.run(
         [program, "--help"],
-        env=ROTEL_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30,
+        env=ROTEL_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     return None if done.returncode == 0 else f"rotel-agent does not run here: {done.stderr.strip()[:200]}"
 
@@ -65,10 +65,10 @@ def _mount() -> str | None:
         return "no programs mount and umount on PATH"
     with tempfile.TemporaryDirectory() as folder:
         command = [mount, "-t", "tmpfs", "tmpfs", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0:
             return f"no file system can be mounted: {done.stderr.strip()[:200]}"
-        subprocess.run([umount, folder], check=True, timeout=30)
+        subprocess.run([umount, folder], check=True, timeout=60)
     return None
 
 
@@ -78,7 +78,7 @@ def _unshare() -> str | None:
     if unshare is None:
         return "no program unshare on PATH"
     command = [unshare, "--user", "--map-root-user", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return None if done.returncode == 0 else f"no users of one's own: {done.stderr.strip()[:200]}"
 
 

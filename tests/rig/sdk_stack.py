@@ -35,7 +35,7 @@ from tests.rig.otlp_sink import OtlpSink
 from tests.rig.requires import absent
 from tests.rig.rotel_collector import RotelCollector
 
-SDK_TIMEOUT_S = 30.0
+SDK_TIMEOUT_S = 60.0
 LLMOCK_MODEL = "llmock/gpt-4o"
 LLAMA_MODEL = f"llama/{MODEL_ALIAS}"
 

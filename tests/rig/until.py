@@ -15,7 +15,7 @@ _STILL_S = 1.0
 """A sleep of `_POLL_S` that takes longer was that of a process that was stopped."""
 
 
-def until(condition: Callable[[], T], what: str, *, timeout_s: float = 10.0) -> T:
+def until(condition: Callable[[], T], what: str, *, timeout_s: float = 60.0) -> T:
     """Wait until *condition* gives something true, and return it.
 
     Args:
@@ -39,7 +39,7 @@ def until(condition: Callable[[], T], what: str, *, timeout_s: float = 10.0) -> 
     return value
 
 
-async def until_async(condition: Callable[[], T | Awaitable[T]], what: str, *, timeout_s: float = 10.0) -> T:
+async def until_async(condition: Callable[[], T | Awaitable[T]], what: str, *, timeout_s: float = 60.0) -> T:
     """Like `until`, but the event loop runs on; *condition* may be a coroutine function."""
     deadline_s = time.monotonic() + timeout_s
     while True:

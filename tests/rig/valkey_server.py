@@ -19,9 +19,9 @@ from tests.rig.free_ports import free_port
 from tests.rig.until import until
 
 PASSWORD: Final = "canary-valkey-password-0001"
-_END_S: Final = 10.0
+_END_S: Final = 60.0
 _SLOTS: Final = 16_384
-_TOGETHER_S: Final = 30.0
+_TOGETHER_S: Final = 60.0
 
 
 def find_valkey() -> Path | None:

@@ -26,10 +26,10 @@ def provider() -> Iterator[openai.OpenAI]:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("demo provider listening on ").strip()
         assert url.startswith("http://127.0.0.1:")
-        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
+        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=60) as client:
             yield client
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_at_an_address_of_version_6() -> None:
@@ -39,10 +39,10 @@ def test_at_an_address_of_version_6() -> None:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("demo provider listening on ").strip()
         assert url.startswith("http://[::1]:")
-        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
+        with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=60) as client:
             assert [model.id for model in client.models.list()] == ["echo"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_echoes_the_last_user_message(provider: openai.OpenAI) -> None:
@@ -180,7 +180,7 @@ def test_port_taken_is_told() -> None:
     """A taken port ends the command with one message and exit code 3."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-c", START, str(taken.getsockname()[1])]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3
     assert "choose another with --port" in done.stderr
 

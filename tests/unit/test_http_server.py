@@ -67,7 +67,7 @@ async def rig() -> AsyncIterator[Rig]:
     yield rig
     rig.app.go_on.set()
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def test_serves(rig: Rig) -> None:
@@ -91,7 +91,7 @@ async def test_stop_lets_answers_finish(rig: Rig) -> None:
     await until_async(is_refused, "connections are refused")
     rig.app.go_on.set()
     assert await getting == b"HTTP/1.1 200 OK onetwo"
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def test_refusing_leaves_connections_alone(rig: Rig) -> None:
@@ -106,7 +106,7 @@ async def test_refusing_leaves_connections_alone(rig: Rig) -> None:
     assert (await reader.readuntil(b"two")).endswith(b"onetwo")
     assert not await rig.server.ended(0)
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
     assert await reader.read() == b""
     writer.close()
 
@@ -148,7 +148,7 @@ async def test_idle_connections_do_not_hold_the_end(rig: Rig) -> None:
     writer.write(GET)
     await reader.readuntil(b"two")
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
     writer.close()
 
 
@@ -156,7 +156,7 @@ async def test_nothing_is_left_of_a_server_that_ends_by_itself(rig: Rig) -> None
     """Its threads end with it, and with them the socket: a thread would abort the interpreter at its end."""
     assert await rig.get() == b"HTTP/1.1 200 OK onetwo"
     next(task for task in asyncio.all_tasks() if task.get_name() == "http-server").cancel()
-    await asyncio.wait_for(rig.server.wait_ended(), 10)
+    await asyncio.wait_for(rig.server.wait_ended(), 60)
     with pytest.raises(ConnectionRefusedError):
         await rig.connect()
 
@@ -169,7 +169,7 @@ async def test_a_client_that_leaves_is_told(rig: Rig) -> None:
     await rig.app.has_begun.wait()
     assert not rig.app.was_left.is_set()
     writer.transport.abort()
-    await asyncio.wait_for(rig.app.was_left.wait(), 10)
+    await asyncio.wait_for(rig.app.was_left.wait(), 60)
     rig.app.go_on.set()
 
 
@@ -224,7 +224,7 @@ async def impatient() -> AsyncIterator[Rig]:
     rig.server.start()
     yield rig
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def test_a_head_that_trickles(impatient: Rig) -> None:
@@ -240,7 +240,7 @@ async def test_a_head_that_trickles(impatient: Rig) -> None:
                 break
             await asyncio.sleep(0.01)
     with contextlib.suppress(ConnectionError):
-        assert b"200" not in await asyncio.wait_for(reader.read(), 10)
+        assert b"200" not in await asyncio.wait_for(reader.read(), 60)
     assert not impatient.app.has_begun.is_set()
     writer.close()
 
@@ -252,7 +252,7 @@ async def test_a_connection_that_rests(impatient: Rig, said: bytes) -> None:
     async def is_closed_after_it() -> bool:
         reader, writer = await impatient.connect()
         writer.write(said)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
         return answer.endswith(b"two" if said else b"")
 
@@ -325,7 +325,7 @@ async def test_what_could_be_understood_otherwise(rig: Rig, wire: bytes, status:
     writer.write(wire + SMUGGLED)
     answer = b""
     with contextlib.suppress(ConnectionError):
-        while data := await asyncio.wait_for(reader.read(65536), 10):
+        while data := await asyncio.wait_for(reader.read(65536), 60):
             answer += data
     assert answer.startswith(b"HTTP/1.1 %d " % status) or (status == 431 and not answer)
     assert answer.count(b"HTTP/1.1 ") == (1 if answer else 0)
@@ -350,7 +350,7 @@ async def test_chunks_that_are_none(rig: Rig, chunks: bytes) -> None:
     writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + chunks + CHUNKS + SMUGGLED)
     answer = b""
     with contextlib.suppress(ConnectionError):
-        while data := await asyncio.wait_for(reader.read(65536), 10):
+        while data := await asyncio.wait_for(reader.read(65536), 60):
             answer += data
     assert answer.count(b"HTTP/1.1 ") <= 1
     writer.close()

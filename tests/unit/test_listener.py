@@ -40,7 +40,7 @@ async def test_nothing_waits(listener: socket.socket) -> None:
     address, fd = listener.getsockname(), listener.fileno()
     await close_gently(fd)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=5)
+        socket.create_connection(address, timeout=60)
     with pytest.raises(BlockingIOError):
         listener.accept()
     assert not os.get_inheritable(fd)
@@ -49,7 +49,7 @@ async def test_nothing_waits(listener: socket.socket) -> None:
 async def test_what_waits_is_accepted_first(listener: socket.socket) -> None:
     """A connection that the kernel has completed is not reset, and no other is completed meanwhile."""
     address = listener.getsockname()
-    with socket.create_connection(address, timeout=5) as early:
+    with socket.create_connection(address, timeout=60) as early:
         closing = asyncio.ensure_future(close_gently(listener.fileno()))
         # A task runs up to its first wait.
         await asyncio.sleep(0)
@@ -74,11 +74,11 @@ async def test_what_has_begun_is_completed_first(listener: socket.socket) -> Non
     # With this the handshake is over when data comes: what is on its way without a network to be slow.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
     loop = asyncio.get_running_loop()
-    with socket.create_connection(listener.getsockname(), timeout=5) as early:
+    with socket.create_connection(listener.getsockname(), timeout=60) as early:
         closing = asyncio.ensure_future(close_gently(listener.fileno()))
         await asyncio.sleep(0.01)
         early.sendall(b"ping")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             server, _ = await loop.sock_accept(listener)
         with server:
             await closing
@@ -98,7 +98,7 @@ async def test_left_to_others(listener: socket.socket) -> None:
     """Whoever has a copy of the socket accepts who comes; under the number that was left nobody does."""
     with listener.dup() as left:
         leave(left.fileno())
-        with socket.create_connection(listener.getsockname(), timeout=5):
+        with socket.create_connection(listener.getsockname(), timeout=60):
             with pytest.raises(BlockingIOError):
                 left.accept()
             listener.accept()[0].close()
@@ -106,7 +106,7 @@ async def test_left_to_others(listener: socket.socket) -> None:
 
 async def test_nobody_accepts(listener: socket.socket) -> None:
     """A server that does not accept is not waited for much longer than it takes."""
-    with socket.create_connection(listener.getsockname(), timeout=5) as early:
+    with socket.create_connection(listener.getsockname(), timeout=60) as early:
         began_s = time.monotonic()
         await close_gently(listener.fileno())
         assert time.monotonic() - began_s >= QUEUE_S

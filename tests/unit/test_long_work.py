@@ -53,7 +53,7 @@ async def test_who_leaves_while_waiting_holds_nobody_up() -> None:
 async def test_what_is_done_aside() -> None:
     """In another thread, so that the loop goes on; what it gives or raises comes back."""
     work, may_end = LongWork(), threading.Event()
-    waiting = asyncio.create_task(work.do_aside(lambda: (may_end.wait(20), threading.get_ident())))
+    waiting = asyncio.create_task(work.do_aside(lambda: (may_end.wait(60), threading.get_ident())))
     await asyncio.sleep(0)
     # Only because the loop goes on can it end.
     may_end.set()
@@ -67,7 +67,7 @@ async def test_what_is_done_aside() -> None:
 async def test_one_after_the_other_aside() -> None:
     """In the order in which they came; who leaves before its turn is passed over."""
     work, may_begin, done = LongWork(), threading.Event(), []
-    first = asyncio.create_task(work.do_aside(lambda: may_begin.wait(20)))
+    first = asyncio.create_task(work.do_aside(lambda: may_begin.wait(60)))
     others = [asyncio.create_task(work.do_aside(lambda name=name: done.append(name))) for name in "abc"]  # type: ignore[misc]
     await asyncio.sleep(0)
     others[1].cancel()
@@ -128,4 +128,4 @@ class Body:
     def wait(self) -> None:
         """Take long."""
         self.is_held.set()
-        self._may_end.wait(20)
+        self._may_end.wait(60)

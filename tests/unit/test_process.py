@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _run(code: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=20
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=60
     )
 
 
@@ -35,7 +35,7 @@ print(open("/proc/self/cmdline").read(), end="")
 """
     command = [sys.executable, "-"]
     run = subprocess.run(
-        command, cwd=ROOT, input=code, capture_output=True, timeout=20, check=True, text=True
+        command, cwd=ROOT, input=code, capture_output=True, timeout=60, check=True, text=True
     )
     room = len("".join(f"{word}\0" for word in command))
     assert run.stdout == "".join(f"{word}\0" for word in words)[: room - 1].ljust(room, "\0")
@@ -54,7 +54,7 @@ code = subprocess.run([sys.executable, "-c", child]).returncode
 sys.stderr.write(f"{before} {os.open('/dev/null', os.O_RDONLY) > 2} {sys.stdin.read()!r} {code}")
 """
     command = ["sh", "-c", 'exec "$0" -c "$1" <&- >&-', sys.executable, code]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=20)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"(None, None) True '' 0")
 
 

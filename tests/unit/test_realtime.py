@@ -163,7 +163,7 @@ class Rig:
         return asyncio.get_running_loop().create_task(self.realtime.serve(self.socket))
 
     async def over(self, task: asyncio.Task[None]) -> CallTrace:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
         (trace,) = self.records
         assert self.pipeline.open_count == 0

@@ -108,7 +108,7 @@ class Rig:
         assert await self.subject() == name
 
     async def until_subject(self, name: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.subject() != name:
                 pass
 
@@ -120,7 +120,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     yield rig
     rig.app.go_on.set()
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def test_without_a_certificate(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ async def test_plain_http_is_not_answered(rig: Rig) -> None:
     """Who speaks no TLS is hung up on."""
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
     writer.write(GET)
-    assert b"HTTP" not in await asyncio.wait_for(reader.read(), 10)
+    assert b"HTTP" not in await asyncio.wait_for(reader.read(), 60)
     writer.close()
 
 
@@ -172,7 +172,7 @@ async def test_callers_with_certificates(tmp_path: Path) -> None:
     assert "200 OK" in await client.get()
     client.writer.close()
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def test_a_replaced_certificate(rig: Rig) -> None:
@@ -212,12 +212,12 @@ async def test_what_has_begun_goes_on(tmp_path: Path) -> None:
     await until_async(lambda: rig.server._retired == [], "the old server has ended")
     assert await rig.subject() == "second"
     rig.server.stop()
-    assert await rig.server.ended(10)
+    assert await rig.server.ended(60)
 
 
 async def _say(socket: ClientWebSocketResponse[Any], text: str) -> None:
     await socket.send_str(text)
-    assert await asyncio.wait_for(socket.receive_str(), 10) == text
+    assert await asyncio.wait_for(socket.receive_str(), 60) == text
 
 
 async def test_a_handshake_that_began_before(rig: Rig) -> None:

@@ -91,5 +91,5 @@ async def test_it_goes_on() -> None:
     sets = FakeSets(ConfigAwayError("x"), True)
     owner: set[asyncio.Task[object]] = set()
     spawn(Following(sets, every_s=0.0).run(), name="follow", owner=owner)
-    await until_async(lambda: sets.taken >= 4, what="it to ask again", timeout_s=20)
+    await until_async(lambda: sets.taken >= 4, what="it to ask again")
     await end(owner)

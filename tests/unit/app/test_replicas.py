@@ -115,7 +115,7 @@ async def test_goes_on_until_it_is_ended() -> None:
     owner: set[asyncio.Task[None]] = set()
     spawn(stage.sharing.run(), name="share", owner=owner)
     for _ in range(2):
-        await asyncio.wait_for(stage.replicas.exchanged.wait(), 10)
+        await asyncio.wait_for(stage.replicas.exchanged.wait(), 60)
         stage.replicas.exchanged.clear()
     await end(owner)
     assert stage.replicas.is_closed

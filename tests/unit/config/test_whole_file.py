@@ -87,7 +87,7 @@ def test_an_owner_without_a_number_here(tmp_path: Path) -> None:
     write += "write_whole(pathlib.Path(sys.argv[1]), b'x')"
     unshare = find_program("unshare") or ""
     command = [unshare, "--user", "--map-root-user", sys.executable, "-c", write, str(tmp_path / "a")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert ((tmp_path / "a").read_text(), (tmp_path / "a").stat().st_uid) == ("x", 0)
 

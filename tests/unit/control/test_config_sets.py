@@ -29,7 +29,7 @@ integrations:
   - {name: gpt, type: integration/model/openai, model_id: gpt-4o, model_types: [chat]}
 """
 SECRETS: Final = SecretSource({"K": "k"}, None)
-PATIENT_S: Final = 10.0
+PATIENT_S: Final = 60.0
 
 
 @pytest.fixture(scope="module")

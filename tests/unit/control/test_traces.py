@@ -77,7 +77,7 @@ class SlowStore(FakeStore):
         self.go_on = threading.Event()
 
     def list_traces(self, query: TraceQuery) -> dict[str, object]:
-        self.go_on.wait(10.0)
+        self.go_on.wait(60.0)
         return super().list_traces(query)
 
 

@@ -291,11 +291,11 @@ def test_grpcio_writes_nothing_to_the_log_itself() -> None:
             text=True,
             env={name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"},
         )
-        listener.settimeout(30.0)
+        listener.settimeout(60.0)
         connection, _ = listener.accept()
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         connection.close()
-        out, err = tried.communicate(timeout=30.0)
+        out, err = tried.communicate(timeout=60.0)
     assert "WRONG_VERSION_NUMBER" in out
     assert err == ""
 

@@ -64,7 +64,7 @@ class Peer:
 
     async def hear(self) -> tuple[MessageKind, bytes]:
         while not self._heard:
-            data = await asyncio.wait_for(self._reader.read(65536), 10)
+            data = await asyncio.wait_for(self._reader.read(65536), 60)
             assert data, "the connection ended"
             self._heard += self._messages.feed(data)
         return self._heard.pop(0)
@@ -78,7 +78,7 @@ class Peer:
 
     async def is_cut_off(self) -> bool:
         try:
-            return await asyncio.wait_for(self._reader.read(65536), 10) == b""
+            return await asyncio.wait_for(self._reader.read(65536), 60) == b""
         except ConnectionError:
             return True
 

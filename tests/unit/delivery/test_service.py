@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(self, state_dir: Path, instance_id: str = INSTANCE) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(10)
+        self._socket.settimeout(60)
         with control_address(state_dir) as address:
             self._socket.connect(address)
         self._messages = MessageReader()
@@ -408,7 +408,7 @@ def test_the_store_reads_beside_the_senders_to_the_end(bench: Bench, sink: OtlpS
         for sequence in range(1, 31):
             worker.hand_over(sequence)
     delivery.stop(10.0)
-    thread.join(10.0)
+    thread.join(60.0)
     assert stored == list(range(1, 31))
     assert len(sink.spans()) == 30
     assert reader.counts().passed == 30
@@ -488,7 +488,7 @@ def test_a_disk_that_fails_to_sync_is_told_once(
 
     monkeypatch.setattr(Spool, "begin_keeping", begin_or_fail)
     bench.start(to(sink))
-    assert is_over.wait(10.0)
+    assert is_over.wait(60.0)
     assert [record for record in caplog.messages if "cannot be synced" in record] == [
         "the spool cannot be synced; a power cut now would lose what it holds: [Errno 5] Input/output error"
     ] * 2

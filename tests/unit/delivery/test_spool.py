@@ -807,7 +807,7 @@ def test_a_waiting_reader_in_another_thread_is_woken(tmp_path: Path) -> None:
     for payload in payloads:
         spool.append(payload)
     spool.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert found == payloads
 

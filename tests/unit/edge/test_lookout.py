@@ -183,7 +183,7 @@ async def test_wait_that_lasts_is_watched() -> None:
     for watch in watches:
         lookout.add(watch)
     for watch in watches:
-        await asyncio.wait_for(watch.begun.wait(), 5)
+        await asyncio.wait_for(watch.begun.wait(), 60)
 
 
 async def test_short_wait_is_not_watched() -> None:
@@ -193,7 +193,7 @@ async def test_short_wait_is_not_watched() -> None:
     lookout.add(short)
     lookout.add(long)
     short.is_open = False
-    await asyncio.wait_for(long.begun.wait(), 5)
+    await asyncio.wait_for(long.begun.wait(), 60)
     assert not short.begun.is_set()
 
 
@@ -202,7 +202,7 @@ async def test_lookout_rests_without_waits() -> None:
     lookout = Lookout(asyncio.get_running_loop())
     watch = Recorder()
     lookout.add(watch)
-    await asyncio.wait_for(watch.begun.wait(), 5)
+    await asyncio.wait_for(watch.begun.wait(), 60)
     assert lookout._timer is None
 
 
@@ -320,6 +320,6 @@ async def test_watch_that_ends_before_its_turn() -> None:
 
     ending = Ends()
     lookout._new.insert(0, ending)
-    await asyncio.wait_for(ending.begun.wait(), 5)
-    await asyncio.wait_for(first.begun.wait(), 5)
+    await asyncio.wait_for(ending.begun.wait(), 60)
+    await asyncio.wait_for(first.begun.wait(), 60)
     assert not second.begun.is_set()

@@ -44,7 +44,7 @@ def test_what_is_ended_leaves_nothing_behind(tmp_path: Path, program: str) -> No
     command = [sys.executable, "-m", f"perf.{program}"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
         # With a file in its folder: who is ended while that is made has no chance to remove it.
-        until(lambda: list(tmp_path.glob("*/*")), "it has begun", timeout_s=30)
+        until(lambda: list(tmp_path.glob("*/*")), "it has begun")
         running.terminate()
-        assert running.wait(30) == 130
+        assert running.wait(60) == 130
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cl
 pytestmark = requires("valkey")
 
 NOTE: Final = Note(0, "ab12", "v1", 0, "me@here", "0.1.0", 3, "why")
-PATIENT_S: Final = 10.0
+PATIENT_S: Final = 60.0
 
 
 @pytest.fixture

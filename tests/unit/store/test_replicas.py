@@ -18,7 +18,7 @@ from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cl
 
 pytestmark = requires("valkey")
 PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
-DEADLINE_S: Final = 20.0
+DEADLINE_S: Final = 60.0
 
 
 def values(heard: Heard) -> list[str]:

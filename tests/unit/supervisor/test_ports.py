@@ -52,7 +52,7 @@ def test_workers_listen_on_a_reserved_port(reservation: Reservation) -> None:
     """Connections to a reserved port reach the worker, never the reservation."""
     with _listener(reservation.port, shares=True) as worker:
         for _ in range(20):
-            client = socket.create_connection(("127.0.0.1", reservation.port), timeout=5)
+            client = socket.create_connection(("127.0.0.1", reservation.port), timeout=60)
             accepted, _ = worker.accept()
             accepted.close()
             client.close()
@@ -61,14 +61,14 @@ def test_workers_listen_on_a_reserved_port(reservation: Reservation) -> None:
 def test_a_reservation_does_not_listen(reservation: Reservation) -> None:
     """While no worker runs, callers are refused at once instead of hanging."""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", reservation.port), timeout=5)
+        socket.create_connection(("127.0.0.1", reservation.port), timeout=60)
 
 
 def test_a_port_is_free_again_after_its_connections_closed() -> None:
     """A restart right after a stop works, although old connections linger in TIME_WAIT."""
     with _listener(0, shares=True) as worker:
         port = worker.getsockname()[1]
-        client = socket.create_connection(("127.0.0.1", port), timeout=5)
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
         accepted, _ = worker.accept()
         accepted.close()  # the server closes first, so TIME_WAIT is on its side
         client.close()
@@ -79,7 +79,7 @@ def test_old_connections_of_a_program_that_does_not_share_are_no_hindrance() -> 
     """Taking over the port of another server works at once."""
     with _listener(0, shares=False) as other:
         port = other.getsockname()[1]
-        client = socket.create_connection(("127.0.0.1", port), timeout=5)
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
         accepted, _ = other.accept()
         accepted.close()
         client.close()

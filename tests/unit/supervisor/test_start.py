@@ -54,7 +54,7 @@ def _serve(
         env=environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -202,7 +202,7 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
             assert process.stderr is not None
             assert select.select([process.stderr], [], [], 30)[0], "it says nothing"
             process.send_signal(number)
-            _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 0, stderr
@@ -239,7 +239,7 @@ def test_stop_while_it_imports_is_a_clean_one(config: Path) -> None:
     words = [str(word) for flag in flags.items() for word in flag]
     done = subprocess.run(
         [sys.executable, "-c", _WORK_THAT_SWALLOWS, *words],
-        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 

@@ -415,7 +415,7 @@ class Pauses:
         while len(self.asked_s) < count:
             self._has_begun.clear()
             self.steps.release()
-            await asyncio.wait_for(self._has_begun.wait(), 10)
+            await asyncio.wait_for(self._has_begun.wait(), 60)
 
 
 class ClosingRig(Rig):

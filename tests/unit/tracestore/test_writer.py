@@ -393,7 +393,7 @@ def test_store_damaged_while_it_runs_is_set_aside(
     with path.open("r+b") as file:
         file.write(b"\xff" * size)
     spool.append(payload_of(2, 2))
-    until(lambda: spool.settled == 2, "the second frame is settled", timeout_s=20.0)
+    until(lambda: spool.settled == 2, "the second frame is settled")
     assert stored(path) == 1
     assert [file.name for file in path.parent.glob("traces.db.2*") if "-" not in file.name]
 

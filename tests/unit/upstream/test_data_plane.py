@@ -40,7 +40,7 @@ async def test_a_call_and_its_end() -> None:
         async with line.call("POST", "/v1/chat/completions", {"a": "b"}, b"") as answer:
             assert (answer.status, answer.headers["x-told"]) == (201, "a")
             assert await anext(answer.parts) == b"abc"
-        await asyncio.wait_for(ended.wait(), 10.0)
+        await asyncio.wait_for(ended.wait(), 60.0)
         await line.close()
 
 

@@ -341,7 +341,7 @@ async def test_finish_waits_for_nobody(upstream: Upstream) -> None:
     async with Server(hanging(CHUNKED, chunk(b"a"))) as server:
         reply = await upstream.exchange(ask(server.url))
         await reply.read_chunk()
-        await asyncio.wait_for(reply.finish(), 5)
+        await asyncio.wait_for(reply.finish(), 60)
         reply.close()
         await until_async(lambda: server.connections[0].is_closed, "the connection is closed")
 

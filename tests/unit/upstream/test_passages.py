@@ -152,7 +152,7 @@ async def test_early_refusal(upstream: Upstream) -> None:
         reply = await upstream.pass_on(passage(url, Source(b"a", asyncio.Event(), length=100)))
         assert (reply.status, await reply.read(10)) == (413, b"{}")
         reply.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await closed.wait()
     assert not upstream._senders or all(task.cancelling() for task in upstream._senders)
 
@@ -176,7 +176,7 @@ async def test_answer_that_waits_while_the_body_comes(upstream: Upstream) -> Non
         assert isinstance(reply, HttpReply)
         await until_async(lambda: reply._connection._is_held, "the provider is made to wait")
         go_on.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await has_all.wait()
             assert await reply.read(200_000) == b"a" * 100_000 + b"bc"
         reply.close()
@@ -228,7 +228,7 @@ async def test_end_of_a_reply_whose_sender_has_left(upstream: Upstream, *, is_wa
         with pytest.raises(ClientDisconnected):
             await (reading or reply.read_chunk())
         go_on.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await reply.read(200_000)).endswith(b"bc")
         reply.close()
         again = await upstream.pass_on(passage(server.url))
@@ -257,7 +257,7 @@ async def test_reply_that_breaks_off_when_its_sender_has_left(upstream: Upstream
         await until_async(lambda: reply._connection.transport is None, "the provider is gone")
         with pytest.raises(ClientDisconnected):
             await reply.read_chunk()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(UpstreamUnreachable):
                 await reply.read_chunk()
         reply.close()
