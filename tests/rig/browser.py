@@ -25,7 +25,7 @@ _FLAGS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
 )
-_ANSWER_S: Final = 60.0
+_ANSWER_S: Final = 120.0
 KEYS: Final = {
     "Tab": ("Tab", 9, ""),
     "Enter": ("Enter", 13, "\r"),
@@ -68,17 +68,23 @@ class Page:
         return result["result"].get("value")
 
     async def wait(self, condition: str) -> None:
-        """Wait until a JavaScript expression is true, on this page or on one that it goes on to."""
+        """Wait until a JavaScript expression is true, on this page or on one that it goes on to.
+
+        It may throw until then, as one about an element does that is not there yet.
+        """
+        thrown: list[AssertionError] = []
 
         async def is_true() -> Any:
             try:
                 return await self.run(condition)
             except AssertionError as error:
-                if "navigated" not in str(error) and "context was destroyed" not in str(error):
-                    raise
+                thrown[:] = [error]
                 return False
 
-        await until_async(is_true, condition, timeout_s=_ANSWER_S)
+        try:
+            await until_async(is_true, condition, timeout_s=_ANSWER_S)
+        except AssertionError as error:
+            raise error from next(iter(thrown), None)
 
     async def fill(self, selector: str, text: str) -> None:
         """Write into a field as a person does."""

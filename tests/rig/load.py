@@ -28,6 +28,7 @@ class Load:
         pause_s: Between two calls of a thread.
         ended_at_s: Of every call that was answered with 200 and the whole right text: monotonic time of its
             end, by trace id.
+        began_at_s: Of every call, likewise of its beginning.
         failures: What went wrong otherwise: a status, another text, or an exception's.
     """
 
@@ -35,6 +36,7 @@ class Load:
     threads: int = 2
     pause_s: float = 0.0
     ended_at_s: dict[str, float] = field(default_factory=dict)
+    began_at_s: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _running: list[threading.Thread] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Load:
                 ("content-type", "application/json"),
                 ("traceparent", f"00-{trace_id}-{secrets.token_hex(8)}-01"),
             ]
+            self.began_at_s[trace_id] = time.monotonic()
             try:
                 connection = connection or self.gateway.connect()
                 reply = connection.exchange("POST", "/v1/chat/completions", headers, body)

@@ -31,6 +31,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.rig.free_ports import free_port
 from tests.rig.until import until_async
 
 _PROTOBUF = "application/x-protobuf"
@@ -192,7 +193,8 @@ class OtlpSink:
         self._released: asyncio.Event | None = None
         self._server: asyncio.Server | None = None
         self._connections: list[web.RequestHandler] = []
-        self._port = 0
+        # One that comes back has to find it free.
+        self._port = free_port()
         self._arriving = 0
 
     @property
@@ -321,7 +323,6 @@ class OtlpSink:
 
     async def _listen(self) -> None:
         self._server = await self._loop.create_server(self._connect, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def _go_down(self) -> None:
         assert self._server is not None

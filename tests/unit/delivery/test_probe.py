@@ -27,8 +27,8 @@ def destination(endpoint: str, disabled: str = "", **headers: str) -> Destinatio
     return Destination("d", endpoint, headers, {"service.name": "mine", "a": "b"}, 0, disabled)
 
 
-async def one(target: Destination, signal: str = "traces") -> ProbeResult:
-    probe = Probe(target, signal, RESOURCE, lambda _: HttpExchange(timeout_s=2.0))
+async def one(target: Destination, signal: str = "traces", *, timeout_s: float = 60.0) -> ProbeResult:
+    probe = Probe(target, signal, RESOURCE, lambda _: HttpExchange(timeout_s=timeout_s))
     (result,) = await probe_all([probe])
     return result
 
@@ -84,7 +84,8 @@ async def test_what_endpoints_say(answer: Answer, status: int | None, what: str)
     """Explained, without the key."""
     with OtlpSink() as sink:
         sink.answer(answer)
-        result = await one(destination(sink.traces_url, Authorization=KEY))
+        timeout_s = 2.0 if answer is HANG else 60.0
+        result = await one(destination(sink.traces_url, Authorization=KEY), timeout_s=timeout_s)
     assert result.status == status
     assert what in result.what
     assert result.advice

@@ -99,7 +99,7 @@ async def test_over_grpc(files: TlsFiles) -> None:
     exchange = GrpcExchange()
     with GrpcSink(credentials) as sink:
         destination = Destination(
-            "x", f"https://127.0.0.1:{sink.port}", {}, {}, 0, protocol="grpc", tls=files, timeout_s=5.0
+            "x", f"https://127.0.0.1:{sink.port}", {}, {}, 0, protocol="grpc", tls=files, timeout_s=60.0
         )
         assert (await exchange.post(destination, b"")).verdict is Verdict.DELIVERED
         denied = await exchange.post(replace(destination, tls=TlsFiles(), timeout_s=1.0), b"")

@@ -7,7 +7,7 @@ import { all, at, badge, busy, make, note } from "./dom.js";
 import { compact, number, since, time, timeOfDay } from "./format.js";
 
 const LEDGER_MS = 1500;
-const IN_FORCE_MS = 6000;
+const IN_FORCE_MS = 15000;
 const NEW = "\u0000new";
 // Destinations without a manifest: the local store, and what OTEL_* variables describe.
 const NOT_MANIFESTS = ["local", "environment"];
