@@ -19,6 +19,7 @@ from tests.conformance.matrix_asks import PATHS, Told
 from tests.rig.fault_stack import (
     FOREIGN_MEETINGS,
     GOOD,
+    LATE_LIMIT_MS,
     LIMIT_MS,
     MEETINGS,
     NATIVE_MEETINGS,
@@ -35,7 +36,6 @@ from tests.rig.raw_http import events
 
 OVERLOADED: Final = 529
 CALLERS_MISTAKE: Final = 400
-LIMITED: Final = {"x-tfy-request-timeout": str(2 * LIMIT_MS)}
 ENDS: Final = {
     "Responses": ("response.created", "response.completed"),
     "Messages": ("message_start", "message_stop"),
@@ -125,7 +125,9 @@ def attempts_at(call: FaultCall) -> int:
 def test_alone(stack: FaultStack, call: FaultCall) -> None:
     """A caller with no other target gets one error of its own dialect, or one good answer."""
     fault = FAULTS[call.fault]
-    told = stack.ask(call, call.alone, LIMITED if fault.is_silent else None)
+    limit_ms = LATE_LIMIT_MS if fault.is_late else LIMIT_MS
+    limited = {"x-tfy-request-timeout": str(limit_ms)}
+    told = stack.ask(call, call.alone, limited if fault.is_silent else None)
     assert len(stack.calls_of_faulty) == attempts_at(call)
     if fault.status == 200:
         assert_one_answer(told, call)

@@ -42,7 +42,7 @@ EITHER: Final = "either"
 
 TIMEOUT_S: Final = 60.0
 LIMIT_MS: Final = 500
-LONG_S: Final = 1.5
+LONG_S: Final = 3.0
 CHUNK_DELAY_MS: Final = 20
 CALLED: Final = ("chat completions", "Responses", "Messages")
 pytestmark = requires("llmock")
@@ -140,6 +140,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "slow answer": Scenario(EITHER, waits("Delay"), is_stream=False, attempts=1, of=CLAUDE),
 }
 
+SILENT: Final = ("stall before a chunk", "slow first token", "slow answer")
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -166,12 +168,13 @@ def _name(scenario: str, path: str) -> str:
 
 def _documents(llmock: LlmockServer) -> list[Document]:
     once_more = {"attempts": 1, "delay": 100, "on_status_codes": ["429", "500", "502", "503"]}
-    limits = {"first_token_ms": LIMIT_MS, "gap_ms": LIMIT_MS}
     backup = {"target": f"llmock-claude/{CLAUDE}", "retry_config": once_more}
     routes = {"broken": by_priority([{"target": "llmock/broken"}])}
     for (each, scenario), path in product(SCENARIOS.items(), CALLED):
         name = _name(each, path)
         one = {"target": f"llmock/{name}"}
+        # Of those that are silent alone: a busy machine is slow.
+        limits = {"first_token_ms": LIMIT_MS, "gap_ms": LIMIT_MS} if each in SILENT else {}
         either = [{**one, "retry_config": once_more, "timeouts": limits}, backup]
         routes[name] = by_priority([one] if scenario.model == ONE else either)
     server = self_hosted_account("llmock", llmock.base_url, routes)

@@ -151,9 +151,7 @@ def test_without_a_terminal_no_link_is_printed(upstream: FakeUpstream, tmp_path:
         secret = LINK.findall(made.stdout)[0].partition("#")[2]
         status, body = gateway.control("POST", "/api/first", {"link": secret, "password": PASSWORD})
         assert (status, body) == (200, {"name": "admin", "role": "admin"})
-        for file in gateway.state.rglob("*"):
-            if file.is_file():
-                content = file.read_bytes()
-                for hidden in (secret, PASSWORD, ADMIN_TOKEN):
-                    assert hidden.encode() not in content, (file, hidden)
+        for file, content in gateway.kept():
+            for hidden in (secret, PASSWORD, ADMIN_TOKEN):
+                assert hidden.encode() not in content, (file, hidden)
         assert json.dumps(secret) not in gateway.log

@@ -24,7 +24,7 @@ from tests.rig.behaviours import hang_mid_stream
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limit_load import LimitLoad
-from tests.rig.limited_gateway import CHAT, USD_OF_A_CALL, budget, paid_account, rate
+from tests.rig.limited_gateway import CHAT, USD_OF_A_CALL, alone_so_far, budget, paid_account, rate
 from tests.rig.manifests import ENVIRONMENT, bearer, chat, chat_body, virtual_account
 from tests.rig.raw_http import request_bytes
 from tests.rig.redis_relay import RedisRelay
@@ -180,10 +180,10 @@ def test_the_server_of_limits(
         began_s = time.monotonic()
         fault(fleet, load)
         ended_s = time.monotonic()
-        until(partial(_is_used_up, load), what="the limit to be used up", timeout_s=120)
+        # What was under way when a server lost its memory it may have had, or not.
+        doubtful = 0 if fault in FORGETS_NOTHING else load.at_once
+        until(partial(_is_used_up, load, LIMIT - doubtful), what="the limit to be used up", timeout_s=120)
     admitted = load.statuses()[200]
-    # What was under way when a server lost its memory it may have had, or not.
-    doubtful = 0 if fault in FORGETS_NOTHING else load.at_once
 
     def is_counted() -> bool:
         calls, usd = fleet.counted()
@@ -202,13 +202,14 @@ def test_the_server_of_limits(
             f"{usd:.0f} USD for {admitted * USD_OF_A_CALL}; {_slower(load, began_s, ended_s)}"
         )
     assert _failed(load) == 0, load.statuses()
-    assert admitted + doubtful >= LIMIT
-    assert admitted <= LIMIT + (1 if fault is nothing else bound)
+    # What a host decides alone, as it does where the answer is late on a busy machine, may be beside.
+    assert admitted <= LIMIT + (1 + alone_so_far(fleet.gateways) if fault is nothing else bound)
 
 
-def _is_used_up(load: LimitLoad) -> bool:
+def _is_used_up(load: LimitLoad, least: int) -> bool:
+    """Whether so much at least has been admitted, and no more is: of what is given back one is told later."""
     last = load.answers[-10 * load.at_once :]
-    return {answer.status for answer in last} == {429}
+    return load.statuses()[200] >= least and {answer.status for answer in last} == {429}
 
 
 def _failed(load: LimitLoad) -> int:
@@ -257,7 +258,7 @@ def test_who_keeps_the_table(
         finally:
             holder.communicate()
         load.go_on(10 * load.at_once)
-        until(partial(_is_used_up, load), what="the limit to be used up", timeout_s=120)
+        until(partial(_is_used_up, load, LIMIT), what="the limit to be used up", timeout_s=120)
     admitted = load.statuses()[200]
     with capsys.disabled():
         print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -16,6 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from tests.rig.fake_upstream import stand_apart
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import (
     APP_TOKEN,
@@ -695,7 +695,7 @@ def test_reply_that_breaks_off(
     async def half(asked: Asked) -> None:
         await asked.start(200, ("content-type", "application/octet-stream"), framing)
         await asked.send(b"5\r\nhello\r\n")
-        await asyncio.sleep(0.05)
+        await stand_apart(asked.writer.transport)
         asked.writer.transport.abort()
 
     provider.on("/v1/files/f-1/content", half)

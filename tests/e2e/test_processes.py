@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,10 @@ def worker_of(gateway: GatewayProcess, connection: RawConnection) -> int:
     )
     for pid in gateway.worker_pids():
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            if str(link.readlink()) == f"socket:[{inode}]":
-                return pid
+            # It opens and closes files meanwhile.
+            with suppress(FileNotFoundError):
+                if str(link.readlink()) == f"socket:[{inode}]":
+                    return pid
     raise AssertionError("no worker holds the connection")
 
 

@@ -510,7 +510,7 @@ async def test_shutdown(server: RealtimeUpstream, provider: RealtimeUpstream, tm
 async def test_shutdown_is_bounded_as_a_whole(server: RealtimeUpstream, tmp_path_factory: Any) -> None:
     """The time for connections that rest and for sessions is one, or the supervisor would kill the worker."""
     # Until connections rest takes a second at least. A busy machine adds to the time, and takes none away.
-    for _ in range(3):
+    for _ in range(10):
         over_s = await seconds_over_the_timeout(server, tmp_path_factory.mktemp("bounded"))
         if over_s < 0.9:
             break

@@ -99,7 +99,7 @@ def test_a_connection_without_a_handshake(secure: GatewayProcess) -> None:
     with socket.create_connection(("127.0.0.1", secure.port), timeout=60) as silent:
         began_s = time.monotonic()
         assert silent.recv(1) == b""
-    assert 5 < time.monotonic() - began_s < 20
+    assert 5 < time.monotonic() - began_s < 60
 
 
 def test_a_new_certificate_under_load(

@@ -213,8 +213,12 @@ def test_silence_is_bounded(
     gateway: GatewayProcess, upstream: FakeUpstream, model: str, *, stream: bool
 ) -> None:
     """`x-tfy-request-timeout` ends a call that gets no answer, and the connection with it."""
-    reply = chat(gateway, model, stream=stream, headers=[("x-tfy-request-timeout", "300")])
-    assert_error(reply, *TIMEOUT)
+    for patience_ms in ("300", "2000", "8000"):
+        reply = chat(gateway, model, stream=stream, headers=[("x-tfy-request-timeout", patience_ms)])
+        assert_error(reply, *TIMEOUT)
+        # A busy machine may need as long to ask.
+        if upstream.exchanges:
+            break
     assert upstream.exchanges[-1].was_aborted.wait(60)
 
 

@@ -31,6 +31,23 @@ _APART_S: Final = 0.05
 """Far above what a process needs for what it has read."""
 
 
+async def stand_apart(transport: asyncio.WriteTransport) -> None:
+    """Wait until the peer has read what was sent, and a moment: what comes next is read by itself."""
+    while not transport.is_closing() and _is_unread(transport):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(_LOOK_S)
+    await asyncio.sleep(_APART_S)
+
+
+def _is_unread(transport: asyncio.BaseTransport) -> bool:
+    """Whether anything lies in the receive queue of the peer's socket, which is on this machine."""
+    ports = [transport.get_extra_info(name)[1] for name in ("peername", "sockname")]
+    for line in _TCP.read_text().splitlines()[1:]:
+        fields = line.split()
+        if [int(address.partition(":")[2], 16) for address in fields[1:3]] == ports:
+            return int(fields[4].partition(":")[2], 16) > 0
+    return False
+
+
 class Connection(asyncio.Protocol):
     """One accepted socket.
 
@@ -103,19 +120,8 @@ class Connection(asyncio.Protocol):
 
         Read together with what went before it, a failure would still be an answer with a status.
         """
-        while self.is_open and not self._gone.is_set() and self._is_unread():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(_LOOK_S)
-        await asyncio.sleep(_APART_S)
-
-    def _is_unread(self) -> bool:
-        """Whether anything lies in the receive queue of the peer's socket, which is on this machine."""
         assert self._transport is not None
-        ports = [self._transport.get_extra_info(name)[1] for name in ("peername", "sockname")]
-        for line in _TCP.read_text().splitlines()[1:]:
-            fields = line.split()
-            if [int(address.partition(":")[2], 16) for address in fields[1:3]] == ports:
-                return int(fields[4].partition(":")[2], 16) > 0
-        return False
+        await stand_apart(self._transport)
 
     def close(self) -> None:
         """End the connection properly (FIN)."""

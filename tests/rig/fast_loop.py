@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-_ON_ITS_WAY_S: Final = 0.003
+_ON_ITS_WAY_S: Final = 0.02
 _HANGS_AFTER_S: Final = 60.0
 _STARTS_AT_S: Final = 1000.3
 

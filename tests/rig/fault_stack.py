@@ -41,6 +41,9 @@ RETRIES: Final = 1
 LIMIT_MS: Final = 300
 """Of whatever may be silent."""
 
+LATE_LIMIT_MS: Final = 1500
+"""Of whatever is silent after its first words, which have to be here before, also on a busy machine."""
+
 REFUSED: Final = "down/refused"
 STUCK: Final = "stuck/m"
 """A model at a port where no connection is ever made."""
@@ -247,8 +250,7 @@ def _limits(call: FaultCall) -> dict[str, int]:
     if not fault.is_silent:
         return {}
     if fault.is_late:
-        # Its content has to be here before.
-        return {"request_ms" if call.fault == "slow-drip" else "gap_ms": 2 * LIMIT_MS}
+        return {"request_ms" if call.fault == "slow-drip" else "gap_ms": LATE_LIMIT_MS}
     return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
 
 

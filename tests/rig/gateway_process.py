@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -210,6 +210,12 @@ class GatewayProcess:
     def signal(self, number: signal.Signals, pid: int | None = None) -> None:
         """Send a signal to the supervisor, or to one of its children."""
         os.kill(self.pid if pid is None else pid, number)
+
+    def kept(self) -> Iterator[tuple[Path, bytes]]:
+        """Each file of its state with what is in it; while it runs some are gone before they are read."""
+        for file in self.state.rglob("*"):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                yield file, file.read_bytes()
 
     # -- talking to it
 

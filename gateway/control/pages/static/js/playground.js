@@ -6,7 +6,7 @@ import { duration, number, usd } from "./format.js";
 import { toastError } from "./toast.js";
 
 const MOST = 4;
-const COST_TRIES = 12;
+const COST_TRIES = 60;
 const COST_WAIT_MS = 500;
 const gateway = at("playground").dataset.gateway;
 const panes = [];
