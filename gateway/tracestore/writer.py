@@ -42,6 +42,8 @@ _BEHIND_SPANS: Final = 10_000
 _READ_TIMEOUT_S: Final = 0.2
 # Between two batches: a commit costs as much as storing some 50 calls, and nobody sees half a second.
 _PACE_S: Final = 0.5
+# Leaving some of so few out saves less than their commit costs, and somebody looks for the call just made.
+_FEW_CALLS: Final = 50
 # What a batch's work is spread over: in one go, calls would meet piece after piece of it.
 _SPREAD_S: Final = 0.3
 _LEAST_WORK_S: Final = 0.001
@@ -227,7 +229,11 @@ class StoreWriter:
         before = replace(self._state, unreadable=self._state.unreadable + undecodable).totals(
             self._reader.taken(payloads[-1][0]).lost
         )
-        inserted = self._insert(frames, before) if frames else Inserted()
+        calls = sum(len(frame.calls) for _position, frame in frames)
+        # A full read is one of many a second, however few calls it has.
+        is_small = calls <= _FEW_CALLS and not _is_full(payloads)
+        keep_ratio = 1.0 if is_small else self._budget.keep_ratio
+        inserted = self._insert(frames, before, keep_ratio) if frames else Inserted()
         if inserted is None:
             return
         state = self._state
@@ -246,37 +252,42 @@ class StoreWriter:
             frame.calls.clear()
             self._pauses.pause()
 
-    def _insert(self, frames: list[tuple[int, RowsFrame]], before: Totals) -> Inserted | None:
+    def _insert(
+        self, frames: list[tuple[int, RowsFrame]], before: Totals, keep_ratio: float
+    ) -> Inserted | None:
         """What became of *frames*; None when we were stopped first and they are left to the next start.
 
         Args:
             frames: To be stored.
             before: Counts of all spans before them.
+            keep_ratio: Share of their traces that is kept.
         """
         spans_before = self._reader.taken(frames[-1][0]).spans_before
         while True:
             try:
                 store = self._opened()
                 inserted = store.insert(
-                    frames, keep_ratio=self._budget.keep_ratio, before=before, spans_before=spans_before
+                    frames, keep_ratio=keep_ratio, before=before, spans_before=spans_before
                 )
             except (sqlite3.Error, OSError) as error:
                 if isinstance(error, _UNSTORABLE):
                     log.warning("a frame cannot be stored: %s", error)
-                    return self._insert_singly(frames, before)
+                    return self._insert_singly(frames, before, keep_ratio)
                 self._recover(error)
                 if self._is_over() or self._back_off():
                     return None
             except Exception:
                 # A value that nobody foresaw, or a mistake of ours: lose only the frame with it, counted.
                 log.exception("a batch cannot be stored")
-                return self._insert_singly(frames, before)
+                return self._insert_singly(frames, before, keep_ratio)
             else:
                 self._note_success()
                 self._stored_last = inserted.stored
                 return inserted
 
-    def _insert_singly(self, frames: list[tuple[int, RowsFrame]], before: Totals) -> Inserted | None:
+    def _insert_singly(
+        self, frames: list[tuple[int, RowsFrame]], before: Totals, keep_ratio: float
+    ) -> Inserted | None:
         """The same with each frame for itself, to lose only the one that can never be stored."""
         if len(frames) == 1:
             return Inserted(unreadable=sum(call.span_count for call in frames[0][1].calls))
@@ -285,7 +296,7 @@ class StoreWriter:
             so_far = before.plus(
                 stored=total.stored, sampled_out=total.sampled_out, unreadable=total.unreadable
             )
-            inserted = self._insert([frame], so_far)
+            inserted = self._insert([frame], so_far, keep_ratio)
             if inserted is None:
                 return None
             total = Inserted(*(a + b for a, b in zip(total, inserted, strict=True)))

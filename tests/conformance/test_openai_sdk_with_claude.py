@@ -123,8 +123,12 @@ def test_cut_stream_raises(client: OpenAI, model: str) -> None:
 
 def test_closing_a_stream_early(stack: SdkStack, client: OpenAI) -> None:
     """A caller that leaves ends the work of a model of another dialect too."""
-    with pytest.raises(APIError):
-        client.with_options(timeout=0.3).chat.completions.create(model="claude/hang", **ASKED)
+    for patience_s in (0.3, 2.0, 8.0):
+        with pytest.raises(APIError):
+            client.with_options(timeout=patience_s).chat.completions.create(model="claude/hang", **ASKED)
+        # A busy machine may need as long to ask.
+        if stack.claude.exchanges:
+            break
     assert stack.claude.exchanges[-1].was_aborted.wait(60)
 
 

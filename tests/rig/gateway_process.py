@@ -214,8 +214,9 @@ class GatewayProcess:
     def kept(self) -> Iterator[tuple[Path, bytes]]:
         """Each file of its state with what is in it; while it runs some are gone before they are read."""
         for file in self.state.rglob("*"):
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-                yield file, file.read_bytes()
+            with contextlib.suppress(FileNotFoundError):
+                if file.is_file():
+                    yield file, file.read_bytes()
 
     # -- talking to it
 

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from gateway.delivery.segment import make_record
 from gateway.delivery.spool import Reader, Spool
+from gateway.tracestore import writer as store_writer
 from gateway.tracestore.budget import CpuBudget
 from gateway.tracestore.ledger import LedgerReport, Totals
 from gateway.tracestore.query import TraceQuery
@@ -453,6 +455,25 @@ def test_over_its_share_of_the_cpu_it_keeps_a_sample(
     writer.stop(0.0)
 
 
+@pytest.mark.parametrize(
+    ("frames", "calls", "has_all"), [(1, 50, True), (1, 51, False), (2, 26, False), (32, 1, False)]
+)
+def test_of_few_calls_none_is_left_out(
+    path: Path, spool: MemoryReader, frames: int, calls: int, *, has_all: bool
+) -> None:
+    """It would save next to nothing; where many such batches wait it does."""
+    budget = CpuBudget()
+    budget.keep_ratio = 0.01
+    writer = StoreWriter(path, spool, budget=budget, clocks=Clocks(unix_s=lambda: NOW_S))
+    numbers = iter(range(1, frames * calls + 1))
+    spool.append(*[payload_of(n, *islice(numbers, calls)) for n in range(1, frames + 1)], spans=2 * calls)
+    writer._turn()
+    ledger = writer.report()["ledger"]
+    writer._close()
+    assert ledger["exported"] + ledger["sampled_out"] == ledger["created"] == 2 * frames * calls
+    assert (ledger["sampled_out"] == 0) is has_all
+
+
 class OddRatio(float):
     """A share of all traces that cannot be worked with at the second trace and the fourth."""
 
@@ -477,9 +498,10 @@ class OddBudget(CpuBudget):
 
 
 def test_error_that_nobody_foresaw_costs_its_frame_only(
-    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture
+    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frame that raises it is counted as unreadable, its neighbours are stored; the log has it."""
+    monkeypatch.setattr(store_writer, "_FEW_CALLS", 0)
     writer = StoreWriter(path, spool, budget=OddBudget(), clocks=Clocks(unix_s=lambda: NOW_S))
     spool.append(payload_of(1, 1), payload_of(2, 2), payload_of(3, 3))
     writer.start()
