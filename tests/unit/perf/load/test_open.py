@@ -58,11 +58,11 @@ async def test_a_call_that_is_never_answered_counts_in_the_percentiles() -> None
     connect([good], GOOD)
     amount = Amount(2, seconds=0.01, rps=500)
     # The last of the list is taken first: so the silent one gets the first call, the other the rest.
-    phase = OpenPhase(TARGET, [good, silent], amount, patience_s=0.05)
+    phase = OpenPhase(TARGET, [good, silent], amount, patience_s=0.5)
     result = await phase.run()
     assert (result.completed, result.unanswered, result.failures) == (4, 1, {})
-    assert result.latency.p50_ms < 30
-    assert result.latency.p99_ms >= 50
+    assert result.latency.p50_ms < 250
+    assert result.latency.p99_ms >= 500
 
 
 async def test_a_server_that_hangs_up_ends_the_phase() -> None:
