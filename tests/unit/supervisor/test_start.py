@@ -200,7 +200,7 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, pipesize=4096) as process:
         try:
             assert process.stderr is not None
-            assert select.select([process.stderr], [], [], 30)[0], "it says nothing"
+            assert select.select([process.stderr], [], [], 60)[0], "it says nothing"
             process.send_signal(number)
             _, stderr = process.communicate(timeout=60)
         finally:
