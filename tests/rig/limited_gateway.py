@@ -81,6 +81,14 @@ def alone_so_far(gateways: Iterable[GatewayProcess]) -> int:
     return sum(_counted(gateway, "gateway_limits_decided_here_total") for gateway in gateways)
 
 
+def missed_turns(gateway: GatewayProcess) -> int:
+    """How often a worker decided alone, since another kept the counters of the host from it.
+
+    That takes a millisecond in which the other stands still, as on a busy machine; each may be one call more.
+    """
+    return _counted(gateway, "gateway_limits_missed_turns_total")
+
+
 def decided_alone(gateways: Sequence[GatewayProcess], rule: str, calls: int) -> int:
     """The same, once all *calls* for which *rule* held have been told of."""
 
