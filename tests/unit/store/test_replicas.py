@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
+from gateway.store import replicas as store_replicas
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
 from gateway.store.replicas import TARGETS, Replicas, shown, trusting
 from tests.rig.requires import requires
@@ -47,6 +48,17 @@ class Meeting:
     async def close(self) -> None:
         for replicas in self._open:
             await replicas.close()
+
+
+def wait_for_answers(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for name in ("EXCHANGE_S", "_SOCKET_S"):
+        monkeypatch.setattr(store_replicas, name, seconds)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers may be slower than replicas wait, since tests share a machine."""
+    wait_for_answers(monkeypatch, 30.0)
 
 
 @pytest.fixture
@@ -149,15 +161,17 @@ async def test_a_server_that_is_gone(meeting: Meeting) -> None:
     assert (await first.exchange([])).is_new
 
 
-async def test_a_server_that_answers_nothing(meeting: Meeting) -> None:
+async def test_a_server_that_answers_nothing(meeting: Meeting, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exchange ends all the same, with a connection or without; the next one is right."""
     first, second = meeting.replica(), meeting.replica()
     await first.exchange([])
     meeting.server.pause()
     try:
+        wait_for_answers(monkeypatch, 0.5)
         for replicas in (first, second):
             with pytest.raises(ReplicasAwayError):
                 await replicas.exchange([Record("a:circuit", 5, "maybe told")])
+        wait_for_answers(monkeypatch, 30.0)
     finally:
         meeting.server.go_on()
     told = Record("b:circuit", 6, "told")
@@ -192,8 +206,12 @@ async def test_rights(meeting: Meeting) -> None:
         ("unix:///nowhere/canary-wrong-password.sock", "No such file"),
     ],
 )
-async def test_what_cannot_be_used(meeting: Meeting, url: str, word: str) -> None:
+async def test_what_cannot_be_used(
+    meeting: Meeting, url: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error says why, in one form, whatever the library calls it."""
+    if word == "Timeout":
+        wait_for_answers(monkeypatch, 1.0)
     replicas = meeting.replica(url.format(port=meeting.server.port, closed=1))
     with pytest.raises(ReplicasAwayError, match=word) as caught:
         await replicas.exchange([])
