@@ -40,7 +40,7 @@ _LEAST_BYTES: Final = 16 * 1024
 _TAKEN_BEFORE_LARGER: Final = 64
 # How many times as much as usual a batch carries at most while more waits, after an outage or of many calls.
 # It gets there and back by twos: who is quick with one size may not be with the next. After one that was not
-# taken, so many quick ones come first: one of a few requests finds that a bound is still there.
+# taken, so many quick ones come first, and twice as many each time that a bound is found to be still there.
 _MOST_TIMES: Final = 8
 _QUICK_BEFORE_LARGER: Final = 8
 _QUICK_S: Final = 1.0
@@ -268,7 +268,7 @@ class Batcher:
         self._use_bound(None)
         self._taken = 0
         self._times = 1
-        self._quick_to_go = 0
+        self._quick_to_go, self._patience = 0, _QUICK_BEFORE_LARGER
 
     def learn_bound(self, refused_bytes: int) -> None:
         """Make batches at most half as large as one that was too large for the endpoint."""
@@ -288,6 +288,8 @@ class Batcher:
         elif took_s < _QUICK_S and (
             batch.spans >= limits.max_spans or batch.size_bytes >= limits.max_bytes // 2
         ):
+            if self._times == _MOST_TIMES:
+                self._patience = _QUICK_BEFORE_LARGER
             self._quick_to_go = max(0, self._quick_to_go - 1)
             if not self._quick_to_go:
                 self._times = min(2 * self._times, _MOST_TIMES)
@@ -300,7 +302,11 @@ class Batcher:
     def note_not_taken(self) -> None:
         """Note that a batch larger than usual was not taken, for its size or not: less in the next ones."""
         self._times = max(1, self._times // 2)
-        self._quick_to_go = _QUICK_BEFORE_LARGER
+        if self._quick_to_go:  # a part of one that was not taken
+            self._quick_to_go = max(self._quick_to_go, _QUICK_BEFORE_LARGER)
+        else:
+            self._quick_to_go = self._patience
+            self._patience = min(2 * self._patience, _TAKEN_BEFORE_LARGER)
 
     def is_larger_than_usual(self, batch: Batch) -> bool:
         """Whether *batch* carries what would be several if less waited."""

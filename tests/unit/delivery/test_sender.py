@@ -688,6 +688,34 @@ def test_larger_batches_take_quick_answers(bench: Bench) -> None:
         assert batcher._times == 2
 
 
+def test_a_size_that_is_not_taken_is_tried_less_and_less_often(bench: Bench) -> None:
+    """Until it is taken; an outage, in which parts fail too, is no more than one find."""
+    batcher = bench.make_sender(limits=BACKLOG)._batcher
+
+    def note_taken() -> None:
+        spans = min(10, 2 * batcher._times)
+        batcher.note_taken(Batch([Run(b"", [make_span("chat")] * spans, 100 * spans)], b"", 0), 0.1)
+
+    def quick_before_the_next() -> int:
+        before, count = batcher._times, 0
+        while batcher._times == before:
+            note_taken()
+            count += 1
+        return count
+
+    note_taken()
+    counts = []
+    for _ in range(6):
+        batcher.note_not_taken()
+        counts.append(quick_before_the_next())
+    assert counts == [8, 16, 32, 64, 64, 64]
+    assert [quick_before_the_next(), quick_before_the_next()] == [1, 1]
+    note_taken()
+    for _ in range(3):
+        batcher.note_not_taken()
+    assert [quick_before_the_next() for _ in range(3)] == [8, 1, 1]
+
+
 async def test_a_bound_that_an_endpoint_keeps_is_met_seldom(bench: Bench) -> None:
     """One request of many finds that it is still there."""
     bound, refusals = 40_000, []
