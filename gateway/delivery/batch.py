@@ -308,6 +308,10 @@ class Batcher:
             self._quick_to_go = self._patience
             self._patience = min(2 * self._patience, _TAKEN_BEFORE_LARGER)
 
+    def note_usual_not_taken(self) -> None:
+        """Note that one of the usual size was not taken either: it is not for the size."""
+        self._quick_to_go = 0
+
     def is_larger_than_usual(self, batch: Batch) -> bool:
         """Whether *batch* carries what would be several if less waited."""
         return _exceeds(batch, self._wanted_limits)

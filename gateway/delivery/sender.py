@@ -299,7 +299,10 @@ class Sender:
         self.keep()
 
     def _can_be_less(self, batch: Batch) -> bool:
-        return self._batcher.is_larger_than_usual(batch)
+        if self._batcher.is_larger_than_usual(batch):
+            return True
+        self._batcher.note_usual_not_taken()
+        return False
 
     def _settle(self, outcome: Outcome, took_s: float) -> None:
         batch = self._in_hand[0]

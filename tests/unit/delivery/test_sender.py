@@ -604,7 +604,7 @@ async def test_a_refused_batch_of_the_usual_size_is_not_tried_in_parts(bench: Be
     refused = Outcome(Verdict.REFUSED, 400, "HTTP 400")
     bench.exchange.outcomes = [DELIVERED, refused, refused]
     await bench.drain()
-    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 2, 2, 2, 2]
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 2, 2, 4]
     assert bench.ledger() == {"created": 10, "exported": 8, "dropped": dropped(non_retryable_400=2)}
 
 
@@ -689,7 +689,7 @@ def test_larger_batches_take_quick_answers(bench: Bench) -> None:
 
 
 def test_a_size_that_is_not_taken_is_tried_less_and_less_often(bench: Bench) -> None:
-    """Until it is taken; an outage, in which parts fail too, is no more than one find."""
+    """Until it is taken; parts that fail too are no more than one find, and an outage is none."""
     batcher = bench.make_sender(limits=BACKLOG)._batcher
 
     def note_taken() -> None:
@@ -714,6 +714,22 @@ def test_a_size_that_is_not_taken_is_tried_less_and_less_often(bench: Bench) -> 
     for _ in range(3):
         batcher.note_not_taken()
     assert [quick_before_the_next() for _ in range(3)] == [8, 1, 1]
+    for _ in range(3):
+        batcher.note_not_taken()
+    batcher.note_usual_not_taken()
+    assert [quick_before_the_next() for _ in range(3)] == [1, 1, 1]
+
+
+async def test_after_an_outage_batches_grow_at_once(bench: Bench) -> None:
+    """As one of the usual size was not taken either."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(60)
+    away = [Outcome(Verdict.RETRY, 503, "HTTP 503")] * 4
+    await bench.run_through(DELIVERED, DELIVERED, *away)
+    await bench.drain()
+    sizes = [len(names) for names in bench.exchange.batches()]
+    assert sizes == [2, 4, 8, 4, 2, 2, 2, 2, 4, 8, 10, 10, 10, 8]
+    assert bench.ledger() == {"created": 60, "exported": 60, "dropped": NOTHING}
 
 
 async def test_a_bound_that_an_endpoint_keeps_is_met_seldom(bench: Bench) -> None:
