@@ -37,6 +37,7 @@ class FakeExchange:
 
     def __init__(self, *outcomes: Outcome) -> None:
         self.outcomes = list(outcomes)
+        self.unscripted = 0
         self.bodies: list[ExportTraceServiceRequest] = []
         self.destinations: list[Destination] = []
         self.on_post: Callable[[], None] = lambda: None
@@ -49,7 +50,10 @@ class FakeExchange:
         self.bodies.append(ExportTraceServiceRequest.FromString(body))
         self.on_post()
         await self.gate.wait()
-        return self.outcomes.pop(0) if self.outcomes else DELIVERED
+        if self.outcomes:
+            return self.outcomes.pop(0)
+        self.unscripted += 1
+        return DELIVERED
 
     async def close(self) -> None:
         self.is_closed = True
@@ -123,8 +127,11 @@ class Bench:
         """Run until the endpoint has given all of *outcomes* and one success more."""
         self.exchange.outcomes = list(outcomes)
         task = asyncio.ensure_future(self.sender.run())
-        before = self.exported()
-        await until_async(lambda: self.exported() > before, what="a delivered batch")
+        before, unscripted = self.exported(), self.exchange.unscripted
+        await until_async(
+            lambda: self.exchange.unscripted > unscripted and self.exported() > before,
+            what="a delivered batch",
+        )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
