@@ -116,7 +116,7 @@ class Retry:
         after: The next sender.
         condition: Told how it goes.
         pacing: Time and chance.
-        can_be_less: Whether a batch that was not taken is better sent in parts.
+        not_taken: Told of a batch that was not taken; says whether it is better sent in parts.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class Retry:
         condition: Condition,
         pacing: Pacing,
         *,
-        can_be_less: Callable[[Batch], bool] = lambda _batch: False,
+        not_taken: Callable[[Batch], bool] = lambda _batch: False,
     ) -> None:
         self._after = after
         self._condition = condition
         self._pacing = pacing
-        self._can_be_less = can_be_less
+        self._not_taken = not_taken
         self._given_up = asyncio.Event()
         # In a row, of a batch and of its parts: who takes neither is not asked more often for them.
         self._failures = 0
@@ -146,7 +146,7 @@ class Retry:
         """
         while True:
             outcome = await self._after.send(batch)
-            can_be_less = outcome.may_be_for_size and self._can_be_less(batch)
+            can_be_less = outcome.may_be_for_size and self._not_taken(batch)
             if outcome.verdict is Verdict.RETRY:
                 self._condition.retrying(outcome)
                 delay_s = back_off_s(self._failures, outcome.retry_after_s, self._pacing.random)

@@ -292,13 +292,13 @@ class Sender:
     def _make_chain(self) -> Retry:
         send = Send(self._exchange, self._destination, self.ledger, self._begin_try)
         timeout = Timeout(send, self._destination.timeout_s)
-        return Retry(timeout, self._condition, self._pacing, can_be_less=self._can_be_less)
+        return Retry(timeout, self._condition, self._pacing, not_taken=self._not_taken)
 
     def _begin_try(self) -> None:
         self._tried_s = self._pacing.clock_s()
         self.keep()
 
-    def _can_be_less(self, batch: Batch) -> bool:
+    def _not_taken(self, batch: Batch) -> bool:
         if self._batcher.is_larger_than_usual(batch):
             return True
         self._batcher.note_usual_not_taken()

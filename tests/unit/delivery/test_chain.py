@@ -54,7 +54,7 @@ def retry(after: Next, can_be_less: Sequence[bool] = ()) -> tuple[Retry, list[fl
     pacing = Pacing(now_s=lambda: 0.0, random=Random(1), wait=wait)
     answers = chain_of(can_be_less, repeat(False))
     condition = Condition(DESTINATION, pacing.now_s)
-    return Retry(after, condition, pacing, can_be_less=lambda _batch: next(answers)), waits
+    return Retry(after, condition, pacing, not_taken=lambda _batch: next(answers)), waits
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DELIVERED, Verdict.REFUSED, Verdict.TOO_LARGE])
