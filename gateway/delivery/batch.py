@@ -39,8 +39,10 @@ _LEAST_BYTES: Final = 16 * 1024
 # of so many requests; one that has refused everything for a while must not have small ones for ever.
 _TAKEN_BEFORE_LARGER: Final = 64
 # How many times as much as usual a batch carries at most while more waits, after an outage or of many calls.
-# It gets there and back by twos: who is quick with one size may not be with the next.
+# It gets there and back by twos: who is quick with one size may not be with the next. After one that was not
+# taken, so many quick ones come first, and twice as many each time that a bound is found to be still there.
 _MOST_TIMES: Final = 8
+_QUICK_BEFORE_LARGER: Final = 8
 _QUICK_S: Final = 1.0
 _SLOW_S: Final = 2.5
 # Tag and length of a span: two bytes at least, and at most these.
@@ -224,7 +226,6 @@ class Batcher:
         self, scope_version: str, limits: BatchLimits, additional: Mapping[str, str], position: int
     ) -> None:
         self._scope = field(_FIRST, encode_scope("tfy-llm-gateway", scope_version))
-        self._times = 1
         self.change_limits(limits)
         self._waiting: deque[Run] = deque()
         self._waiting_spans = 0
@@ -262,10 +263,12 @@ class Batcher:
         return passed
 
     def change_limits(self, limits: BatchLimits) -> None:
-        """Use other bounds from the next batch on."""
+        """Use other bounds from the next batch on, and nothing of what was learned: of an endpoint, maybe."""
         self._wanted_limits = limits
         self._use_bound(None)
         self._taken = 0
+        self._times = 1
+        self._quick_to_go, self._patience = 0, _QUICK_BEFORE_LARGER
 
     def learn_bound(self, refused_bytes: int) -> None:
         """Make batches at most half as large as one that was too large for the endpoint."""
@@ -275,31 +278,47 @@ class Batcher:
         self._taken = 0
 
     def note_taken(self, batch: Batch, took_s: float) -> None:
-        """Note that the endpoint took a batch, and in which time with all tries: the next may be larger.
+        """Note that the endpoint took a batch, and in which time: the next may be larger, or less.
 
         After many, larger ones than it made us learn are tried again.
         """
-        limits = self._limits
+        limits = self._limits.times(self._times)
         if took_s >= _SLOW_S:
-            self.note_slow()
+            self._times = max(1, self._times // 2)
         elif took_s < _QUICK_S and (
             batch.spans >= limits.max_spans or batch.size_bytes >= limits.max_bytes // 2
         ):
-            self._times = min(2 * self._times, _MOST_TIMES)
+            if self._times == _MOST_TIMES:
+                self._patience = _QUICK_BEFORE_LARGER
+            self._quick_to_go = max(0, self._quick_to_go - 1)
+            if not self._quick_to_go:
+                self._times = min(2 * self._times, _MOST_TIMES)
         if self._bound is not None:
             self._taken += 1
             if self._taken == _TAKEN_BEFORE_LARGER:
                 self._use_bound(2 * self._bound)
                 self._taken = 0
 
-    def note_slow(self) -> None:
-        """Note that the endpoint was slow with a batch, or has not answered in time: less in the next one."""
+    def note_not_taken(self) -> None:
+        """Note that a batch larger than usual was not taken, for its size or not: less in the next ones."""
         self._times = max(1, self._times // 2)
+        if self._quick_to_go:  # a part of one that was not taken
+            self._quick_to_go = max(self._quick_to_go, _QUICK_BEFORE_LARGER)
+        else:
+            self._quick_to_go = self._patience
+            self._patience = min(2 * self._patience, _TAKEN_BEFORE_LARGER)
+
+    def note_usual_not_taken(self) -> None:
+        """Note that one of the usual size was not taken either: it is not for the size."""
+        self._quick_to_go = 0
 
     def is_larger_than_usual(self, batch: Batch) -> bool:
         """Whether *batch* carries what would be several if less waited."""
-        limits = self._limits
-        return batch.spans > 1 and (batch.spans > limits.max_spans or batch.size_bytes > limits.max_bytes)
+        return _exceeds(batch, self._wanted_limits)
+
+    def is_too_large(self, batch: Batch) -> bool:
+        """Whether *batch*, taken some time ago, carries more than one may now."""
+        return _exceeds(batch, self._wanted_limits.times(self._times))
 
     def _is_enough(self, limits: BatchLimits) -> bool:
         return self._waiting_spans >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
@@ -456,6 +475,10 @@ def without_keys(attributes: bytes, keys: frozenset[bytes]) -> bytes:
 
 def _widened(usual: int, factor: int, most: int | None) -> int:
     return usual if most is None else max(usual, min(usual * factor, most))
+
+
+def _exceeds(batch: Batch, limits: BatchLimits) -> bool:
+    return batch.spans > 1 and (batch.spans > limits.max_spans or batch.size_bytes > limits.max_bytes)
 
 
 def _size_of(spans: Sequence[SpanSegments]) -> int:

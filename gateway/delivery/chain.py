@@ -37,12 +37,14 @@ class Pacing:
         random: For jitter.
         wait: Waits for an event, at most so many seconds; False when it was not set.
         probe_s: Between two tries while a destination is paused.
+        clock_s: Monotonic.
     """
 
     now_s: Callable[[], float] = time.time
     random: Random = field(default_factory=Random)
     wait: Callable[[asyncio.Event, float], Awaitable[bool]] = wait_for_event
     probe_s: float = PROBE_S
+    clock_s: Callable[[], float] = time.monotonic
 
 
 class Step(Protocol):
@@ -114,7 +116,7 @@ class Retry:
         after: The next sender.
         condition: Told how it goes.
         pacing: Time and chance.
-        can_be_less: Whether a batch that was not answered is better sent in parts.
+        not_taken: Told of a batch that was not taken; says whether it is better sent in parts.
     """
 
     def __init__(
@@ -123,34 +125,40 @@ class Retry:
         condition: Condition,
         pacing: Pacing,
         *,
-        can_be_less: Callable[[Batch], bool] = lambda _batch: False,
+        not_taken: Callable[[Batch], bool] = lambda _batch: False,
     ) -> None:
         self._after = after
         self._condition = condition
         self._pacing = pacing
-        self._can_be_less = can_be_less
+        self._not_taken = not_taken
         self._given_up = asyncio.Event()
+        # In a row, of a batch and of its parts: who takes neither is not asked more often for them.
+        self._failures = 0
 
     def give_up(self) -> None:
         """End after the try that is under way, because things change or the process ends."""
         self._given_up.set()
 
     async def send(self, batch: Batch) -> Outcome:
-        """Deliver *batch*, or see it refused; a verdict of RETRY or DENIED says that it was given up."""
-        failures = 0
+        """Deliver *batch*, or see it refused; a verdict of RETRY or DENIED says that it was given up.
+
+        PERHAPS_TOO_LARGE: it can be less, and its parts are to be sent in its place.
+        """
         while True:
             outcome = await self._after.send(batch)
+            can_be_less = outcome.may_be_for_size and self._not_taken(batch)
             if outcome.verdict is Verdict.RETRY:
                 self._condition.retrying(outcome)
-                delay_s = back_off_s(failures, outcome.retry_after_s, self._pacing.random)
-                failures += 1
+                delay_s = back_off_s(self._failures, outcome.retry_after_s, self._pacing.random)
+                self._failures += 1
             elif outcome.verdict is Verdict.DENIED:
                 # The batch in hand is the probe: nothing is sent that would not be sent anyway.
                 self._condition.paused(outcome)
-                delay_s, failures = self._pacing.probe_s, 0
+                delay_s, self._failures = self._pacing.probe_s, 0
             else:
-                return outcome
+                self._failures = 0
+                return replace(outcome, verdict=Verdict.PERHAPS_TOO_LARGE) if can_be_less else outcome
             if self._given_up.is_set() or await self._pacing.wait(self._given_up, delay_s):
                 return outcome
-            if outcome.may_be_too_slow and self._can_be_less(batch):
-                return replace(outcome, verdict=Verdict.TOO_SLOW)
+            if can_be_less:
+                return replace(outcome, verdict=Verdict.PERHAPS_TOO_LARGE)

@@ -50,7 +50,14 @@ _HTTP_STATUS: Final = {
     "PERMISSION_DENIED": 403,
     "UNIMPLEMENTED": 404,
 }
-_TOO_LARGE_TEXTS: Final = ("larger than max", "too large")
+# What servers say of a message that is too large: Go's and C's, Rust's (as OUT_OF_RANGE), Java's, .NET's.
+_TOO_LARGE_CODES: Final = frozenset({"RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
+_TOO_LARGE_TEXTS: Final = (
+    "larger than max",
+    "too large",
+    "exceeds maximum size",
+    "exceeds the maximum configured message size",
+)
 # grpcio's own words for a header that cannot be sent; the batch waits for a better configuration.
 _UNSENDABLE: Final = "Invalid metadata"
 # And for a call that found no connection to go out on.
@@ -230,9 +237,9 @@ def _outcome(call: Any) -> Outcome:
     other = _outcome_without_code(code, said)
     if other is not None:
         return replace(other, message=other.message or message)
-    status = _HTTP_STATUS.get(code, 500)
-    if status == 429 and any(text in said.lower() for text in _TOO_LARGE_TEXTS):  # noqa: PLR2004 - as above
+    if code in _TOO_LARGE_CODES and any(text in said.lower() for text in _TOO_LARGE_TEXTS):
         return Outcome(Verdict.TOO_LARGE, 413, message)
+    status = _HTTP_STATUS.get(code, 500)
     is_answered = code != "UNAVAILABLE" or bool(call.trailing_metadata())
     is_unsent = not is_answered and said.startswith(_UNCONNECTED)
     judged = judge(Answer(status, "", b"", ""), 0.0)

@@ -26,7 +26,6 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 # 407 is a proxy's: the endpoint has seen nothing. On the way to an endpoint with TLS it is no answer at all.
 DENIED: Final = frozenset({401, 403, 407})
 _TOO_LARGE: Final = 413
-_NOT_IN_TIME: Final = 504
 _BAD_REQUEST: Final = 400
 # What the OpenTelemetry collector says, with 400, where others answer 413.
 _TOO_LARGE_TEXT: Final = "body too large"
@@ -63,7 +62,7 @@ class Verdict(enum.Enum):
     RETRY = enum.auto()
     DENIED = enum.auto()  # any bytes would be refused: the key is wrong, or may not write
     TOO_LARGE = enum.auto()  # fewer spans may pass
-    TOO_SLOW = enum.auto()  # fewer spans may pass in time
+    PERHAPS_TOO_LARGE = enum.auto()  # fewer spans may pass, though nobody says so
     UNREADABLE = enum.auto()  # it cannot be put into the form that the destination wants
     REFUSED = enum.auto()  # the same bytes would be refused again
 
@@ -92,9 +91,13 @@ class Outcome:
     clock_ahead_s: float = field(default=0.0, compare=False)
 
     @property
-    def may_be_too_slow(self) -> bool:
-        """The batch went out, or part of it, and no answer came in time, or a proxy's that had none."""
-        return self.verdict is Verdict.RETRY and self.status in (None, _NOT_IN_TIME) and not self.is_unsent
+    def may_be_for_size(self) -> bool:
+        """The batch went out, or part of it, and was not taken, for whatever reason was given.
+
+        Not every endpoint tells its bound by 413. The way may be too slow for so much, a proxy may cut it off
+        or refuse it by another status, and what counts bytes may never have room for so many at once (429).
+        """
+        return self.verdict in (Verdict.RETRY, Verdict.DENIED, Verdict.REFUSED) and not self.is_unsent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace as changed
@@ -88,6 +87,7 @@ class Sender:
         self._is_chosen_anew = False  # what waits was chosen by other settings
         self._has_told_of_content = False
         self._kept_unsampled = 0  # of the frame that is looked at
+        self._tried_s = 0.0  # when the last try began
         self._retry = self._make_chain()
 
     @property
@@ -149,11 +149,13 @@ class Sender:
                 await self._pacing.wait(self._changed, _IDLE_S)
                 self._changed.clear()
                 continue
+            if self._batcher.is_too_large(self._in_hand[0]):  # by what was configured or learned meanwhile
+                self._halve(self._in_hand[0])
+                continue
             give_way()
-            began_s = time.monotonic()
             outcome = await self._retry.send(self._in_hand[0])
             if outcome.verdict not in (Verdict.RETRY, Verdict.DENIED):
-                self._settle(outcome, time.monotonic() - began_s)
+                self._settle(outcome, self._pacing.clock_s() - self._tried_s)
             elif self._is_draining:
                 return
 
@@ -288,17 +290,24 @@ class Sender:
     # Sending.
 
     def _make_chain(self) -> Retry:
-        send = Send(self._exchange, self._destination, self.ledger, self.keep)
+        send = Send(self._exchange, self._destination, self.ledger, self._begin_try)
         timeout = Timeout(send, self._destination.timeout_s)
-        return Retry(timeout, self._condition, self._pacing, can_be_less=self._can_be_less)
+        return Retry(timeout, self._condition, self._pacing, not_taken=self._not_taken)
 
-    def _can_be_less(self, batch: Batch) -> bool:
-        return self._batcher.is_larger_than_usual(batch)
+    def _begin_try(self) -> None:
+        self._tried_s = self._pacing.clock_s()
+        self.keep()
+
+    def _not_taken(self, batch: Batch) -> bool:
+        if self._batcher.is_larger_than_usual(batch):
+            return True
+        self._batcher.note_usual_not_taken()
+        return False
 
     def _settle(self, outcome: Outcome, took_s: float) -> None:
         batch = self._in_hand[0]
-        if outcome.verdict is Verdict.TOO_SLOW:
-            self._batcher.note_slow()
+        if outcome.verdict is Verdict.PERHAPS_TOO_LARGE:
+            self._batcher.note_not_taken()
             self._halve(batch)
             return
         if outcome.verdict is Verdict.TOO_LARGE and self._make_smaller(batch):

@@ -5,8 +5,9 @@ counter of a rolling window is a hash of its slots, a calendar window a number, 
 has how many; all end by themselves. Times are the server's.
 
 Each worker has a hash: of which connection it takes questions (`e`), when it was heard of last (`t`), and the
-numbers of the last `RING` questions that changed something. A question of a former connection that is
-executed late changes nothing, and a worker that had no answer can find out whether its question was executed.
+numbers of the last `RING` questions that changed something, each with when it did (`Done`). A question of a
+former connection that is executed late changes nothing, and a worker that had no answer can find out whether
+its question was executed.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ local twelfths = math.floor(now_us * SLOTS / 1000000)
 local worker = KEYS[1]
 local function answer(code, ...) return cmsgpack.pack({code, now_us, ...}) end
 if redis.call('HGET', worker, 'e') ~= ARGV[1] then return answer(-1) end
+local function whole(number) return string.format('%.0f', number) end
 local function note()
-  redis.call('HSET', worker, ARGV[3], ARGV[2], 't', string.format('%.0f', now_us / 1000))
+  redis.call('HSET', worker, ARGV[3], ARGV[2] .. ' ' .. whole(twelfths), 't', whole(now_us / 1000))
   redis.call('EXPIRE', worker, WORKER_S)
 end
-local function whole(number) return string.format('%.0f', number) end
 local function is_over(ends) return ends > 0 and (ends + LATE_S) * 1000000 <= now_us end
 local function keep_until(key, ends)
   if ends > 0 then redis.call('EXPIREAT', key, whole(ends + LATE_S)) end
@@ -275,6 +276,24 @@ class Begun(msgspec.Struct, frozen=True, array_like=True):
     now_us: float
     known: tuple[str, ...]
     memory: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A question that changed something.
+
+    Attributes:
+        number: Its own.
+        twelfth: Of a second, by the server's clock: when that was.
+    """
+
+    number: int
+    twelfth: int
+
+    @classmethod
+    def read(cls, noted: str) -> Done:
+        """What a worker's hash says."""
+        number, twelfth = noted.split()
+        return cls(int(number), int(twelfth))
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode

@@ -278,6 +278,13 @@ class RedisCounters:
         packed: bytes,
         waiting: asyncio.Future[Answer | None] | None = None,
     ) -> None:
+        if line.is_over:
+            # It would never leave, and what is noted as asked is owed when a line ends, which this one has.
+            if question.is_count:
+                self._owe(question.entries)
+            if waiting is not None:
+                waiting.set_result(None)
+            return
         self._number += 1
         number = self._number
         self._asked[number] = question
@@ -308,7 +315,7 @@ class RedisCounters:
     def _give_back(self, question: _Question, answer: Answer | None) -> None:
         if not question.is_count and answer is not None and answer.code == scripts.TAKEN:
             self._note_held(question.entries)
-            self._owe(_negative(question.entries))
+            self._owe_back(question, int(answer.now_us * ROLLING_SLOTS / _US_PER_S))
 
     def _decision(self, charges: Sequence[Charge], answer: Answer, used: tuple[int, ...]) -> Decision:
         at_s = answer.now_us / _US_PER_S
@@ -360,6 +367,13 @@ class RedisCounters:
                 self.unshared += 1
                 continue
             self._owed[charge.key, slot] = (charge, amount if owed is None else owed[1] + amount)
+
+    def _owe_back(self, question: _Question, done: int) -> None:
+        """Owe the contrary of *question*, which the server executed in the twelfth *done* of its clock."""
+        # What was to be taken was counted then; what is to be counted says itself when.
+        self._owe(
+            [(charge, -amount, at if question.is_count else done) for charge, amount, at in question.entries]
+        )
 
     def _twelfth(self) -> int:
         return int((self._now_s() + self._ahead_s) * ROLLING_SLOTS)
@@ -430,6 +444,9 @@ class RedisCounters:
         try:
             begun = await self._begin(line)
             await self._bring_up_to_date(line, begun)
+            if line.is_over:
+                msg = "it has ended meanwhile"
+                raise LineError(msg)
             self._line, self.is_away = line, False
         finally:
             if self.is_away:
@@ -466,10 +483,12 @@ class RedisCounters:
     async def _bring_up_to_date(self, line: Line, begun: scripts.Begun) -> None:
         known = dict(zip(begun.known[::2], begun.known[1::2], strict=True))
         for number, question in self._doubtful.items():
-            if known.get(scripts.ring_place(number)) == str(number):
+            noted = known.get(scripts.ring_place(number))
+            done = None if noted is None else scripts.Done.read(noted)
+            if done is not None and done.number == number:
                 # It was executed; what became of it was decided without knowing that.
                 self._note_held(question.entries)
-                self._owe(_negative(question.entries))
+                self._owe_back(question, done.twelfth)
         self._doubtful.clear()
         if self._memory not in ("", begun.memory):
             await self._remind(line)
@@ -513,10 +532,6 @@ class RedisCounters:
 
 def _told(entries: Sequence[Entry]) -> list[tuple[int, int, int, int]]:
     return [(amount, charge.window_s, charge.expires_s, at) for charge, amount, at in entries]
-
-
-def _negative(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    return tuple([(charge, -amount, at) for charge, amount, at in entries])
 
 
 def _nothing(entries: Sequence[Entry]) -> tuple[Entry, ...]:

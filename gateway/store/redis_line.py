@@ -32,7 +32,11 @@ class LineError(Exception):
 
 
 class Line:
-    """A connection."""
+    """A connection.
+
+    Attributes:
+        is_over: Nothing can be asked on it any more.
+    """
 
     def __init__(self, connection: AbstractConnection, on_over: Callable[[str], None]) -> None:
         """Use *connection*, which is open; *on_over* is called once when it fails, with why."""
@@ -43,13 +47,13 @@ class Line:
         self._has_out = asyncio.Event()
         self._has_waiting = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_over = False
+        self.is_over = False
         spawn(self._write(), name="redis-line-write", owner=self._tasks)
         spawn(self._read(), name="redis-line-read", owner=self._tasks)
 
     def ask(self, words: tuple[Any, ...], answered: Answered) -> None:
         """Ask; *answered* is called once, later."""
-        if self._is_over:
+        if self.is_over:
             answered(None)
             return
         self._out += self._connection.pack_command(*words)
@@ -59,9 +63,9 @@ class Line:
 
     def end(self, why: str) -> None:
         """Let it be over; what is under way has no answer."""
-        if self._is_over:
+        if self.is_over:
             return
-        self._is_over = True
+        self.is_over = True
         for task in self._tasks:
             task.cancel()
         waiting, self._waiting = self._waiting, deque()
@@ -71,7 +75,7 @@ class Line:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        self._is_over = True
+        self.is_over = True
         await end(self._tasks)
         await _disconnect(self._connection)
 

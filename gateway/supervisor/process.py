@@ -52,11 +52,22 @@ def run_program(
     )
 
 
+def can_be_copied() -> bool:
+    """Whether a copy of this process is whole: it has only the thread that makes it.
+
+    There may be others, of what watches programs for instance. Those that macOS's libraries begin nobody
+    sees: only Linux is trusted.
+    """
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    except OSError:
+        return False
+
+
 class Forked:
     """A copy of this process that does something else; it has read and checked all that this one has.
 
-    Only for a process of one thread, and on Linux: a copy has only the thread that made it, and libraries of
-    macOS may have begun others. Like `run_program` otherwise.
+    Only where `can_be_copied` says so. Like `run_program` otherwise.
     """
 
     def __init__(self, work: Callable[[], int], ready_fd: int) -> None:
@@ -104,6 +115,8 @@ def _be(work: Callable[[], int], ready_fd: int, blocked: Iterable[int]) -> NoRet
         code = work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if end.code is not None and end.code is not code:
+            print(end.code, file=sys.stderr)  # noqa: T201, what a program that ends so says
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -34,7 +34,7 @@ from gateway.supervisor.cannot_start import (
 from gateway.supervisor.child import Begin, Child, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
-from gateway.supervisor.process import Forked, Process, run_program
+from gateway.supervisor.process import Forked, Process, can_be_copied, run_program
 from gateway.supervisor.state_folder import lock_state_folder
 from gateway.supervisor.unknown_variables import warnings_of
 from gateway.tls_files import NO_FILES, TlsFileError
@@ -213,10 +213,12 @@ def _keep_accepted(settings: Settings, config: Config) -> None:
 
 
 def _way_to_begin(settings: Settings, work: ChildWork) -> Begin:
-    """How to begin a child: where that is safe, as a copy of this process, which has then imported for it."""
+    """How to begin a child: where this process can be copied as that, as it has imported for it then."""
     own_pid = os.getpid()
 
     def copy(role: Role, ready_fd: int) -> Process:
+        if not can_be_copied():
+            return program(role, ready_fd)
         return Forked(lambda: work.run(role.value, settings, ready_fd, own_pid), ready_fd)
 
     def program(role: Role, ready_fd: int) -> Process:
@@ -224,7 +226,7 @@ def _way_to_begin(settings: Settings, work: ChildWork) -> Begin:
         environ = settings.child_environment(environment())
         return run_program((sys.executable, "-m", *words), ready_fd, environ=environ)
 
-    if sys.platform != "linux":
+    if not can_be_copied():
         return program
     work.load()
     return copy

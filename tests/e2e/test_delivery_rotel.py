@@ -12,7 +12,7 @@ from gateway.delivery.selection import Selection
 from gateway.delivery.service import Delivery, DeliverySettings
 from gateway.wire.frames import CallSpans, SpanSegments
 from gateway.wire.otlp import AttributeKey, StatusCode, span_event, span_status
-from tests.rig.frame_maker import EVERYWHERE, make_payload, make_span
+from tests.rig.frame_maker import EVERYWHERE, make_call, make_payload, make_span
 from tests.rig.otlp_sink import OtlpSink
 from tests.rig.requires import requires
 from tests.rig.rotel_collector import RotelCollector
@@ -66,6 +66,25 @@ def test_every_form_means_the_same(tmp_path: Path, protocol: Protocol, compressi
         assert [item.string_value for item in values["texts"].array_value.values] == ["a", ""]
         assert values["gen_ai.input.messages"].string_value == "[]"
         assert [item.key for item in span.events[0].attributes] == ["exception.message", "exception.escaped"]
+
+
+@requires("rotel", "grpc")
+def test_a_collector_that_takes_less_over_grpc_gets_parts(tmp_path: Path) -> None:
+    """It says of a message that is too large, with the code of what may be tried again."""
+    options = ("--otlp-grpc-max-recv-msg-size-mib", "1")
+    with OtlpSink() as sink, RotelCollector(tmp_path, sink.traces_url, *options) as rotel:
+        destination = Destination("rotel", rotel.grpc_url, {}, {}, 0, protocol="grpc", compression="none")
+        settings = DeliverySettings(limits=BatchLimits(max_bytes=4_000_000, max_delay_s=0.01))
+        delivery = Delivery(tmp_path / "state", on_config=lambda *_: None, settings=settings)
+        delivery.configure([destination])
+        delivery._spool.reader("rotel")
+        for number in range(30):
+            delivery._spool.append(make_payload(number, make_call(f"span-{number}", size_bytes=100_000)))
+        delivery.start()
+        spans = sink.wait_for_spans(30, timeout_s=30.0)
+        until(lambda: delivery.telemetry()["destinations"][0]["ledger"]["exported"] == 30, what="the counts")
+        delivery.stop(5.0)
+    assert sorted(span.name for span in spans) == sorted(f"span-{number}" for number in range(30))
 
 
 @requires("rotel")

@@ -22,13 +22,17 @@ ATTEMPTS: Final = 3
 class RotelCollector:
     """The agent as a child process: OTLP/HTTP in, OTLP/HTTP (protobuf) out to *sink_url*.
 
+    Args:
+        options: Of its command line, beside what leads there.
+
     Attributes:
         traces_url: Where to send traces; known after `start()`.
         grpc_url: Likewise over gRPC.
     """
 
-    def __init__(self, folder: Path, sink_url: str) -> None:
+    def __init__(self, folder: Path, sink_url: str, *options: str) -> None:
         self._folder = folder
+        self._options = options
         self._sink_url = sink_url
         self._process: subprocess.Popen[bytes] | None = None
         self.traces_url = ""
@@ -91,6 +95,7 @@ class RotelCollector:
                     "--batch-timeout", "100ms",
                     "--pid-file", str(self._folder / "rotel.pid"),
                     "--log-file", str(self._folder / "rotel-agent.log"),
+                    *self._options,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ROTEL_ENVIRONMENT,
             )  # fmt: skip

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from itertools import chain as chain_of
+from itertools import repeat
 from random import Random
 
 import pytest
@@ -41,7 +44,7 @@ class Next:
         pass
 
 
-def retry(after: Next) -> tuple[Retry, list[float]]:
+def retry(after: Next, can_be_less: Sequence[bool] = ()) -> tuple[Retry, list[float]]:
     waits: list[float] = []
 
     async def wait(event: asyncio.Event, timeout_s: float) -> bool:
@@ -49,7 +52,9 @@ def retry(after: Next) -> tuple[Retry, list[float]]:
         return event.is_set()
 
     pacing = Pacing(now_s=lambda: 0.0, random=Random(1), wait=wait)
-    return Retry(after, Condition(DESTINATION, pacing.now_s), pacing), waits
+    answers = chain_of(can_be_less, repeat(False))
+    condition = Condition(DESTINATION, pacing.now_s)
+    return Retry(after, condition, pacing, not_taken=lambda _batch: next(answers)), waits
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DELIVERED, Verdict.REFUSED, Verdict.TOO_LARGE])
@@ -67,6 +72,17 @@ async def test_the_wait_grows_to_a_ceiling_and_starts_over_with_each_batch() -> 
     random = Random(1)
     ceilings = [min(30.0, 2.0**n) for n in range(40)]
     assert waits == [random.uniform(0.0, ceiling) for ceiling in ceilings]
+    await chain.send(BATCH)
+    assert waits[-1] <= 1.0
+
+
+async def test_the_wait_goes_on_growing_for_the_parts_of_a_batch() -> None:
+    """Who takes neither is asked no more often than for the batch."""
+    chain, waits = retry(Next(*[BUSY] * 3, DELIVERED, BUSY, DELIVERED), can_be_less=[True, True, False])
+    for verdict in (Verdict.PERHAPS_TOO_LARGE, Verdict.PERHAPS_TOO_LARGE, Verdict.DELIVERED):
+        assert (await chain.send(BATCH)).verdict is verdict
+    random = Random(1)
+    assert waits == [random.uniform(0.0, ceiling) for ceiling in (1.0, 2.0, 4.0)]
     await chain.send(BATCH)
     assert waits[-1] <= 1.0
 

@@ -37,6 +37,7 @@ class FakeExchange:
 
     def __init__(self, *outcomes: Outcome) -> None:
         self.outcomes = list(outcomes)
+        self.unscripted = 0
         self.bodies: list[ExportTraceServiceRequest] = []
         self.destinations: list[Destination] = []
         self.on_post: Callable[[], None] = lambda: None
@@ -49,7 +50,10 @@ class FakeExchange:
         self.bodies.append(ExportTraceServiceRequest.FromString(body))
         self.on_post()
         await self.gate.wait()
-        return self.outcomes.pop(0) if self.outcomes else DELIVERED
+        if self.outcomes:
+            return self.outcomes.pop(0)
+        self.unscripted += 1
+        return DELIVERED
 
     async def close(self) -> None:
         self.is_closed = True
@@ -74,12 +78,19 @@ class FakeTime:
 
     def __init__(self) -> None:
         self.waits: list[float] = []
+        self.clock_s = 0.0
 
     def pacing(self) -> Pacing:
-        return Pacing(now_s=lambda: 1_700_000_000.0, random=Random(1), wait=self.wait)
+        return Pacing(
+            now_s=lambda: 1_700_000_000.0,
+            random=Random(1),
+            wait=self.wait,
+            clock_s=lambda: self.clock_s,
+        )
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
         self.waits.append(timeout_s)
+        self.clock_s += timeout_s
         await asyncio.sleep(0)
         return event.is_set()
 
@@ -116,8 +127,11 @@ class Bench:
         """Run until the endpoint has given all of *outcomes* and one success more."""
         self.exchange.outcomes = list(outcomes)
         task = asyncio.ensure_future(self.sender.run())
-        before = self.exported()
-        await until_async(lambda: self.exported() > before, what="a delivered batch")
+        before, unscripted = self.exported(), self.exchange.unscripted
+        await until_async(
+            lambda: self.exchange.unscripted > unscripted and self.exported() > before,
+            what="a delivered batch",
+        )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -535,15 +549,112 @@ async def test_a_large_batch_that_is_not_answered_goes_in_parts(bench: Bench, si
 
 
 async def test_a_large_batch_that_certainly_was_not_sent_stays(bench: Bench) -> None:
-    """Nor one that an endpoint asks to send later: neither tells anything about its size."""
+    """It tells nothing about its size."""
     bench.make_sender(limits=BACKLOG)
     bench.append(6)
     unsent = Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True)
-    busy = Outcome(Verdict.RETRY, 429, "Too Many Requests")
-    bench.exchange.outcomes = [DELIVERED, unsent, busy]
-    await bench.run_through(DELIVERED, unsent, busy)
+    await bench.run_through(DELIVERED, unsent, unsent)
     await bench.drain()
     assert [len(names) for names in bench.exchange.batches()] == [2, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Outcome(Verdict.RETRY, 429, "rate: 5 exceeds the burst of 4"),
+        Outcome(Verdict.RETRY, 502, "Bad Gateway"),
+        Outcome(Verdict.DENIED, 403, "blocked by a rule for bodies"),
+        Outcome(Verdict.REFUSED, 400, "length limit exceeded"),
+        Outcome(Verdict.REFUSED, 500, "too many spans"),
+    ],
+    ids=["no room ever", "cut off", "a firewall", "another 413", "an error"],
+)
+async def test_a_bound_that_is_told_otherwise_loses_and_holds_up_nothing(
+    bench: Bench, refusal: Outcome
+) -> None:
+    """Batches that nobody asked for are not what is lost by; what is as usual goes as it did."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(60)
+    post = bench.exchange.post
+
+    async def refuse_large(destination: Destination, body: bytes) -> Outcome:
+        await post(destination, body)
+        return refusal if len(bench.exchange.batches()[-1]) > 4 else DELIVERED
+
+    bench.exchange.post = refuse_large  # type: ignore[method-assign]  # the one method that differs
+    task = asyncio.ensure_future(bench.sender.run())
+    await until_async(lambda: bench.exported() == 60, what="all of them")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert bench.ledger() == {"created": 60, "exported": 60, "dropped": NOTHING}
+    sizes = [len(names) for names in bench.exchange.batches()]
+    # Found to be there with one request of some.
+    assert sizes == [2, 4, 8, *[4] * 8, 8, *[4] * 5, 2]
+
+
+async def test_what_is_left_of_a_large_batch_is_cut_as_the_last_part_was(bench: Bench) -> None:
+    """Else each of its parts would have to find the same bound."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(14)
+    silence = [NO_ANSWER] * 2
+    await bench.run_through(DELIVERED, DELIVERED, *silence)
+    await bench.drain()
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 8, 4, 2, 2, 2, 2]
+    assert bench.exchange.names()[-8:] == [f"span-{n}" for n in range(7, 15)]
+    assert bench.ledger() == {"created": 14, "exported": 14, "dropped": NOTHING}
+
+
+async def test_a_refused_batch_of_the_usual_size_is_not_tried_in_parts(bench: Bench) -> None:
+    """So much was always lost by one span that an endpoint does not want, and no more is by larger ones."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(10)
+    refused = Outcome(Verdict.REFUSED, 400, "HTTP 400")
+    bench.exchange.outcomes = [DELIVERED, refused, refused]
+    await bench.drain()
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 2, 2, 4]
+    assert bench.ledger() == {"created": 10, "exported": 8, "dropped": dropped(non_retryable_400=2)}
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes"),
+    [
+        ({"endpoint": "https://other/v1/traces"}, [2, 2, 4, 6]),
+        ({"limits": BatchLimits(max_spans=1)}, [1] * 14),
+        ({"limits": BatchLimits(max_spans=20, max_bytes=10)}, [1] * 14),
+    ],
+    ids=["elsewhere", "spans", "bytes"],
+)
+async def test_a_change_holds_for_the_batch_in_hand(
+    bench: Bench, change: dict[str, Any], sizes: list[int]
+) -> None:
+    """Also one that began large; and of a new endpoint nobody knows how much it takes."""
+    destination = changed(DESTINATION, limits=BACKLOG)
+    bench.make_sender(destination)
+    bench.append(20)
+    bench.exchange.outcomes = [DELIVERED, DELIVERED]
+    bench.exchange.on_post = lambda: bench.exchange.gate.clear() if len(bench.exchange.bodies) == 3 else None
+    task = asyncio.ensure_future(bench.sender.run())
+    await until_async(lambda: len(bench.exchange.bodies) == 3, what="a large batch on its way")
+    bench.exchange.outcomes = [NO_ANSWER]
+    bench.sender.replace(changed(destination, **change))
+    bench.exchange.gate.set()
+    await until_async(lambda: bench.exported() == 20, what="all of them")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [len(names) for names in bench.exchange.batches()] == [2, 4, 8, *sizes]
+    assert bench.exchange.names()[-14:] == [f"span-{n}" for n in range(7, 21)]
+    assert bench.ledger() == {"created": 20, "exported": 20, "dropped": NOTHING}
+
+
+async def test_an_endpoint_that_was_away_is_not_slow(bench: Bench) -> None:
+    """What counts is how long it takes for the try that it answers."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(14)
+    unsent = Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True)
+    await bench.run_through(*[unsent] * 9)
+    assert bench.time.clock_s > 10
+    await bench.drain()
+    assert [len(names) for names in bench.exchange.batches()] == [2] * 10 + [4, 8]
 
 
 async def test_a_learned_bound_holds_for_larger_batches(bench: Bench) -> None:
@@ -570,15 +681,62 @@ async def test_a_learned_bound_holds_for_larger_batches(bench: Bench) -> None:
 def test_larger_batches_take_quick_answers(bench: Bench) -> None:
     """A slow one halves what the next may carry."""
     batcher = bench.make_sender(limits=BACKLOG)._batcher
-    full = Batch([Run(b"", [make_span("chat")] * 2, 200)], b"", 0)
+
+    def batch_of(spans: int) -> Batch:
+        return Batch([Run(b"", [make_span("chat")] * spans, 100 * spans)], b"", 0)
+
     seen = []
     for took_s in (0.1, 0.1, 0.1, 1.5, 2.5, 11.0, 2.5, 2.5, 0.1):
-        batcher.note_taken(full, took_s)
+        batcher.note_taken(batch_of(min(10, 2 * batcher._times)), took_s)
         seen.append(batcher._times)
     assert seen == [2, 4, 8, 8, 4, 2, 1, 1, 2]
-    few = Batch([Run(b"", [make_span("chat")], 100)], b"", 0)
-    batcher.note_taken(few, 0.1)
-    assert batcher._times == 2
+    for few in (1, 3):  # of 4 that it may have
+        batcher.note_taken(batch_of(few), 0.1)
+        assert batcher._times == 2
+
+
+def test_a_size_that_is_not_taken_is_tried_less_and_less_often(bench: Bench) -> None:
+    """Until it is taken; parts that fail too are no more than one find, and an outage is none."""
+    batcher = bench.make_sender(limits=BACKLOG)._batcher
+
+    def note_taken() -> None:
+        spans = min(10, 2 * batcher._times)
+        batcher.note_taken(Batch([Run(b"", [make_span("chat")] * spans, 100 * spans)], b"", 0), 0.1)
+
+    def quick_before_the_next() -> int:
+        before, count = batcher._times, 0
+        while batcher._times == before:
+            note_taken()
+            count += 1
+        return count
+
+    note_taken()
+    counts = []
+    for _ in range(6):
+        batcher.note_not_taken()
+        counts.append(quick_before_the_next())
+    assert counts == [8, 16, 32, 64, 64, 64]
+    assert [quick_before_the_next(), quick_before_the_next()] == [1, 1]
+    note_taken()
+    for _ in range(3):
+        batcher.note_not_taken()
+    assert [quick_before_the_next() for _ in range(3)] == [8, 1, 1]
+    for _ in range(3):
+        batcher.note_not_taken()
+    batcher.note_usual_not_taken()
+    assert [quick_before_the_next() for _ in range(3)] == [1, 1, 1]
+
+
+async def test_after_an_outage_batches_grow_at_once(bench: Bench) -> None:
+    """As one of the usual size was not taken either."""
+    bench.make_sender(limits=BACKLOG)
+    bench.append(60)
+    away = [Outcome(Verdict.RETRY, 503, "HTTP 503")] * 4
+    await bench.run_through(DELIVERED, DELIVERED, *away)
+    await bench.drain()
+    sizes = [len(names) for names in bench.exchange.batches()]
+    assert sizes == [2, 4, 8, 4, 2, 2, 2, 2, 4, 8, 10, 10, 10, 8]
+    assert bench.ledger() == {"created": 60, "exported": 60, "dropped": NOTHING}
 
 
 async def test_a_bound_that_an_endpoint_keeps_is_met_seldom(bench: Bench) -> None:
@@ -783,7 +941,9 @@ class AnyEndpoint:
         if self.frames < MOST_FRAMES and self.random.random() < 0.2:
             self.spool_frame()
         if self.random.random() < 0.05:
-            self.bench.sender.replace(changed(destination, headers={"x-turn": str(self.frames)}))
+            headers = {"x-turn": str(self.random.random())}
+            limits = self.random.choice([None, BatchLimits(max_spans=3), BatchLimits(max_bytes=500), BACKLOG])
+            self.bench.sender.replace(changed(destination, headers=headers, limits=limits))
         message = ExportTraceServiceRequest.FromString(body)
         groups = [scope for one in message.resource_spans for scope in one.scope_spans]
         names = [span.name for scope in groups for span in scope.spans]

@@ -17,6 +17,7 @@ from gateway.store.counter_scripts import (
     RESERVE,
     TAKEN,
     UNKNOWN,
+    Done,
     key_of,
     pack_charges,
     pack_counts,
@@ -45,9 +46,11 @@ async def test_a_question_of_a_former_connection(server: ValkeyServer, script: s
     asked = ["7", "7", packed]
     assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", *asked)).code == UNKNOWN
     assert read_begun(await redis.eval(BEGIN, 1, WORKER, "1", "", "new")).known == ()
-    assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", *asked)).code == TAKEN
+    answer = read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", *asked))
+    assert answer.code == TAKEN
     begun = read_begun(await redis.eval(BEGIN, 1, WORKER, "2", "new", "newer"))
-    assert dict(zip(begun.known[::2], begun.known[1::2], strict=True))["7"] == "7"
+    noted = dict(zip(begun.known[::2], begun.known[1::2], strict=True))["7"]
+    assert Done.read(noted) == Done(7, int(answer.now_us * ROLLING_SLOTS / 1_000_000))
     assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", "8", "8", packed)).code == UNKNOWN
     assert await redis.get(COUNTER) == b"5"
     assert not await redis.hexists(WORKER, "8")

@@ -400,6 +400,30 @@ async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
     assert await fleet.used(one) == (1,)
 
 
+async def test_refused_while_a_window_went_on(fleet: Fleet) -> None:
+    """What is given back is given back to the slot of the window in which the server has it."""
+    step_s = 0.0
+    counters = await fleet.replica(timeout_s=0.05, when_away="refuse", now_s=lambda: time.time() + step_s)
+    one = charge(limit=10, window_s=3600)
+
+    async def is_taken() -> bool:
+        return (await counters.reserve([one])).is_shared
+
+    # As above.
+    taken: Callable[[], bool | Awaitable[bool]] = is_taken
+    await until_async(taken, "the first to be taken", timeout_s=DEADLINE_S)
+    before = await fleet.used(one)
+    # To this worker it is asked two slots before it is executed.
+    step_s = -600.0
+    fleet.server.pause()
+    try:
+        assert (await counters.reserve([one])).is_unknown
+    finally:
+        fleet.server.go_on()
+    await back(counters)
+    assert await fleet.used(one) == before
+
+
 async def test_a_server_that_has_been_flushed(fleet: Fleet) -> None:
     """It is told what was seen, by each replica, and has the most of it, not the sum."""
     first, second = [await fleet.replica() for _ in range(2)]
@@ -480,6 +504,33 @@ async def test_a_process_that_stands_still_itself(fleet: Fleet) -> None:
         decision, _ = await asyncio.gather(take(counters, month()), stand_still())
     assert decision.is_shared
     assert not counters.is_away
+
+
+async def test_a_connection_that_ends_while_it_pays(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was owed by its end is not asked on it, which nobody would hear of."""
+    counters = await fleet.replica()
+    one = month(amount=10)
+    taken = await take(counters, one)
+    await counters.settle([Correction(one, -4, taken)])
+    line, is_ended = counters._line, asyncio.Event()
+    assert line is not None
+    wakes = asyncio.Timeout._on_timeout  # type: ignore[attr-defined]  # of CPython
+
+    def wake(timeout: asyncio.Timeout) -> None:
+        """It is time to pay, and the line fails within the same turn of the loop, which is a busy one."""
+        wakes(timeout)
+        if not is_ended.is_set():
+            is_ended.set()
+            line.end("it hangs up")
+
+    monkeypatch.setattr(asyncio.Timeout, "_on_timeout", wake)
+    fleet.server.pause()
+    try:
+        await counters.settle([Correction(one, 30, taken)])
+        await is_ended.wait()
+    finally:
+        fleet.server.go_on()
+    await fleet.until_used(one, 36)
 
 
 async def test_a_connection_that_ends(fleet: Fleet) -> None:

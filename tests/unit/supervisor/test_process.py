@@ -61,6 +61,24 @@ def test_ends_of_a_copy(work: Callable[[], int], code: int) -> None:
     assert _code_of(_forked(work)) == code
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is copied")
+def test_what_can_be_copied() -> None:
+    """Not a process with a thread beside ours."""
+    code = """
+import threading
+from gateway.supervisor.process import can_be_copied
+
+told = [can_be_copied()]
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+told.append(can_be_copied())
+end.set()
+print(told)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=120, check=True)
+    assert run.stdout == b"[True, False]\n"
+
+
 def test_nothing_of_the_caller_goes_on_in_a_copy(tmp_path: Path) -> None:
     """What the caller would clear away when it ends is the caller's."""
     cleared = tmp_path / "cleared"
@@ -126,23 +144,31 @@ def test_what_a_child_has() -> None:
 
 _PRINT = """
 from gateway.supervisor.process import Forked
-import os
+import os, sys
 
 print("once")
 reading, writing = os.pipe()
-process = Forked(lambda: 1 // 0, writing)
+process = Forked(lambda: WORK, writing)
 while process.poll() is None:
     pass
 """
 
 
-def test_what_a_copy_prints() -> None:
-    """Nothing that was to be printed before it was made, and the error that ends it."""
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        pytest.param("1 // 0", "ZeroDivisionError: integer division or modulo by zero", id="error"),
+        pytest.param("sys.exit('it cannot be')", "it cannot be", id="exit with a message"),
+    ],
+)
+def test_what_a_copy_prints(work: str, said: str) -> None:
+    """Nothing that was to be printed before it was made, and what ends it."""
+    code = _PRINT.replace("WORK", work)
     run = subprocess.run(
-        [sys.executable, "-c", _PRINT], cwd=ROOT, capture_output=True, timeout=120, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=120, check=True, text=True
     )
-    assert run.stdout == b"once\n"
-    assert run.stderr.count(b"ZeroDivisionError") == 1
+    assert run.stdout == "once\n"
+    assert run.stderr.splitlines().count(said) == 1
 
 
 _CLOSE = """
