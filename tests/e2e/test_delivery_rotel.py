@@ -81,7 +81,7 @@ def test_a_collector_that_takes_less_over_grpc_gets_parts(tmp_path: Path) -> Non
         for number in range(30):
             delivery._spool.append(make_payload(number, make_call(f"span-{number}", size_bytes=100_000)))
         delivery.start()
-        spans = sink.wait_for_spans(30, timeout_s=30.0)
+        spans = sink.wait_for_spans(30, timeout_s=60.0)
         until(lambda: delivery.telemetry()["destinations"][0]["ledger"]["exported"] == 30, what="the counts")
         delivery.stop(5.0)
     assert sorted(span.name for span in spans) == sorted(f"span-{number}" for number in range(30))

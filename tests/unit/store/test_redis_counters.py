@@ -403,21 +403,16 @@ async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
 async def test_refused_while_a_window_went_on(fleet: Fleet) -> None:
     """What is given back is given back to the slot of the window in which the server has it."""
     step_s = 0.0
-    counters = await fleet.replica(timeout_s=0.05, when_away="refuse", now_s=lambda: time.time() + step_s)
+    counters = await fleet.replica(when_away="refuse", now_s=lambda: time.time() + step_s)
     one = charge(limit=10, window_s=3600)
-
-    async def is_taken() -> bool:
-        return (await counters.reserve([one])).is_shared
-
-    # As above.
-    taken: Callable[[], bool | Awaitable[bool]] = is_taken
-    await until_async(taken, "the first to be taken", timeout_s=DEADLINE_S)
+    await take(counters, one)
     before = await fleet.used(one)
     # To this worker it is asked two slots before it is executed.
     step_s = -600.0
     fleet.server.pause()
     try:
-        assert (await counters.reserve([one])).is_unknown
+        with in_a_hurry(counters):
+            assert (await counters.reserve([one])).is_unknown
     finally:
         fleet.server.go_on()
     await back(counters)
