@@ -24,7 +24,8 @@ hypothesis.settings.register_profile("anew", _UNTIMED)
 # The files that take 10 s and more: begun last, one of them would keep one process busy after the others.
 LONGEST: Final = (
     *("conformance/test_faults_of_providers", "conformance/test_matrix", "conformance/test_llmock_faults"),
-    *("translate/test_registry", "conformance/test_virtual_models", "conformance/test_docs_clients"),
+    *("faults/test_fault_trees", "translate/test_registry", "conformance/test_virtual_models"),
+    *("conformance/test_docs_clients",),
     *("supervisor/test_start", "store/test_redis_counters", "store/test_counter_table"),
     *("supervisor/test_family", "e2e/test_processes", "browser/test_manifest_pages"),
     *("e2e/test_faults_of_endpoint", "e2e/test_metrics", "browser/test_accessibility"),
