@@ -385,9 +385,26 @@ class CounterTable:
         return found
 
     def _reserve_share(self, charges: Sequence[Charge]) -> Decision:
-        """Without a turn: of what is left of each limit a process may take its share."""
+        """Without a turn: of what is left of each limit a process may take its share.
+
+        That is noted before it is decided. However long this process is held up in between, what others take
+        meanwhile is seen then, or they have seen the note. Who is refused at first sight notes nothing: calls
+        may name any number of counters, and could fill the page.
+        """
         now_s = self._now_s()
-        used = [self._counted(charge, now_s) for charge in charges]
+        decision = self._judge_share(charges, [0] * len(charges), now_s)
+        if decision.refused is not None:
+            return decision
+        noted = [self._note(charge, slot_of(charge, now_s), charge.amount) for charge in charges]
+        decision = self._judge_share(charges, noted, now_s)
+        if decision.refused is not None:
+            for charge, amount in zip(charges, noted, strict=True):
+                self._note(charge, slot_of(charge, now_s), -amount)
+        return decision
+
+    def _judge_share(self, charges: Sequence[Charge], noted: Sequence[int], now_s: float) -> Decision:
+        """Whether *charges* are within the share of this process, which has *noted* so much of each."""
+        used = [self._counted(charge, now_s) - own for charge, own in zip(charges, noted, strict=True)]
         processes = max(1, self._words[_LANES_USED_WORD])
         blocking = [
             at
@@ -396,8 +413,6 @@ class CounterTable:
         ]
         if blocking:
             return self._decision(charges, used, blocking, now_s)
-        for charge in charges:
-            self._note(charge, slot_of(charge, now_s), charge.amount)
         after = [each + charge.amount for each, charge in zip(used, charges, strict=True)]
         return Decision(None, tuple(after), (), now_s)
 
@@ -450,10 +465,13 @@ class CounterTable:
         self._notes.settle(partial(self._count, now_s))
         self._notes.begin_page()
 
-    def _note(self, charge: Charge, slot: int, amount: int) -> None:
+    def _note(self, charge: Charge, slot: int, amount: int) -> int:
+        """Note *amount*; gives what was noted of it, which is nothing where there is no room."""
         # What changes nothing takes no room of what does: who takes nothing may name any number of counters.
         if amount and not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
             self._words[_UNCOUNTED_WORD] += 1
+            return 0
+        return amount
 
     def _counted(self, charge: Charge, now_s: float) -> int:
         slot = slot_of(charge, now_s)

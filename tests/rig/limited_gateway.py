@@ -84,7 +84,7 @@ def alone_so_far(gateways: Iterable[GatewayProcess]) -> int:
 def missed_turns(gateway: GatewayProcess) -> int:
     """How often a worker decided alone, since another kept the counters of the host from it.
 
-    That takes a millisecond in which the other stands still, as on a busy machine; each may be one call more.
+    That takes a millisecond in which the other stands still, as on a busy machine; each may be one call less.
     """
     return _counted(gateway, "gateway_limits_missed_turns_total")
 
