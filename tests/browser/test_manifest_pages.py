@@ -173,14 +173,20 @@ TYPED_AND_SAVED = """
 """
 
 
-async def test_what_was_typed_last_is_saved(plane: Plane, page: Page) -> None:
-    """Also when the YAML does not follow the form yet."""
+async def typed_once(plane: Plane, page: Page) -> Path:
+    """Type into a form, until it can be saved; the file that it is of."""
     file = add(plane.folder, "limits.yaml", LIMITS)
     await plane.sign_in(page)
     await page.open(f"{plane.origin}{EDIT}&name=limits")
     await page.wait(READY)
     await page.fill("#f-rules-0-limit_to", "12")
     await page.wait("!document.getElementById('save').disabled")
+    return file
+
+
+async def test_what_was_typed_last_is_saved(plane: Plane, page: Page) -> None:
+    """Also when the YAML does not follow the form yet."""
+    file = await typed_once(plane, page)
     await page.run(TYPED_AND_SAVED)
     await verdict(page, "In force")
     assert file.read_text() == LIMITS.replace("10", "13")
@@ -203,12 +209,7 @@ _HELD = """
 
 async def test_what_was_typed_last_is_saved_on_a_slow_host(plane: Plane, page: Page) -> None:
     """Save asks at once what typing would have asked a moment later; that moment comes before the answer."""
-    file = add(plane.folder, "limits.yaml", LIMITS)
-    await plane.sign_in(page)
-    await page.open(f"{plane.origin}{EDIT}&name=limits")
-    await page.wait(READY)
-    await page.fill("#f-rules-0-limit_to", "12")
-    await page.wait("!document.getElementById('save').disabled")
+    file = await typed_once(plane, page)
     await page.run(_HELD)
     await page.run(TYPED_AND_SAVED)
     await page.wait("window.looked")
