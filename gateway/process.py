@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import gc
 import io
@@ -56,6 +55,8 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
     """
     if not sys.platform.startswith("linux"):
         return
+    import ctypes  # noqa: PLC0415, see `open_standard_streams`
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0) != 0:
         number = ctypes.get_errno()
@@ -89,13 +90,16 @@ def show_as(*words: str) -> None:
         return
     shown = "".join(f"{word}\0" for word in words).encode()[: end - begin - 1]
     if begin:
+        import ctypes  # noqa: PLC0415
+
         ctypes.memmove(begin, shown.ljust(end - begin, b"\0"), end - begin)
 
 
 def open_standard_streams() -> None:
     """Open the standard streams that this process was started without: what is written there goes nowhere.
 
-    Otherwise the next socket gets the number of one, and whatever is printed fails.
+    Otherwise the next socket gets the number of one, and whatever is printed fails. Nothing that keeps files
+    open may be imported before: what is below `ctypes` keeps its own, under the lowest number that is free.
     """
     for number in range(3):
         try:
@@ -177,6 +181,8 @@ def reuse_large_memory() -> None:
     5, "export proto"). Comes before threads begin. Elsewhere than with glibc nothing happens.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415
+
         with contextlib.suppress(AttributeError):
             set_option = ctypes.CDLL(None).mallopt
             for option, value in _MALLOC_OPTIONS:

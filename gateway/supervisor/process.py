@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,7 +144,18 @@ def _forget(ready_fd: int) -> None:
     for opened in _opened():
         if opened >= _FIRST_OPENED and opened != ready_fd:
             with contextlib.suppress(OSError):
-                os.close(opened)
+                if not _is_only_read(opened):
+                    os.close(opened)
+
+
+def _is_only_read(opened: int) -> bool:
+    """Whether that is a file that nobody writes to, as a library's own may be.
+
+    libffi, below `ctypes`, maps more of its file when it needs it, by the number under which it opened that.
+    What had got the number meanwhile would be run as a program.
+    """
+    is_file = stat.S_ISREG(os.fstat(opened).st_mode)
+    return is_file and fcntl.fcntl(opened, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
 
 
 def _opened() -> Iterable[int]:

@@ -88,6 +88,8 @@ def langchain_tools() -> list[Any]:
 
 
 @requires("langchain")
+# What it imports asks in a way that is on its way out of Python.
+@pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction':DeprecationWarning")
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 @MODELS
 @STREAMS

@@ -16,7 +16,9 @@ from gateway import supervisor
 from gateway.app import child
 
 child.load()
-opened = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
+files = {name: f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")}
+# The list itself is gone when it is looked at, and libffi keeps its own file open where it is built so.
+opened = [name for name, at in files.items() if os.path.exists(at) and "libffi" not in os.readlink(at)]
 told = {
     "threads": len(os.listdir("/proc/self/task")),
     "open": sorted(map(int, opened)),

@@ -142,6 +142,31 @@ def test_what_a_child_has() -> None:
     assert shown["copy"] == shown["program"]
 
 
+_KEEP = """
+from gateway.supervisor.process import Forked
+import os, sys
+
+read, written = os.open(sys.executable, os.O_RDONLY), os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+reading, writing = os.pipe()
+
+def show():
+    print([os.path.exists(f"/proc/self/fd/{each}") for each in (read, written)])
+    return 0
+
+process = Forked(show, writing)
+while process.poll() is None:
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_copy_keeps_files_that_are_only_read(tmp_path: Path) -> None:
+    """A library maps more of its own later, by the number that it has for it."""
+    command = [sys.executable, "-c", _KEEP, str(tmp_path / "written")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=True, text=True)
+    assert run.stdout == "[True, False]\n"
+
+
 _PRINT = """
 from gateway.supervisor.process import Forked
 import os, sys
@@ -157,7 +182,7 @@ while process.poll() is None:
 @pytest.mark.parametrize(
     ("work", "said"),
     [
-        pytest.param("1 // 0", "ZeroDivisionError: integer division or modulo by zero", id="error"),
+        pytest.param("1 // 0", "ZeroDivisionError: ", id="error"),
         pytest.param("sys.exit('it cannot be')", "it cannot be", id="exit with a message"),
     ],
 )
@@ -168,7 +193,7 @@ def test_what_a_copy_prints(work: str, said: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=120, check=True, text=True
     )
     assert run.stdout == "once\n"
-    assert run.stderr.splitlines().count(said) == 1
+    assert sum(line.startswith(said) for line in run.stderr.splitlines()) == 1
 
 
 _CLOSE = """

@@ -94,7 +94,7 @@ def test_writing() -> None:
     assert write_json({"a": "\ud800"}) == b'{"a":"\\ud800"}'
     assert write_text([1]) == "[1]"
     deep: list[object] = []
-    for _ in range(100_000):
+    for _ in range(1_000_000):
         deep = [deep]
     with pytest.raises(UpstreamBadReply, match="nested too deeply"):
         write_reply(deep)

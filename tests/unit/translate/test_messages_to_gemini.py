@@ -286,7 +286,7 @@ def test_no_page_is_an_error() -> None:
 
 def test_too_deep() -> None:
     """Arguments nested deeper than they can be rebuilt are a bad reply, not a crash."""
-    deep = '{"a":' * 20_000 + "1" + "}" * 20_000
+    deep = '{"a":' * 1_000_000 + "1" + "}" * 1_000_000
     call = '{"functionCall":{"name":"f","args":' + deep + "}}"
     body = '{"candidates":[{"content":{"parts":[' + call + "]}}]}"
     with pytest.raises(UpstreamBadReply):

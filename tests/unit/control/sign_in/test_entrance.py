@@ -10,6 +10,7 @@ import pytest
 from gateway.control.operator import Operator
 from gateway.control.sign_in.entrance import Entrance, TooManyTries, WrongSecret
 from gateway.control.sign_in.roles import Role
+from tests.rig.until import until_async
 
 PASSWORD = "correct horse battery"
 ADDRESS = "192.0.2.1"
@@ -182,7 +183,12 @@ async def test_nor_does_one_with_a_token_guess_at_others(tmp_path: Path) -> None
 
 async def test_few_passwords_are_tried_at_once(entrance: Entrance) -> None:
     """Each takes memory and a core: the rest is refused at once."""
-    tries = [entrance.with_password("admin", "guess", f"10.0.0.{number}") for number in range(40)]
+    async with entrance._one_by_one:
+        tries = [
+            asyncio.ensure_future(entrance.with_password("admin", "guess", f"10.0.0.{number}"))
+            for number in range(40)
+        ]
+        await until_async(lambda: sum(each.done() for each in tries) == 32, "the rest is refused")
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, TooManyTries) for result in results) == 32
     assert sum(isinstance(result, WrongSecret) for result in results) == 8
