@@ -14,6 +14,7 @@ from gateway.translate.caller_tools import allowed_names
 from gateway.translate.chat_to_gemini_contents import Conversation
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json
 from gateway.translate.gemini_models import (
+    takes_penalties,
     takes_tools_and_shape,
     thinking_for,
     thinking_within,
@@ -96,7 +97,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if system:
         body["systemInstruction"] = {"parts": system}
     _add_tools(body, fields, target, left_out)
-    config = _sampling(fields, left_out)
+    config = _sampling(fields, target, left_out)
     _add_modalities(config, fields, left_out)
     _add_format(config, body, fields, target, left_out)
     _add_thinking(config, call, fields, target, left_out)
@@ -121,14 +122,18 @@ def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _sampling(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any]:
+def _sampling(fields: dict[str, Any], target: Target, left_out: LeftOut) -> dict[str, Any]:
     config = {spelled: fields[name] for name, spelled in _PLAIN.items() if name in fields}
     if config.get("candidateCount") == 1:
         del config["candidateCount"]
     for name, spelled in (("presence_penalty", "presencePenalty"), ("frequency_penalty", "frequencyPenalty")):
         # Some models refuse to be told even that there is none.
-        if fields.get(name, 0) != 0:
+        if fields.get(name, 0) == 0:
+            continue
+        if takes_penalties(target):
             config[spelled] = fields[name]
+        else:
+            left_out.add(name)
     stop = fields.get("stop")
     if stop:
         config["stopSequences"] = [stop] if isinstance(stop, str) else stop

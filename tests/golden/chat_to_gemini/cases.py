@@ -116,7 +116,10 @@ ASKED: Final = {
             "logprobs": True,
             "top_logprobs": 3,
         },
-        G25,
+        "gemini-2.0-flash",
+    ),
+    "penalties": Case(
+        {"messages": HI, "presence_penalty": 0.5, "frequency_penalty": -1}, "gemini-4-hydrogen"
     ),
     "one_stop": Case({"messages": HI, "stop": "a"}),
     "long_seed": Case({"messages": HI, "seed": 1 << 40}),
