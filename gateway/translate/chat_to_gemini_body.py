@@ -19,6 +19,7 @@ from gateway.translate.gemini_models import (
     thinking_for,
     thinking_within,
     thinks_by_itself,
+    tier_for,
 )
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
 from gateway.translate.gemini_tool_names import gemini_name
@@ -56,7 +57,7 @@ _READ_ELSEWHERE: Final = frozenset(
         *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
         *("response_format", "reasoning_effort", "thinking", "web_search_options", "extra_body"),
-        *("prompt_cache_key", "prompt_cache_retention", "cache_control"),
+        *("prompt_cache_key", "prompt_cache_retention", "cache_control", "service_tier"),
         *_OWN,
         *_OWN.values(),
     }
@@ -64,7 +65,6 @@ _READ_ELSEWHERE: Final = frozenset(
 _DEFAULTS: Final = {
     "logit_bias": {},
     "verbosity": "medium",
-    "service_tier": "auto",
     "metadata": {},
 }
 """Asking for these asks for nothing."""
@@ -105,6 +105,11 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     config |= object_of(own.get("generationConfig"))
     if config:
         body["generationConfig"] = config
+    tier = tier_for(target, fields.get("service_tier"))
+    if tier is None:
+        left_out.add("service_tier")
+    else:
+        body |= tier
     body |= {name: own[name] for name in _OF_GEMINI.values() if name in own}
     if isinstance(own.get("toolConfig"), dict):
         body["toolConfig"] = {**body.get("toolConfig", {}), **own["toolConfig"]}

@@ -6,6 +6,7 @@ Gemma) only what all of the dialect take is asked. Nothing else in the code look
 Facts: https://ai.google.dev/gemini-api/docs/thinking , https://ai.google.dev/gemini-api/docs/openai ,
 https://ai.google.dev/gemini-api/docs/structured-output ,
 https://ai.google.dev/gemini-api/docs/thought-signatures ,
+https://ai.google.dev/gemini-api/docs/priority-inference ,
 https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/start/get-started-with-gemini-4
 """
 
@@ -71,6 +72,8 @@ _SIGNS_CALLS: Final = Generation(3, 0)
 _WITHOUT_PENALTIES: Final = Generation(2, 5)
 _WITHOUT_PENALTIES_AT_VERTEX: Final = Generation(3, 0)
 _VERTEX: Final = "gcp.vertex_ai"
+_TIERS: Final = {"flex": "flex", "priority": "priority"}
+_USUAL_TIERS: Final = ("auto", "default")
 _MOST_TOKENS: Final = {True: 32_768, False: 24_576}
 _LEAST_TOKENS: Final = {True: 128, False: 0}
 _LEAST_LITE_TOKENS: Final = 512
@@ -109,6 +112,17 @@ def takes_penalties(target: Target) -> bool:
     """Whether it can be told to repeat itself less, or more."""
     first = _WITHOUT_PENALTIES_AT_VERTEX if target.provider == _VERTEX else _WITHOUT_PENALTIES
     return not _is_from(target.model_id, first)
+
+
+def tier_for(target: Target, asked: object) -> dict[str, Any] | None:
+    """The members of a request that ask for OpenAI's `service_tier`, None when *target* has no such thing.
+
+    Vertex is asked for one by a header, which is its account's.
+    """
+    if asked is None or asked in _USUAL_TIERS:
+        return {}
+    found = _TIERS.get(asked) if isinstance(asked, str) and target.provider != _VERTEX else None
+    return {"serviceTier": found} if found is not None else None
 
 
 def thinks_by_itself(model_id: str) -> bool:

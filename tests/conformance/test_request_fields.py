@@ -152,7 +152,7 @@ CHAT_TO_GEMINI: Final = (
     "top_logprobs",
     # A promise that nothing can be told of.
     r"tools\[\]\(function\)\.function\.strict",
-    "service_tier=auto",
+    "service_tier=(auto|default)",
     r"web_search_options\.search_context_size=medium",
 )
 CHAT_TO_CONVERSE: Final = (

@@ -308,11 +308,12 @@ ASKED: Final = {
             "user": "u",
             "logit_bias": {"1": 1},
             "metadata": {"a": "b"},
-            "service_tier": "flex",
+            "service_tier": "scale",
             "verbosity": "low",
             "x_new": 1,
         }
     ),
+    "tier": Case({"messages": HI, "service_tier": "flex"}, unsupported="reject"),
     "asks_for_nothing": Case(
         {
             "messages": HI,

@@ -16,6 +16,7 @@ from gateway.translate.gemini_models import (
     thinking_for,
     thinking_within,
     thinks_by_itself,
+    tier_for,
 )
 from tests.unit.makers import make_target
 
@@ -77,6 +78,25 @@ def test_penalties(model_id: str, *, is_vertex: bool, takes: bool) -> None:
     """Newer models refuse a call with one; at Vertex those of 2.5 take it."""
     provider = "gcp.vertex_ai" if is_vertex else "gcp.gemini"
     assert takes_penalties(make_target(model_id=model_id, provider=provider)) is takes
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_vertex", "expected"),
+    [
+        (None, False, {}),
+        ("auto", False, {}),
+        ("default", True, {}),
+        ("flex", False, {"serviceTier": "flex"}),
+        ("priority", False, {"serviceTier": "priority"}),
+        ("flex", True, None),
+        ("scale", False, None),
+        (1, False, None),
+    ],
+)
+def test_tiers(asked: object, *, is_vertex: bool, expected: dict[str, str] | None) -> None:
+    """The Gemini API has OpenAI's words for those that are not the usual one; Vertex has a header."""
+    provider = "gcp.vertex_ai" if is_vertex else "gcp.gemini"
+    assert tier_for(make_target(model_id="gemini-3.8-flash", provider=provider), asked) == expected
 
 
 BUDGET_25 = "gemini-2.5-flash"
