@@ -17,13 +17,14 @@ from gateway.model import Call, Target
 from gateway.translate.caller_tools import allowed_names
 from gateway.translate.claude_models import (
     BUDGETS,
+    can_be_forced,
     can_shape_output,
     default_max_tokens,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_tools
+from gateway.translate.claude_schemas import fit_choice, fit_tools
 from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
@@ -85,6 +86,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         body["stream"] = True
     add_tools(body, fields, left_out)
     fit_tools(body, target, left_out)
+    fit_choice(body, target, left_out)
     _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
@@ -337,7 +339,7 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
             if can_shape_output(target):
                 schema = fit_and_tell(schema, ANTHROPIC, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
-            elif not can_be_a_tool(schema):
+            elif not can_be_a_tool(schema) or not can_be_forced(target.model_id):
                 left_out.add("response_format")
             else:
                 add_answer_tool(body, schema)

@@ -285,7 +285,8 @@ class Draft:
         thinking = object_of((fields or {}).get("thinking"))
         has_budget = thinking.get("type") == "enabled"
         # Claude refuses thinking together with a tool that must be called.
-        is_forced = object_of(self.tools.get("tool_choice")).get("type") in ("any", "tool")
+        wanted = object_of(self.tools.get("tool_choice")).get("type")
+        is_forced = wanted in ("any", "tool") and self.model.can_be_forced
         if (thinking and is_forced) or (has_budget and self.turns.has_lost_thoughts):
             return None
         if has_budget:

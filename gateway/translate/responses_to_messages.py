@@ -18,13 +18,14 @@ from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate.chat_to_messages import read_error
 from gateway.translate.claude_models import (
+    can_be_forced,
     can_shape_output,
     default_max_tokens,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_tools
+from gateway.translate.claude_schemas import fit_choice, fit_tools
 from gateway.translate.conversation import trim_prefill
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
@@ -106,6 +107,7 @@ def _write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     tools = read_tools(fields, left_out, serves=_SERVES)
     add_tools(body, tools, fields)
     fit_tools(body, target, left_out)
+    fit_choice(body, target, left_out)
     _name_what_is_lost(fields, turns, tools, left_out)
     _add_text(body, fields.get("text", {}), target, left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
@@ -328,7 +330,7 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_o
         if can_shape_output(target):
             schema = fit_and_tell(schema, ANTHROPIC, "text.format", left_out)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-        elif not can_be_a_tool(schema):
+        elif not can_be_a_tool(schema) or not can_be_forced(target.model_id):
             left_out.add("text.format")
         else:
             add_answer_tool(body, schema)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.translate.claude_models import (
+    can_be_forced,
     can_shape_output,
     default_max_tokens,
     effort_of,
@@ -141,3 +142,21 @@ def test_thinking(model_id: str, effort: str, max_tokens: int, expected: dict[st
 def test_effort(thinking: dict[str, object], effort: object, expected: str | None) -> None:
     """An effort is said as it is, a budget by its size, nothing leaves it to the model."""
     assert effort_of(thinking, effort) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("claude-opus-5", True),
+        ("claude-opus-5-5", False),
+        ("claude-sonnet-5-5@20261001", False),
+        ("us.anthropic.claude-haiku-5-5", True),
+        ("claude-fable-5-2", False),
+        ("anthropic.claude-mythos-5", False),
+        ("claude-opus-6", False),
+        ("glm-5.5", True),
+    ],
+)
+def test_forced_tools(model_id: str, *, expected: bool) -> None:
+    """The big ones of 5.5 answer with an error; of what is no Claude nothing is known."""
+    assert can_be_forced(model_id) is expected
