@@ -176,7 +176,7 @@ def effort_of(thinking: dict[str, Any], effort: object) -> str | None:
     if kind == "disabled":
         return None
     if isinstance(effort, str) and effort in BUDGETS:
-        return "high" if effort == "max" else effort
+        return effort
     budget = thinking.get("budget_tokens")
     if kind != "enabled" or not isinstance(budget, int):
         return None

@@ -131,7 +131,7 @@ def test_thinking(model_id: str, effort: str, max_tokens: int, expected: dict[st
         ({"type": "disabled"}, "high", None),
         ({"type": "adaptive"}, None, None),
         ({"type": "adaptive"}, "xhigh", "xhigh"),
-        ({}, "max", "high"),
+        ({}, "max", "max"),
         ({}, "strange", None),
         ({"type": "enabled", "budget_tokens": 1024}, None, "low"),
         ({"type": "enabled", "budget_tokens": 8192}, None, "medium"),

@@ -48,7 +48,12 @@ def written(**members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         ("gpt-5.2", "xhigh", "xhigh"),
         ("gpt-5.6-terra", "xhigh", "xhigh"),
         ("openai/gpt-6", "xhigh", "xhigh"),
-        ("gpt-5.2", "max", "high"),
+        ("gpt-5.2", "max", "xhigh"),
+        ("gpt-5.5", "max", "xhigh"),
+        ("gpt-5.6-luna", "max", "max"),
+        ("openai/gpt-6-sol", "max", "max"),
+        ("gpt-5", "max", "high"),
+        ("qwen3", "max", "high"),
         ("qwen3", "low", "low"),
     ],
 )
