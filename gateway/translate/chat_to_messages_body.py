@@ -20,6 +20,7 @@ from gateway.translate.claude_models import (
     can_be_forced,
     can_shape_output,
     default_max_tokens,
+    searches,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
@@ -35,6 +36,7 @@ from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex
 from gateway.translate.tool_use_ids import ToolUseIds
 
+_SEARCH_OPTIONS: Final = "web_search_options"
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
     {
@@ -44,6 +46,7 @@ _READ_ELSEWHERE: Final = frozenset(
         *("response_format", "reasoning_effort", "thinking", "output_config", "service_tier"),
         *("user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"),
         *("cache_control", "container", "context_management", "mcp_servers", "inference_geo"),
+        _SEARCH_OPTIONS,
     }
 )
 _OF_ANTHROPIC: Final = ("cache_control", "container", "context_management", "mcp_servers", "inference_geo")
@@ -64,6 +67,8 @@ _PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,
 _MAX_TEMPERATURE: Final = 1
 _PDF: Final = "application/pdf"
 CACHE: Final = {"type": "ephemeral"}
+_SEARCH: Final = "web_search"
+_PLACE: Final = ("city", "region", "country", "timezone")
 
 Block = dict[str, Any]
 
@@ -85,6 +90,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     add_tools(body, fields, left_out)
+    _add_search(body, fields, target, left_out)
     fit_tools(body, target, left_out)
     fit_choice(body, target, left_out)
     _add_format(body, fields, target, left_out)
@@ -325,6 +331,26 @@ def _tool_choice(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] | 
         case {"function": {"name": str(name)}} | {"name": str(name)}:
             return {"type": "tool", "name": name}
     raise left_out.refusal("tool_choice")
+
+
+def _add_search(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
+    """Let the model search the web, where it can and no tool of the caller's has that name."""
+    if _SEARCH_OPTIONS not in fields:
+        return
+    tools = list_of(body.get("tools"))
+    if not searches(target.model_id) or any(object_of(tool).get("name") == _SEARCH for tool in tools):
+        left_out.add(_SEARCH_OPTIONS)
+        return
+    asked = object_of(fields[_SEARCH_OPTIONS])
+    search: dict[str, Any] = {"type": "web_search_20250305", "name": _SEARCH}
+    location = object_of(asked.get("user_location"))
+    if location:
+        place = object_of(location.get("approximate"))
+        known = {name: place[name] for name in _PLACE if place.get(name) is not None}
+        search["user_location"] = {"type": "approximate", **known}
+    if asked.get("search_context_size") not in (None, "medium"):
+        left_out.add(f"{_SEARCH_OPTIONS}.search_context_size")
+    body["tools"] = [*tools, search]
 
 
 def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:

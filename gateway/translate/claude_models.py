@@ -8,6 +8,7 @@ Facts: https://platform.claude.com/docs/en/about-claude/models/overview ,
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking ,
 https://platform.claude.com/docs/en/build-with-claude/effort ,
 https://platform.claude.com/docs/en/build-with-claude/structured-outputs ,
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool ,
 https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 ,
 https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5
 """
@@ -57,6 +58,7 @@ _SAMPLED_ONE_WAY: Final = Generation(4, 1)
 _NOT_SAMPLED: Final = Generation(4, 7)
 _TAKES_XHIGH: Final = Generation(4, 7)
 _THINKS_UNASKED: Final = Generation(5, 0)
+_SEARCHES: Final = Generation(3, 7)
 _NEVER_FORCED: Final = Generation(5, 5)
 # Those of the whole fifth generation that refuse to be forced, and the one later that does not.
 _NEVER_FORCED_NAMES: Final = re.compile(r"claude-(?:fable|mythos)")
@@ -121,6 +123,12 @@ def can_be_forced(model_id: str) -> bool:
         return False
     generation = generation_of(model_id)
     return generation is None or generation < _NEVER_FORCED or _STILL_FORCED in model_id
+
+
+def searches(model_id: str) -> bool:
+    """Whether it searches the web by a tool of Anthropic's, which other servers of its API do not have."""
+    generation = generation_of(model_id)
+    return generation is not None and generation >= _SEARCHES
 
 
 def takes_sampling(model_id: str) -> bool:

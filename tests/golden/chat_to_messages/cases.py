@@ -221,6 +221,30 @@ CASES: Final = {
         NEW,
     ),
     "no_tool": Case({"messages": HI, "tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False}),
+    "web_search": Case(
+        {
+            "messages": HI,
+            "tools": [TOOL],
+            "web_search_options": {
+                "search_context_size": "high",
+                "user_location": {
+                    "type": "approximate",
+                    "approximate": {"city": "Bonn", "country": "DE", "region": None, "x": 1},
+                },
+            },
+        },
+        NEW,
+    ),
+    "web_search_alone": Case({"messages": HI, "web_search_options": {}}, NEW, unsupported="reject"),
+    "web_search_elsewhere": Case({"messages": HI, "web_search_options": {}}, "glm-4.6"),
+    "web_search_of_its_own": Case(
+        {
+            "messages": HI,
+            "web_search_options": {"user_location": None},
+            "tools": [{"type": "function", "function": {"name": "web_search"}}],
+        },
+        NEW,
+    ),
     "one_at_a_time": Case({"messages": HI, "tools": [TOOL], "parallel_tool_calls": False}),
     "allowed_tools": Case(
         {

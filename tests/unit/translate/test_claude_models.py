@@ -14,6 +14,7 @@ from gateway.translate.claude_models import (
     effort_of,
     generation_of,
     most_output_tokens,
+    searches,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
@@ -160,3 +161,12 @@ def test_effort(thinking: dict[str, object], effort: object, expected: str | Non
 def test_forced_tools(model_id: str, *, expected: bool) -> None:
     """The big ones of 5.5 answer with an error; of what is no Claude nothing is known."""
     assert can_be_forced(model_id) is expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [("claude-3-5-sonnet-20241022", False), ("claude-3-7-sonnet-latest", True), ("glm-4.6", False)],
+)
+def test_search(model_id: str, *, expected: bool) -> None:
+    """By a tool that Anthropic runs, so whoever else speaks its dialect has none."""
+    assert searches(model_id) is expected
