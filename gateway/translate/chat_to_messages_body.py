@@ -20,12 +20,14 @@ from gateway.translate.claude_models import (
     can_be_forced,
     can_shape_output,
     default_max_tokens,
+    hears_between,
     searches,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
 from gateway.translate.claude_schemas import fit_choice, fit_tools
+from gateway.translate.claude_turns import Turns
 from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
@@ -81,7 +83,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in fields:
         if name not in _READ_ELSEWHERE and fields[name] != _DEFAULTS.get(name, ...):
             left_out.add(name)
-    system, messages = _Conversation(left_out).read(fields)
+    system, messages = _Conversation(left_out, Turns(hears_between=hears_between(target))).read(fields)
     trim_prefill(messages)
     body: dict[str, Any] = {"model": target.model_id, "messages": messages}
     if system:
@@ -121,10 +123,9 @@ def _max_tokens(fields: dict[str, Any], target: Target, asked_bytes: int) -> obj
 class _Conversation:
     """The messages of one call on their way to Anthropic: system prompts apart, turns taking turns."""
 
-    def __init__(self, left_out: LeftOut) -> None:
+    def __init__(self, left_out: LeftOut, turns: Turns) -> None:
         self._left_out = left_out
-        self._system: list[Block] = []
-        self._turns: list[dict[str, Any]] = []
+        self._turns = turns
         self._ids = ToolUseIds()
 
     def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
@@ -137,9 +138,10 @@ class _Conversation:
         """
         for message in messages_of(fields):
             self._add(message)
-        if self._system and not self._turns:
-            return [], [{"role": "user", "content": self._system}]
-        return self._system, self._turns
+        self._turns.end()
+        if self._turns.system and not self._turns.listed:
+            return [], [{"role": "user", "content": self._turns.system}]
+        return self._turns.system, self._turns.listed
 
     def _add(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") != "function":
@@ -149,22 +151,13 @@ class _Conversation:
             raise self._left_out.refusal("messages.audio")
         match message.get("role"):
             case "system" | "developer":
-                self._system += _marked(self._content(message.get("content")), message)
+                self._turns.say_as_system(_marked(self._content(message.get("content")), message))
             case "assistant":
-                self._turn("assistant", _marked(self._said(message), message))
+                self._turns.say("assistant", _marked(self._said(message), message))
             case "tool" | "function":
-                self._turn("user", [self._result(message)])
+                self._turns.say("user", [self._result(message)])
             case _:
-                self._turn("user", _marked(self._content(message.get("content")), message))
-
-    def _turn(self, role: str, blocks: list[Block]) -> None:
-        """Add to a turn; what one side says in a row is one turn, as results of tools must be."""
-        if not blocks:
-            return
-        if self._turns and self._turns[-1]["role"] == role:
-            self._turns[-1]["content"] += blocks
-        else:
-            self._turns.append({"role": role, "content": blocks})
+                self._turns.say("user", _marked(self._content(message.get("content")), message))
 
     def _said(self, message: dict[str, Any]) -> list[Block]:
         # Thoughts first, as they came and unchanged, or their signatures do not hold.

@@ -8,6 +8,7 @@ Facts: https://platform.claude.com/docs/en/about-claude/models/overview ,
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking ,
 https://platform.claude.com/docs/en/build-with-claude/effort ,
 https://platform.claude.com/docs/en/build-with-claude/structured-outputs ,
+https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages ,
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool ,
 https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 ,
 https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5
@@ -57,6 +58,8 @@ _THINKS_BY_ITSELF: Final = Generation(4, 6)
 _SAMPLED_ONE_WAY: Final = Generation(4, 1)
 _NOT_SAMPLED: Final = Generation(4, 7)
 _TAKES_XHIGH: Final = Generation(4, 7)
+_HEARS_BETWEEN: Final = Generation(4, 8)
+_ANTHROPICS_OWN: Final = "api.anthropic.com"
 _THINKS_UNASKED: Final = Generation(5, 0)
 _SEARCHES: Final = Generation(3, 7)
 _NEVER_FORCED: Final = Generation(5, 5)
@@ -129,6 +132,13 @@ def searches(model_id: str) -> bool:
     """Whether it searches the web by a tool of Anthropic's, which other servers of its API do not have."""
     generation = generation_of(model_id)
     return generation is not None and generation >= _SEARCHES
+
+
+def hears_between(target: Target) -> bool:
+    """Whether the system may speak between the turns; cloud platforms do not let it for all that do."""
+    generation = generation_of(target.model_id)
+    is_anthropics = target.address == _ANTHROPICS_OWN and not target.is_predicted
+    return is_anthropics and generation is not None and generation >= _HEARS_BETWEEN
 
 
 def takes_sampling(model_id: str) -> bool:
