@@ -30,6 +30,7 @@ from gateway.translate.claude_schemas import fit_choice, fit_tools
 from gateway.translate.claude_turns import Turns
 from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
+from gateway.translate.gemini_parts import type_by_name
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.numbered import without_number
@@ -68,6 +69,7 @@ _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _MAX_TEMPERATURE: Final = 1
 _PDF: Final = "application/pdf"
+_PICTURE: Final = "image/"
 CACHE: Final = {"type": "ephemeral"}
 _SEARCH: Final = "web_search"
 _PLACE: Final = ("city", "region", "country", "timezone")
@@ -227,11 +229,13 @@ class _Conversation:
         block: Block = {"type": "document"}
         match file:
             case {"file_data": str(data)}:
-                block["source"] = _document_source(data)
+                block["source"] = _document_source(data, text_of(file.get("filename")))
             case {"file_id": str(file_id)}:
                 block["source"] = {"type": "file", "file_id": file_id}
             case _:
                 raise self._left_out.refusal("messages.content.file")
+        if text_of(block["source"].get("media_type")).startswith(_PICTURE):
+            return {"type": "image", "source": block["source"]}
         if text_of(file.get("filename")):
             block["title"] = file["filename"]
         return block
@@ -261,12 +265,14 @@ def _source(url: str) -> dict[str, Any]:
     return {"type": "base64", "media_type": picture_type(found[1] or "image/png", data), "data": data}
 
 
-def _document_source(data: str) -> dict[str, Any]:
+def _document_source(data: str, name: str) -> dict[str, Any]:
     found = _PICTURES.match(data[:256])
     if found is None and data.lower().startswith(("http://", "https://")):
         return {"type": "url", "url": data}
-    kind = (found[1] if found else None) or _PDF
+    kind = (found[1] if found else None) or type_by_name(name) or _PDF
     content = data[found.end() :] if found else data
+    if kind.startswith(_PICTURE):
+        return {"type": "base64", "media_type": picture_type(kind, content), "data": content}
     if not kind.startswith("text/"):
         return {"type": "base64", "media_type": kind, "data": content}
     try:

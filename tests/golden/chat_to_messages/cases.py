@@ -125,6 +125,11 @@ OVERLOADED: Final = {
     "request_id": "req_1",
 }
 
+
+def user_says(*parts: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": list(parts)}]}
+
+
 CASES: Final = {
     "plain": Case({"messages": HI}),
     "limits": Case(
@@ -191,6 +196,14 @@ CASES: Final = {
                 }
             ]
         }
+    ),
+    "files_by_name": Case(
+        user_says(
+            {"type": "file", "file": {"filename": "notes.TXT", "file_data": "aGk="}},
+            {"type": "file", "file": {"filename": "a.b", "file_data": "JVBERi0="}},
+            {"type": "file", "file": {"filename": "p.png", "file_data": "/9j/AA=="}},
+            {"type": "file", "file": {"filename": "p", "file_data": PNG}},
+        )
     ),
     "audio_in": Case({"messages": [{"role": "user", "content": [SOUND]}]}),
     "tools": Case(
