@@ -55,6 +55,7 @@ FORWARDED_DOWN: Final = {
     b"request-id": b"x-upstream-request-id",
     b"anthropic-organization-id": b"anthropic-organization-id",
     b"x-should-retry": b"x-should-retry",
+    b"x-gemini-service-tier": b"x-gemini-service-tier",
     b"x-amzn-errortype": b"x-amzn-errortype",
     b"x-amzn-requestid": b"x-upstream-request-id",
     **{
