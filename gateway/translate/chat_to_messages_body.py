@@ -17,7 +17,6 @@ from gateway.model import Call, Target
 from gateway.translate.caller_tools import allowed_names
 from gateway.translate.claude_models import (
     BUDGETS,
-    can_be_forced,
     can_shape_output,
     default_max_tokens,
     hears_between,
@@ -32,7 +31,7 @@ from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.gemini_parts import type_by_name
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
+from gateway.translate.json_answers import JSON_OBJECT, described, shape_answer
 from gateway.translate.numbered import without_number
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
@@ -364,10 +363,8 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
             if can_shape_output(target):
                 schema = fit_and_tell(schema, ANTHROPIC, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
-            elif not can_be_a_tool(schema) or not can_be_forced(target.model_id):
+            elif not shape_answer(body, schema, target.model_id):
                 left_out.add("response_format")
-            else:
-                add_answer_tool(body, schema)
         case _:
             left_out.add("response_format")
     if output:

@@ -48,7 +48,8 @@ _WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
 _MAX: Final = "max"
 _MOST: Final = "xhigh"
 _LESS: Final = "high"
-_TAKES_MAX: Final = re.compile(r"^(?:.*/)?gpt-(?:5\.[6-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
+# One knows the highest in Responses alone.
+_TAKES_MAX: Final = re.compile(r"^(?:.*/)?gpt-(?!6\.1-sol)(?:5\.[6-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
 _TAKES_MOST: Final = re.compile(r"^(?:.*/)?gpt-(?:5\.1-codex-max|5\.[2-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
 """Models of OpenAI that know the highest effort, and the one below; older ones, vLLM and SGLang refuse a call
 with it."""

@@ -18,7 +18,6 @@ from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate.chat_to_messages import read_error
 from gateway.translate.claude_models import (
-    can_be_forced,
     can_shape_output,
     default_max_tokens,
     hears_between,
@@ -31,7 +30,7 @@ from gateway.translate.claude_turns import Turns
 from gateway.translate.conversation import trim_prefill
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
+from gateway.translate.json_answers import JSON_OBJECT, described, shape_answer
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex, path_at
@@ -325,10 +324,8 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_o
         if can_shape_output(target):
             schema = fit_and_tell(schema, ANTHROPIC, "text.format", left_out)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-        elif not can_be_a_tool(schema) or not can_be_forced(target.model_id):
+        elif not shape_answer(body, schema, target.model_id):
             left_out.add("text.format")
-        else:
-            add_answer_tool(body, schema)
     elif kind != "text":
         raise UnsupportedParameter(
             f'The format "{kind}" cannot be asked of this model.', param="text.format.type"

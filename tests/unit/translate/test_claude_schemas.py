@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate import chat_to_messages, responses_to_messages
+from gateway.translate.json_answers import in_words
 from tests.golden.responses_cases import make_responses_call
 from tests.unit.makers import make_call, make_target
 
@@ -116,11 +117,12 @@ def test_forced_tools(write: Any, call_for: Any, one: Any) -> None:
 
 @pytest.mark.parametrize(("write", "call_for", "field"), CALLS)
 def test_answer_of_a_model_that_cannot_be_forced(write: Any, call_for: Any, field: str) -> None:
-    """At Vertex an answer has its shape by a tool that must be called, which these models refuse."""
+    """At Vertex an answer has its shape by a tool that must be called; these models are asked in words."""
     body, left_out = write(
         call_for(BOUNDED, is_strict=False), target_of("claude-opus-5-5", is_predicted=True)
     )
     sent = json.loads(body)
     assert "tool_choice" not in sent
     assert [tool["name"] for tool in sent["tools"]] == ["f"]
+    assert sent["system"] == [{"type": "text", "text": in_words(BOUNDED)}]
     assert left_out == (field,)

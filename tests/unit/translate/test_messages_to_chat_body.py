@@ -52,6 +52,8 @@ def written(**members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         ("gpt-5.5", "max", "xhigh"),
         ("gpt-5.6-luna", "max", "max"),
         ("openai/gpt-6-sol", "max", "max"),
+        ("gpt-6.1-sol", "max", "xhigh"),
+        ("gpt-6.1-terra", "max", "max"),
         ("gpt-5", "max", "high"),
         ("qwen3", "max", "high"),
         ("qwen3", "low", "low"),
