@@ -56,7 +56,7 @@ from gateway.model import (
     UpstreamRequest,
     Usage,
 )
-from gateway.providers.headers import forwarded_headers, names_an_account, response_headers
+from gateway.providers.headers import api_version, forwarded_headers, names_an_account, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
     hear_usage,
@@ -202,7 +202,8 @@ def open_attempt(
     if call.endpoint.dialect != target.dialect:
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
     if target.parameters:
-        call = attempt.sent = with_parameters(call, target)
+        version = api_version(target, responder.client.headers)
+        call = attempt.sent = with_parameters(call, target, api_version=version)
     if call.body_bytes >= LONG_BYTES and call.endpoint.dialect != target.dialect:
         return _open_long(upstream, responder, call, attempt, pair, limits, long_work)
     return _open_written(upstream, responder, call, attempt, pair, limits, pair.write(call, target))

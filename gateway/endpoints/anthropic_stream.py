@@ -87,7 +87,9 @@ class MessageFacts:
                 self.said_bytes += said_bytes(delta)
             case "message_delta":
                 delta = event.get("delta")
-                self._stop_reason = text_of(delta.get("stop_reason")) if isinstance(delta, dict) else ""
+                # There may be several, of which one says why it ended.
+                reason = text_of(delta.get("stop_reason")) if isinstance(delta, dict) else ""
+                self._stop_reason = reason or self._stop_reason
                 self._usage = add_up_usage(self._usage, event.get("usage"))
                 self.has_content = True
             case "message_stop":

@@ -63,6 +63,13 @@ _SEARCH_HOST: Final = "discoveryengine.googleapis.com"
 # By the beginning of a region's name, so that what is to stay on a continent does.
 _SEARCH_PLACES: Final = {"eu": "eu", "europe": "eu", "us": "us"}
 _ENDPOINT: Final = "endpoints/"
+# How long an answer may take, which Google's SDKs send; at Vertex also how its tokens are paid for.
+_GEMINI_FORWARDED: Final = ("x-server-timeout",)
+_VERTEX_FORWARDED: Final = (
+    *_GEMINI_FORWARDED,
+    "x-vertex-ai-llm-request-type",
+    "x-vertex-ai-llm-shared-request-type",
+)
 # All of Anthropic's that Vertex knows; the version is in the body there. It answers 400 to a beta that it has
 # not, so those of Anthropic's own platform, which its clients send by themselves, stay away.
 _CLAUDE_FORWARDED: Final = ("anthropic-beta",)
@@ -92,7 +99,7 @@ def gemini_targets(account: GoogleGeminiAccount, resolve: Resolve, retry: RetryP
         provider=GEMINI_PROVIDER,
         peer=GEMINI_PROVIDER,
         base_url=f"{root}/{version}",
-        own=own_headers(lambda: (("x-goog-api-key", resolve(account.auth_data.api_key)),), _bare_lines),
+        own=own_headers(lambda: (("x-goog-api-key", resolve(account.auth_data.api_key)),), _gemini_lines),
         account_url=root,
         dialect="gemini",
     )
@@ -121,7 +128,7 @@ def _vertex_target(
         lines = fixed_lines(own.headers, forwarded=_CLAUDE_FORWARDED)
         own = replace(own, lines=replace(lines, words={"anthropic-beta": _CLAUDE_BETAS}))
     elif place.publisher == _GOOGLE:
-        own = replace(own, lines=_bare_lines(own.headers))
+        own = replace(own, lines=fixed_lines(own.headers, forwarded=_VERTEX_FORWARDED))
     service = _service(place, location, own)
     if place.is_ranker:
         service = replace(service, base_url=_ranking_url(account, place), rerank_api="vertex")
@@ -156,9 +163,8 @@ def _service(place: _Place, location: str, own: OwnHeaders) -> Service:
     return replace(service, base_url=f"{location}/endpoints/openapi")
 
 
-def _bare_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
-    """For an API that knows none of the callers' headers."""
-    return fixed_lines(own, forwarded=())
+def _gemini_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
+    return fixed_lines(own, forwarded=_GEMINI_FORWARDED)
 
 
 @dataclass(frozen=True, slots=True)

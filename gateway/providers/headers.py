@@ -32,15 +32,16 @@ FORWARDED_UP: Final = (
 _CALLERS_ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
 """Those that say in whose name a provider is to take the call: a wrong one is refused as a wrong key is."""
 
+_VERSION: Final = "anthropic-version"
 ANTHROPIC_FORWARDED_UP: Final = (
     "anthropic-beta",
-    "anthropic-version",
+    _VERSION,
     "idempotency-key",
     "x-client-request-id",
 )
 """Request headers that Anthropic acts on; no other provider gets its betas."""
 
-ANTHROPIC_DEFAULTS: Final = (("anthropic-version", "2023-06-01"),)
+ANTHROPIC_DEFAULTS: Final = ((_VERSION, "2023-06-01"),)
 """What Anthropic wants with every request, for callers that speak another dialect: the version whose answers
 `gateway.translate` reads."""
 
@@ -54,6 +55,7 @@ FORWARDED_DOWN: Final = {
     b"request-id": b"x-upstream-request-id",
     b"anthropic-organization-id": b"anthropic-organization-id",
     b"x-should-retry": b"x-should-retry",
+    b"x-gemini-service-tier": b"x-gemini-service-tier",
     b"x-amzn-errortype": b"x-amzn-errortype",
     b"x-amzn-requestid": b"x-upstream-request-id",
     **{
@@ -185,6 +187,12 @@ def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]
         if headers.get(name) is None:
             sent.append((name, value))
     return sent
+
+
+def api_version(target: Target, headers: Headers) -> str:
+    """The version of Anthropic's API under which a call with these *headers* goes to *target*, else ""."""
+    own = dict(target.headers).get(_VERSION)
+    return own or dict(forwarded_headers(target, headers)).get(_VERSION, "")
 
 
 def _reworded(listed: str, words: Mapping[str, str]) -> str:

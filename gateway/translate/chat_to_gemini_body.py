@@ -14,10 +14,12 @@ from gateway.translate.caller_tools import allowed_names
 from gateway.translate.chat_to_gemini_contents import Conversation
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json
 from gateway.translate.gemini_models import (
+    takes_penalties,
     takes_tools_and_shape,
     thinking_for,
     thinking_within,
     thinks_by_itself,
+    tier_for,
 )
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
 from gateway.translate.gemini_tool_names import gemini_name
@@ -55,7 +57,7 @@ _READ_ELSEWHERE: Final = frozenset(
         *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
         *("response_format", "reasoning_effort", "thinking", "web_search_options", "extra_body"),
-        *("prompt_cache_key", "prompt_cache_retention", "cache_control"),
+        *("prompt_cache_key", "prompt_cache_retention", "cache_control", "service_tier"),
         *_OWN,
         *_OWN.values(),
     }
@@ -63,7 +65,6 @@ _READ_ELSEWHERE: Final = frozenset(
 _DEFAULTS: Final = {
     "logit_bias": {},
     "verbosity": "medium",
-    "service_tier": "auto",
     "metadata": {},
 }
 """Asking for these asks for nothing."""
@@ -96,7 +97,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if system:
         body["systemInstruction"] = {"parts": system}
     _add_tools(body, fields, target, left_out)
-    config = _sampling(fields, left_out)
+    config = _sampling(fields, target, left_out)
     _add_modalities(config, fields, left_out)
     _add_format(config, body, fields, target, left_out)
     _add_thinking(config, call, fields, target, left_out)
@@ -104,6 +105,11 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     config |= object_of(own.get("generationConfig"))
     if config:
         body["generationConfig"] = config
+    tier = tier_for(target, fields.get("service_tier"))
+    if tier is None:
+        left_out.add("service_tier")
+    else:
+        body |= tier
     body |= {name: own[name] for name in _OF_GEMINI.values() if name in own}
     if isinstance(own.get("toolConfig"), dict):
         body["toolConfig"] = {**body.get("toolConfig", {}), **own["toolConfig"]}
@@ -121,14 +127,18 @@ def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _sampling(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any]:
+def _sampling(fields: dict[str, Any], target: Target, left_out: LeftOut) -> dict[str, Any]:
     config = {spelled: fields[name] for name, spelled in _PLAIN.items() if name in fields}
     if config.get("candidateCount") == 1:
         del config["candidateCount"]
     for name, spelled in (("presence_penalty", "presencePenalty"), ("frequency_penalty", "frequencyPenalty")):
         # Some models refuse to be told even that there is none.
-        if fields.get(name, 0) != 0:
+        if fields.get(name, 0) == 0:
+            continue
+        if takes_penalties(target):
             config[spelled] = fields[name]
+        else:
+            left_out.add(name)
     stop = fields.get("stop")
     if stop:
         config["stopSequences"] = [stop] if isinstance(stop, str) else stop

@@ -202,6 +202,7 @@ class ChunkStream(MessageReading):
         self._pieces: list[str] = []
         self._signature = ""
         self._calls = 0
+        self._is_finished = False
         self._entries = NumberedEntries()
         self._words: dict[str, Callable[[dict[str, Any]], bytes]] = {
             "message_start": self._start_message,
@@ -300,14 +301,23 @@ class ChunkStream(MessageReading):
         delta = object_of(event.get("delta"))
         refusal = _refusal(delta)
         said = self._chunk({"refusal": refusal}) if refusal else b""
-        reason = _finish_reason(delta.get("stop_reason"), has_call=bool(self._calls))
-        return said + self._chunk({}, reason)
+        # There may be several, of which one says why it ended.
+        return said + (self._finish(delta["stop_reason"]) if delta.get("stop_reason") else b"")
+
+    def _finish(self, reason: object) -> bytes:
+        """Say once why it ended."""
+        if self._is_finished:
+            return b""
+        self._is_finished = True
+        return self._chunk({}, _finish_reason(reason, has_call=bool(self._calls)))
 
     def _end(self, _event: dict[str, Any]) -> bytes:
+        said = self._finish(None)
         if not self._wants_usage:
-            return _DONE_EVENT
+            return said + _DONE_EVENT
         usage = read_message_usage(self._facts.usage) or self._facts.facts().usage
-        return data_event({**self._head(), "choices": [], "usage": chat_usage(usage)}) + _DONE_EVENT
+        told = data_event({**self._head(), "choices": [], "usage": chat_usage(usage)})
+        return said + told + _DONE_EVENT
 
     def _thought_chunk(self, delta: dict[str, Any]) -> bytes:
         return b"" if self._hides_thoughts else self._chunk(delta)

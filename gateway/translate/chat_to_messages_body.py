@@ -19,21 +19,26 @@ from gateway.translate.claude_models import (
     BUDGETS,
     can_shape_output,
     default_max_tokens,
+    hears_between,
+    searches,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_tools
+from gateway.translate.claude_schemas import fit_choice, fit_tools
+from gateway.translate.claude_turns import Turns
 from gateway.translate.conversation import messages_of, trim_prefill
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
+from gateway.translate.gemini_parts import type_by_name
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
+from gateway.translate.json_answers import JSON_OBJECT, described, shape_answer
 from gateway.translate.numbered import without_number
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex
 from gateway.translate.tool_use_ids import ToolUseIds
 
+_SEARCH_OPTIONS: Final = "web_search_options"
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
     {
@@ -43,6 +48,7 @@ _READ_ELSEWHERE: Final = frozenset(
         *("response_format", "reasoning_effort", "thinking", "output_config", "service_tier"),
         *("user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"),
         *("cache_control", "container", "context_management", "mcp_servers", "inference_geo"),
+        _SEARCH_OPTIONS,
     }
 )
 _OF_ANTHROPIC: Final = ("cache_control", "container", "context_management", "mcp_servers", "inference_geo")
@@ -62,7 +68,10 @@ _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _MAX_TEMPERATURE: Final = 1
 _PDF: Final = "application/pdf"
+_PICTURE: Final = "image/"
 CACHE: Final = {"type": "ephemeral"}
+_SEARCH: Final = "web_search"
+_PLACE: Final = ("city", "region", "country", "timezone")
 
 Block = dict[str, Any]
 
@@ -75,7 +84,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in fields:
         if name not in _READ_ELSEWHERE and fields[name] != _DEFAULTS.get(name, ...):
             left_out.add(name)
-    system, messages = _Conversation(left_out).read(fields)
+    system, messages = _Conversation(left_out, Turns(hears_between=hears_between(target))).read(fields)
     trim_prefill(messages)
     body: dict[str, Any] = {"model": target.model_id, "messages": messages}
     if system:
@@ -84,7 +93,9 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     add_tools(body, fields, left_out)
+    _add_search(body, fields, target, left_out)
     fit_tools(body, target, left_out)
+    fit_choice(body, target, left_out)
     _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
@@ -113,10 +124,9 @@ def _max_tokens(fields: dict[str, Any], target: Target, asked_bytes: int) -> obj
 class _Conversation:
     """The messages of one call on their way to Anthropic: system prompts apart, turns taking turns."""
 
-    def __init__(self, left_out: LeftOut) -> None:
+    def __init__(self, left_out: LeftOut, turns: Turns) -> None:
         self._left_out = left_out
-        self._system: list[Block] = []
-        self._turns: list[dict[str, Any]] = []
+        self._turns = turns
         self._ids = ToolUseIds()
 
     def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
@@ -129,9 +139,10 @@ class _Conversation:
         """
         for message in messages_of(fields):
             self._add(message)
-        if self._system and not self._turns:
-            return [], [{"role": "user", "content": self._system}]
-        return self._system, self._turns
+        self._turns.end()
+        if self._turns.system and not self._turns.listed:
+            return [], [{"role": "user", "content": self._turns.system}]
+        return self._turns.system, self._turns.listed
 
     def _add(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") != "function":
@@ -141,22 +152,13 @@ class _Conversation:
             raise self._left_out.refusal("messages.audio")
         match message.get("role"):
             case "system" | "developer":
-                self._system += _marked(self._content(message.get("content")), message)
+                self._turns.say_as_system(_marked(self._content(message.get("content")), message))
             case "assistant":
-                self._turn("assistant", _marked(self._said(message), message))
+                self._turns.say("assistant", _marked(self._said(message), message))
             case "tool" | "function":
-                self._turn("user", [self._result(message)])
+                self._turns.say("user", [self._result(message)])
             case _:
-                self._turn("user", _marked(self._content(message.get("content")), message))
-
-    def _turn(self, role: str, blocks: list[Block]) -> None:
-        """Add to a turn; what one side says in a row is one turn, as results of tools must be."""
-        if not blocks:
-            return
-        if self._turns and self._turns[-1]["role"] == role:
-            self._turns[-1]["content"] += blocks
-        else:
-            self._turns.append({"role": role, "content": blocks})
+                self._turns.say("user", _marked(self._content(message.get("content")), message))
 
     def _said(self, message: dict[str, Any]) -> list[Block]:
         # Thoughts first, as they came and unchanged, or their signatures do not hold.
@@ -226,11 +228,13 @@ class _Conversation:
         block: Block = {"type": "document"}
         match file:
             case {"file_data": str(data)}:
-                block["source"] = _document_source(data)
+                block["source"] = _document_source(data, text_of(file.get("filename")))
             case {"file_id": str(file_id)}:
                 block["source"] = {"type": "file", "file_id": file_id}
             case _:
                 raise self._left_out.refusal("messages.content.file")
+        if text_of(block["source"].get("media_type")).startswith(_PICTURE):
+            return {"type": "image", "source": block["source"]}
         if text_of(file.get("filename")):
             block["title"] = file["filename"]
         return block
@@ -260,12 +264,14 @@ def _source(url: str) -> dict[str, Any]:
     return {"type": "base64", "media_type": picture_type(found[1] or "image/png", data), "data": data}
 
 
-def _document_source(data: str) -> dict[str, Any]:
+def _document_source(data: str, name: str) -> dict[str, Any]:
     found = _PICTURES.match(data[:256])
     if found is None and data.lower().startswith(("http://", "https://")):
         return {"type": "url", "url": data}
-    kind = (found[1] if found else None) or _PDF
+    kind = (found[1] if found else None) or type_by_name(name) or _PDF
     content = data[found.end() :] if found else data
+    if kind.startswith(_PICTURE):
+        return {"type": "base64", "media_type": picture_type(kind, content), "data": content}
     if not kind.startswith("text/"):
         return {"type": "base64", "media_type": kind, "data": content}
     try:
@@ -325,6 +331,26 @@ def _tool_choice(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] | 
     raise left_out.refusal("tool_choice")
 
 
+def _add_search(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
+    """Let the model search the web, where it can and no tool of the caller's has that name."""
+    if _SEARCH_OPTIONS not in fields:
+        return
+    tools = list_of(body.get("tools"))
+    if not searches(target.model_id) or any(object_of(tool).get("name") == _SEARCH for tool in tools):
+        left_out.add(_SEARCH_OPTIONS)
+        return
+    asked = object_of(fields[_SEARCH_OPTIONS])
+    search: dict[str, Any] = {"type": "web_search_20250305", "name": _SEARCH}
+    location = object_of(asked.get("user_location"))
+    if location:
+        place = object_of(location.get("approximate"))
+        known = {name: place[name] for name in _PLACE if place.get(name) is not None}
+        search["user_location"] = {"type": "approximate", **known}
+    if asked.get("search_context_size") not in (None, "medium"):
+        left_out.add(f"{_SEARCH_OPTIONS}.search_context_size")
+    body["tools"] = [*tools, search]
+
+
 def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
     output = dict(object_of(fields.get("output_config")))
     match fields.get("response_format"):
@@ -337,10 +363,8 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
             if can_shape_output(target):
                 schema = fit_and_tell(schema, ANTHROPIC, "response_format", left_out)
                 output["format"] = {"type": "json_schema", "schema": schema}
-            elif not can_be_a_tool(schema):
+            elif not shape_answer(body, schema, target.model_id):
                 left_out.add("response_format")
-            else:
-                add_answer_tool(body, schema)
         case _:
             left_out.add("response_format")
     if output:

@@ -7,7 +7,11 @@ does is asked. Nothing else in the code looks at a Claude's name.
 Facts: https://platform.claude.com/docs/en/about-claude/models/overview ,
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking ,
 https://platform.claude.com/docs/en/build-with-claude/effort ,
-https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+https://platform.claude.com/docs/en/build-with-claude/structured-outputs ,
+https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages ,
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool ,
+https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 ,
+https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5
 """
 
 from __future__ import annotations
@@ -54,7 +58,14 @@ _THINKS_BY_ITSELF: Final = Generation(4, 6)
 _SAMPLED_ONE_WAY: Final = Generation(4, 1)
 _NOT_SAMPLED: Final = Generation(4, 7)
 _TAKES_XHIGH: Final = Generation(4, 7)
+_HEARS_BETWEEN: Final = Generation(4, 8)
+_ANTHROPICS_OWN: Final = "api.anthropic.com"
 _THINKS_UNASKED: Final = Generation(5, 0)
+_SEARCHES: Final = Generation(3, 7)
+_NEVER_FORCED: Final = Generation(5, 5)
+# Those of the whole fifth generation that refuse to be forced, and the one later that does not.
+_NEVER_FORCED_NAMES: Final = re.compile(r"claude-(?:fable|mythos)")
+_STILL_FORCED: Final = "haiku"
 # First generation, and the most tokens that each model from there on may be asked for.
 _OUTPUT_TOKENS: Final = (
     (Generation(4, 5), 64_000),
@@ -107,6 +118,27 @@ def can_shape_output(target: Target) -> bool:
         return False
     generation = generation_of(target.model_id)
     return generation is None or generation >= _SHAPES_OUTPUT
+
+
+def can_be_forced(model_id: str) -> bool:
+    """Whether it can be made to call a tool; the others answer such a call with an error."""
+    if _NEVER_FORCED_NAMES.search(model_id) is not None:
+        return False
+    generation = generation_of(model_id)
+    return generation is None or generation < _NEVER_FORCED or _STILL_FORCED in model_id
+
+
+def searches(model_id: str) -> bool:
+    """Whether it searches the web by a tool of Anthropic's, which other servers of its API do not have."""
+    generation = generation_of(model_id)
+    return generation is not None and generation >= _SEARCHES
+
+
+def hears_between(target: Target) -> bool:
+    """Whether the system may speak between the turns; cloud platforms do not let it for all that do."""
+    generation = generation_of(target.model_id)
+    is_anthropics = target.address == _ANTHROPICS_OWN and not target.is_predicted
+    return is_anthropics and generation is not None and generation >= _HEARS_BETWEEN
 
 
 def takes_sampling(model_id: str) -> bool:
@@ -162,7 +194,7 @@ def effort_of(thinking: dict[str, Any], effort: object) -> str | None:
     if kind == "disabled":
         return None
     if isinstance(effort, str) and effort in BUDGETS:
-        return "high" if effort == "max" else effort
+        return effort
     budget = thinking.get("budget_tokens")
     if kind != "enabled" or not isinstance(budget, int):
         return None

@@ -21,12 +21,12 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.converse_models import effort_fields, model_of, top_k_fields
+from gateway.translate.converse_models import CLAUDE, effort_fields, model_of, top_k_fields
 from gateway.translate.converse_tools import tool_config_of
 from gateway.translate.converse_turns import Turns
 from gateway.translate.foreign_json import object_of, read_fields, write_json, write_text
 from gateway.translate.held_schema import BEDROCK, fit_and_tell
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
+from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described, in_words
 from gateway.translate.pair import LeftOut
 
 ADDITIONAL: Final = "additionalModelRequestFields"
@@ -121,11 +121,14 @@ class Draft:
             self._more["outputConfig"] = {
                 "textFormat": {"type": "json_schema", "structure": {"jsonSchema": shown}}
             }
-        elif self.model.can_be_forced_to_one and can_be_a_tool(schema):
-            told = text_of(words.get("description"))
-            add_answer_tool(self.tools, {"description": told, **schema} if told else schema)
-        else:
-            self.left_out.add(field)
+            return
+        schema = described(schema, words.get("description"))
+        if self.model.can_be_forced_to_one and can_be_a_tool(schema):
+            add_answer_tool(self.tools, schema)
+            return
+        self.left_out.add(field)
+        if self.model.family == CLAUDE and can_be_a_tool(schema):
+            self.turns.add_system([{"text": in_words(schema)}])
 
     def add_json_object(self) -> None:
         """Ask for JSON in words: Converse has no such mode."""
@@ -285,7 +288,8 @@ class Draft:
         thinking = object_of((fields or {}).get("thinking"))
         has_budget = thinking.get("type") == "enabled"
         # Claude refuses thinking together with a tool that must be called.
-        is_forced = object_of(self.tools.get("tool_choice")).get("type") in ("any", "tool")
+        wanted = object_of(self.tools.get("tool_choice")).get("type")
+        is_forced = wanted in ("any", "tool") and self.model.can_be_forced
         if (thinking and is_forced) or (has_budget and self.turns.has_lost_thoughts):
             return None
         if has_budget:

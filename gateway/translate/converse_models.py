@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.model import Target
-from gateway.translate.claude_models import BUDGETS, Generation, generation_of
+from gateway.translate.claude_models import BUDGETS, Generation, can_be_forced, generation_of
 from gateway.translate.gpt_models import LEAST_EFFORT, always_thinks
 
 CLAUDE: Final = "claude"
@@ -50,8 +50,6 @@ _RESULTS_ALONE: Final = _OF_MISTRAL | {"llama", "palmyra"}
 _BEGINS_WITH_EITHER: Final = frozenset({CLAUDE, GPT, "grok", "qwen", "glm", "kimi", UNKNOWN})
 _FORCES_A_TOOL: Final = frozenset({CLAUDE, NOVA, GPT, "grok", "glm", "kimi", UNKNOWN})
 _FORCES_ANY: Final = re.compile(r"mistral-large|deepseek")
-# Names of the fifth generation whose models refuse to be forced.
-_NEVER_FORCED: Final = re.compile(r"claude-(?:fable|mythos)")
 _OLD_HAIKU: Final = re.compile(r"claude-3-5-haiku")
 _NOVA_2: Final = re.compile(r"nova-2")
 
@@ -101,7 +99,7 @@ class BedrockModel:
     @property
     def can_be_forced_to_one(self) -> bool:
         """It can be made to call a certain tool."""
-        return self.family in _FORCES_A_TOOL and _NEVER_FORCED.search(self.name) is None
+        return self.family in _FORCES_A_TOOL and can_be_forced(self.name)
 
     @property
     def takes_one_at_a_time(self) -> bool:

@@ -5,7 +5,9 @@ Gemma) only what all of the dialect take is asked. Nothing else in the code look
 
 Facts: https://ai.google.dev/gemini-api/docs/thinking , https://ai.google.dev/gemini-api/docs/openai ,
 https://ai.google.dev/gemini-api/docs/structured-output ,
-https://ai.google.dev/gemini-api/docs/thought-signatures
+https://ai.google.dev/gemini-api/docs/thought-signatures ,
+https://ai.google.dev/gemini-api/docs/priority-inference ,
+https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/start/get-started-with-gemini-4
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ _LEVELS: Final = {
     "max": "HIGH",
 }
 _DYNAMIC: Final = -1
+# Of the fourth generation Carbon and Argon end at HIGH, and refuse more.
+_THINKS_HARDEST: Final = re.compile(r"gemini-4-(?:hydrogen|neon)")
+_HARDEST: Final = frozenset({"xhigh", "max"})
 _NAME: Final = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)(?:-(pro|flash-lite|flash))?")
 _LATEST: Final = re.compile(r"gemini-(pro|flash-lite|flash)-latest")
 # Of the generation 2.5 those that paint or speak.
@@ -63,6 +68,12 @@ _HAS_MEDIUM: Final = Generation(3, 1)
 _FLASH_WITHOUT_MINIMAL: Final = Generation(3, 7)
 _TAKES_JSON_SCHEMA: Final = Generation(2, 5)
 _SIGNS_CALLS: Final = Generation(3, 0)
+# "Penalty is not enabled for this model"; Vertex takes them one generation longer.
+_WITHOUT_PENALTIES: Final = Generation(2, 5)
+_WITHOUT_PENALTIES_AT_VERTEX: Final = Generation(3, 0)
+_VERTEX: Final = "gcp.vertex_ai"
+_TIERS: Final = {"flex": "flex", "priority": "priority"}
+_USUAL_TIERS: Final = ("auto", "default")
 _MOST_TOKENS: Final = {True: 32_768, False: 24_576}
 _LEAST_TOKENS: Final = {True: 128, False: 0}
 _LEAST_LITE_TOKENS: Final = 512
@@ -97,6 +108,23 @@ def signs_calls(model_id: str) -> bool:
     return _is_from(model_id, _SIGNS_CALLS)
 
 
+def takes_penalties(target: Target) -> bool:
+    """Whether it can be told to repeat itself less, or more."""
+    first = _WITHOUT_PENALTIES_AT_VERTEX if target.provider == _VERTEX else _WITHOUT_PENALTIES
+    return not _is_from(target.model_id, first)
+
+
+def tier_for(target: Target, asked: object) -> dict[str, Any] | None:
+    """The members of a request that ask for OpenAI's `service_tier`, None when *target* has no such thing.
+
+    Vertex is asked for one by a header, which is its account's.
+    """
+    if asked is None or asked in _USUAL_TIERS:
+        return {}
+    found = _TIERS.get(asked) if isinstance(asked, str) and target.provider != _VERTEX else None
+    return {"serviceTier": found} if found is not None else None
+
+
 def thinks_by_itself(model_id: str) -> bool:
     """Whether it thinks when nobody says how hard."""
     model = _thinker(model_id)
@@ -122,6 +150,8 @@ def thinking_for(model_id: str, effort: str) -> dict[str, Any] | None:
         return _budget(model, BUDGETS.get(effort, _DYNAMIC))
     if effort == "none":
         return {"thinkingLevel": _least_level(model)}
+    if effort in _HARDEST and _THINKS_HARDEST.search(model_id) is not None:
+        return {"thinkingLevel": "XHIGH"}
     level = _LEVELS.get(effort)
     if level == "MINIMAL":
         level = _least_level(model)

@@ -213,6 +213,12 @@ def message_usage(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": read,
         "output_tokens": usage.output_tokens or 0,
     }
+    for_an_hour = usage.cache_write_1h_input_tokens
+    if for_an_hour:
+        counts["cache_creation"] = {
+            "ephemeral_5m_input_tokens": max(0, written - for_an_hour),
+            "ephemeral_1h_input_tokens": for_an_hour,
+        }
     if usage.reasoning_output_tokens:
         counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning_output_tokens}
     return counts

@@ -45,10 +45,14 @@ _ASKED_AS: Final = {
 _WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
 """Models of OpenAI that refuse to be told how hard to think."""
 
+_MAX: Final = "max"
 _MOST: Final = "xhigh"
 _LESS: Final = "high"
+# One knows the highest in Responses alone.
+_TAKES_MAX: Final = re.compile(r"^(?:.*/)?gpt-(?!6\.1-sol)(?:5\.[6-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
 _TAKES_MOST: Final = re.compile(r"^(?:.*/)?gpt-(?:5\.1-codex-max|5\.[2-9]|5\.\d\d|[6-9]|[12]\d)(?!\d)")
-"""Models of OpenAI that know the highest effort; older ones, vLLM and SGLang refuse a call with it."""
+"""Models of OpenAI that know the highest effort, and the one below; older ones, vLLM and SGLang refuse a call
+with it."""
 
 FAILED: Final = "The tool failed:"
 """Before the result of a tool that did: chat has no other way to say it."""
@@ -156,8 +160,14 @@ def _add_output(body: dict[str, Any], fields: dict[str, Any], target: Target, le
     if is_unknown or (effort is not None and _WITHOUT_REASONING.match(target.model_id)):
         left_out.add("thinking")
     elif effort is not None:
-        takes_it = effort != _MOST or _TAKES_MOST.match(target.model_id)
-        body["reasoning_effort"] = effort if takes_it else _LESS
+        body["reasoning_effort"] = _effort_at(target.model_id, effort)
+
+
+def _effort_at(model_id: str, effort: str) -> str:
+    """The *effort*, or the next below that *model_id* knows."""
+    if effort == _MAX and not _TAKES_MAX.match(model_id):
+        effort = _MOST
+    return _LESS if effort == _MOST and not _TAKES_MOST.match(model_id) else effort
 
 
 def _parameters(schema: object) -> object:

@@ -36,7 +36,7 @@ from gateway.endpoints.gemini_call import gemini_choices, gemini_parameters
 from gateway.endpoints.gemini_catalogue import EMBED, GENERATE
 from gateway.endpoints.openai_call import choices_of
 from gateway.model import Call, Target
-from gateway.translate.body_members import Members, object_in, put, put_object
+from gateway.translate.body_members import NULL, Members, object_in, put, put_object
 from gateway.translate.foreign_json import write_json
 from gateway.translate.parameters_of_converse import put_in_converse, put_in_invoke
 from gateway.translate.parameters_of_gemini import put_in_embed, put_in_generate
@@ -53,6 +53,11 @@ _REASONING: Final = "reasoning"
 """OpenRouter's word for it in chat, an object, and that of Responses."""
 _EFFORTS: Final = frozenset({"effort", "max_tokens", "enabled"})
 """What it has in place of an effort; the rest says what is shown of it."""
+_UNSAMPLED_FROM: Final = "2026-10-21"
+"""The first version of Anthropic's API that refuses to be told how to sample, of whatever model, in a call of
+its own SDKs that names it. https://platform.claude.com/docs/en/api/migration-2026-10-21"""
+
+_SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _KEPT: Final = 256
 """How many routes' words for it are remembered."""
 
@@ -66,13 +71,22 @@ _OF_CHAT_ALONE: Final = frozenset(
 """What Responses has no word for."""
 
 
-def with_parameters(call: Call, target: Target) -> Call:
+def with_parameters(call: Call, target: Target, *, api_version: str = "") -> Call:
     """*call* with what *target*'s route puts over its parameters; itself where that is nothing.
+
+    Args:
+        call: As the caller sent it.
+        target: Where it goes.
+        api_version: Of Anthropic's API, as the call names it there; "" for another's.
 
     Raises:
         InvalidBody: What is put over is of a wrong type, or a schema that is far too big.
     """
     parameters = target.parameters
+    if api_version >= _UNSAMPLED_FROM and call.endpoint is MESSAGES:
+        parameters = {
+            name: value for name, value in parameters.items() if name not in _SAMPLING or value == NULL
+        }
     if not parameters:
         return call
     put_over = _PUTS.get(call.endpoint.name)

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.model import Target
-from gateway.translate.body_members import Members, object_in, put, put_object, raw
-from gateway.translate.gemini_models import thinking_for
+from gateway.translate.body_members import NULL, Members, object_in, put, put_object, raw
+from gateway.translate.gemini_models import takes_penalties, thinking_for
 from gateway.translate.gemini_schema import shape_of_answer
 from gateway.translate.parameters_of_messages import OPENAIS, listed
 
@@ -33,6 +33,7 @@ _PLAIN: Final = {
 }
 """Both forms of a member of the configuration, that of its JSON first."""
 
+_PENALTIES: Final = ("frequency_penalty", "presence_penalty")
 _THINKING: Final = ("thinkingConfig", "thinking_config")
 _HOW_HARD: Final = ("thinkingBudget", "thinking_budget", "thinkingLevel", "thinking_level")
 _SHAPES: Final = (
@@ -58,6 +59,9 @@ def put_in_generate(fields: Members, parameters: Mapping[str, bytes], target: Ta
                 _put_effort(config, msgspec.json.decode(value), target.model_id)
             case "response_format":
                 _put_format(config, msgspec.json.decode(value), target.model_id)
+            case _ if name in _PENALTIES and value != NULL and not takes_penalties(target):
+                # Refused, even where there is to be none; what the caller wrote itself is the caller's.
+                continue
             case _ if name in _PLAIN:
                 _put_either(config, _PLAIN[name], listed(value) if name == "stop" else value)
             case _ if name not in OPENAIS:

@@ -23,6 +23,7 @@ from gateway.translate.gemini_models import (
     takes_tools_and_shape,
     thinking_for,
     thinking_within,
+    tier_for,
 )
 from gateway.translate.gemini_parts import Part, file_part, inline_part, text_part, type_by_name
 from gateway.translate.gemini_schema import shape_of_answer, shape_of_arguments
@@ -53,7 +54,6 @@ _WITHOUT_EQUAL: Final = (
     *("safety_identifier", "user"),
 )
 _SETTINGS: Final = {"max_output_tokens": "maxOutputTokens", "temperature": "temperature", "top_p": "topP"}
-_USUAL_TIERS: Final = ("auto", "default")
 _AS_IT_LIKES: Final = -1
 _JSON: Final = "application/json"
 _AUDIO: Final = {"mp3": "audio/mp3", "wav": "audio/wav"}
@@ -113,8 +113,11 @@ def _write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         left_out.add("truncation")
     if LOGPROBS in fields.get("include", []):
         left_out.add(f"include.{LOGPROBS}")
-    if fields.get("service_tier", "auto") not in _USUAL_TIERS:
+    tier = tier_for(target, fields.get("service_tier"))
+    if tier is None:
         left_out.add("service_tier")
+    else:
+        body |= tier
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if fields.get(name):
             left_out.add(name)

@@ -1,9 +1,9 @@
 """A Responses request for a target that speaks Anthropic's Messages, and its replies back.
 
-What is said by system and developer, wherever it stands, is the system prompt. A thought that came from such
-a target goes back as it was, with its signature; other providers' encrypted reasoning is left out. A model
-cannot be made to think and forced to a tool at once, nor, where its thoughts have a budget, to think in the
-middle of tool calls whose thoughts are gone: then it does not think.
+What is said by system and developer is the system prompt, or stands where it was said (`claude_turns`). A
+thought that came from such a target goes back as it was, with its signature; other providers' encrypted
+reasoning is left out. A model cannot be made to think and forced to a tool at once, nor, where its thoughts
+have a budget, to think in the middle of tool calls whose thoughts are gone: then it does not think.
 
 Shape: https://docs.claude.com/en/api/messages
 """
@@ -20,15 +20,17 @@ from gateway.translate.chat_to_messages import read_error
 from gateway.translate.claude_models import (
     can_shape_output,
     default_max_tokens,
+    hears_between,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.claude_schemas import fit_tools
+from gateway.translate.claude_schemas import fit_choice, fit_tools
+from gateway.translate.claude_turns import Turns
 from gateway.translate.conversation import trim_prefill
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.held_schema import ANTHROPIC, fit_and_tell
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
+from gateway.translate.json_answers import JSON_OBJECT, described, shape_answer
 from gateway.translate.pair import LeftOut
 from gateway.translate.picture_types import picture_type
 from gateway.translate.raw_predict import at_vertex, path_at
@@ -89,23 +91,24 @@ def _write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     left_out = LeftOut(target)
     fields = read_fields(call)
     turns = read_turns(fields)
+    said = _said(turns, Turns(hears_between=hears_between(target)))
     body: dict[str, Any] = {
         "model": target.model_id,
         "max_tokens": fields.get("max_output_tokens")
         or default_max_tokens(target, asked_bytes=call.body_bytes),
-        "messages": _messages(turns),
+        "messages": said.listed,
     }
-    system = [block for turn in turns if turn.role == "system" for block in _blocks(turn.pieces, turn.at)]
-    if system and not body["messages"]:
+    if said.system and not said.listed:
         # OpenAI answers a system prompt alone, Anthropic wants a turn of the user's.
-        body["messages"] = [{"role": "user", "content": system}]
-    elif system:
-        body["system"] = system
+        body["messages"] = [{"role": "user", "content": said.system}]
+    elif said.system:
+        body["system"] = said.system
     if call.is_stream:
         body["stream"] = True
     tools = read_tools(fields, left_out, serves=_SERVES)
     add_tools(body, tools, fields)
     fit_tools(body, target, left_out)
+    fit_choice(body, target, left_out)
     _name_what_is_lost(fields, turns, tools, left_out)
     _add_text(body, fields.get("text", {}), target, left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
@@ -144,27 +147,20 @@ def open_stream(call: Call, *, started_at_ns: int) -> MessagesToResponses:
     return MessagesToResponses(open_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
 
 
-def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
-    """The turns as messages of user and assistant by turns."""
-    messages: list[dict[str, Any]] = []
+def _said(turns: list[Turn], said: Turns) -> Turns:
+    """What was *said*, of user and assistant by turns."""
     for turn in turns:
         if turn.role == "system":
-            continue
-        if turn.role == "assistant":
-            role, blocks = (
-                "assistant",
-                [block for piece in turn.pieces for block in _answered(piece, turn.at)],
-            )
+            said.say_as_system(_blocks(turn.pieces, turn.at))
+        elif turn.role == "assistant":
+            said.say("assistant", [block for piece in turn.pieces for block in _answered(piece, turn.at)])
         elif turn.role == "tool":
-            role, blocks = "user", [_tool_result(result, turn.at) for result in turn.pieces]
+            said.say("user", [_tool_result(result, turn.at) for result in turn.pieces])
         else:
-            role, blocks = "user", _blocks(turn.pieces, turn.at)
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += blocks
-        elif blocks:
-            messages.append({"role": role, "content": blocks})
-    trim_prefill(messages)
-    return messages
+            said.say("user", _blocks(turn.pieces, turn.at))
+    said.end()
+    trim_prefill(said.listed)
+    return said
 
 
 def _answered(piece: dict[str, Any], at: str) -> list[dict[str, Any]]:
@@ -328,10 +324,8 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_o
         if can_shape_output(target):
             schema = fit_and_tell(schema, ANTHROPIC, "text.format", left_out)
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-        elif not can_be_a_tool(schema):
+        elif not shape_answer(body, schema, target.model_id):
             left_out.add("text.format")
-        else:
-            add_answer_tool(body, schema)
     elif kind != "text":
         raise UnsupportedParameter(
             f'The format "{kind}" cannot be asked of this model.', param="text.format.type"

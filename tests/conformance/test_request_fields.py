@@ -136,6 +136,7 @@ _HOW_LONG_TO_CACHE: Final = r".*\.prompt_cache_breakpoint\.(mode|ttl).*"
 _AS_IT_LIKES: Final = "(function_call|tool_choice)=auto"
 CHAT_TO_MESSAGES: Final = (
     *_OF_CHAT,
+    r"web_search_options\.search_context_size=medium",
     _SAID_ALONE,
     _HOW_LONG_TO_CACHE,
     # Claude sees all of a picture.
@@ -152,7 +153,7 @@ CHAT_TO_GEMINI: Final = (
     "top_logprobs",
     # A promise that nothing can be told of.
     r"tools\[\]\(function\)\.function\.strict",
-    "service_tier=auto",
+    "service_tier=(auto|default)",
     r"web_search_options\.search_context_size=medium",
 )
 CHAT_TO_CONVERSE: Final = (

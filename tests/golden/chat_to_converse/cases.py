@@ -176,6 +176,10 @@ FORMATS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "odd_format": ({"response_format": {"type": "grammar"}}, NOVA),
 }
 CASES: Final = {
+    "never_forced": Case(
+        {"messages": HI, "tools": [BARE_TOOL], "tool_choice": "required", "reasoning_effort": "low"},
+        NEVER_FORCED,
+    ),
     "plain": Case({"messages": HI}, CLAUDE),
     "everything": Case(EVERYTHING, OLD),
     "everything_nova": Case(EVERYTHING, NOVA),

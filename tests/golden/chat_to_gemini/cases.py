@@ -116,7 +116,10 @@ ASKED: Final = {
             "logprobs": True,
             "top_logprobs": 3,
         },
-        G25,
+        "gemini-2.0-flash",
+    ),
+    "penalties": Case(
+        {"messages": HI, "presence_penalty": 0.5, "frequency_penalty": -1}, "gemini-4-hydrogen"
     ),
     "one_stop": Case({"messages": HI, "stop": "a"}),
     "long_seed": Case({"messages": HI, "seed": 1 << 40}),
@@ -305,11 +308,12 @@ ASKED: Final = {
             "user": "u",
             "logit_bias": {"1": 1},
             "metadata": {"a": "b"},
-            "service_tier": "flex",
+            "service_tier": "scale",
             "verbosity": "low",
             "x_new": 1,
         }
     ),
+    "tier": Case({"messages": HI, "service_tier": "flex"}, unsupported="reject"),
     "asks_for_nothing": Case(
         {
             "messages": HI,

@@ -125,6 +125,11 @@ OVERLOADED: Final = {
     "request_id": "req_1",
 }
 
+
+def user_says(*parts: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": list(parts)}]}
+
+
 CASES: Final = {
     "plain": Case({"messages": HI}),
     "limits": Case(
@@ -192,6 +197,14 @@ CASES: Final = {
             ]
         }
     ),
+    "files_by_name": Case(
+        user_says(
+            {"type": "file", "file": {"filename": "notes.TXT", "file_data": "aGk="}},
+            {"type": "file", "file": {"filename": "a.b", "file_data": "JVBERi0="}},
+            {"type": "file", "file": {"filename": "p.png", "file_data": "/9j/AA=="}},
+            {"type": "file", "file": {"filename": "p", "file_data": PNG}},
+        )
+    ),
     "audio_in": Case({"messages": [{"role": "user", "content": [SOUND]}]}),
     "tools": Case(
         {
@@ -221,6 +234,30 @@ CASES: Final = {
         NEW,
     ),
     "no_tool": Case({"messages": HI, "tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": False}),
+    "web_search": Case(
+        {
+            "messages": HI,
+            "tools": [TOOL],
+            "web_search_options": {
+                "search_context_size": "high",
+                "user_location": {
+                    "type": "approximate",
+                    "approximate": {"city": "Bonn", "country": "DE", "region": None, "x": 1},
+                },
+            },
+        },
+        NEW,
+    ),
+    "web_search_alone": Case({"messages": HI, "web_search_options": {}}, NEW, unsupported="reject"),
+    "web_search_elsewhere": Case({"messages": HI, "web_search_options": {}}, "glm-4.6"),
+    "web_search_of_its_own": Case(
+        {
+            "messages": HI,
+            "web_search_options": {"user_location": None},
+            "tools": [{"type": "function", "function": {"name": "web_search"}}],
+        },
+        NEW,
+    ),
     "one_at_a_time": Case({"messages": HI, "tools": [TOOL], "parallel_tool_calls": False}),
     "allowed_tools": Case(
         {

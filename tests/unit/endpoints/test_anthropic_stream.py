@@ -211,6 +211,15 @@ def test_another_model_goes_on() -> None:
     assert [sampling.model_id for sampling in facts.usage.samplings] == ["claude-x", "claude-y"]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_several_deltas(*, is_first: bool) -> None:
+    """Anthropic may send more than one; a later one without a reason takes none away."""
+    more = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 9})
+    both = more + DELTA if is_first else DELTA + more
+    _, stream = relay([START + BLOCK + TEXT + END_OF_BLOCK + both + STOP])
+    assert stream.facts().finish_reasons == ("end_turn",)
+
+
 def test_no_usage_is_estimated() -> None:
     """A server that does not count is counted by its events, or by its text if that is more."""
     _, stream = relay([START.replace(b"input_tokens", b"x").replace(b"output_tokens", b"y") + TEXT + STOP])

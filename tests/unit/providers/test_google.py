@@ -263,6 +263,15 @@ def test_headers_of_callers(tmp_path: Path) -> None:
     assert forwarded_headers(gemini(tmp_path), headers) == []
 
 
+def test_headers_of_google(tmp_path: Path) -> None:
+    """How long it may take, and at Vertex by which tier; no other provider hears of either."""
+    timeout, tier = ("x-server-timeout", "900"), ("x-vertex-ai-llm-shared-request-type", "flex")
+    headers = FakeHeaders([timeout, tier, ("x-goog-user-project", "p")])
+    assert forwarded_headers(vertex(tmp_path), headers) == [timeout, tier]
+    assert forwarded_headers(gemini(tmp_path), headers) == [timeout]
+    assert forwarded_headers(vertex(tmp_path, "claude-x@1"), headers) == []
+
+
 def test_overloaded_is_unavailable(tmp_path: Path) -> None:
     """Anthropic's own status, where its models are."""
     assert 529 in vertex(tmp_path, "claude-x@1").retry.on_status

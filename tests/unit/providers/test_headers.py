@@ -11,6 +11,7 @@ from gateway.providers.headers import (
     FORWARDED_DOWN,
     FORWARDED_UP,
     USER_AGENT,
+    api_version,
     fixed_lines,
     forwarded_headers,
     response_headers,
@@ -203,6 +204,17 @@ def test_defaults_that_a_route_sets() -> None:
     lines = fixed_lines((), defaults=(("anthropic-version", "1"),), forwarded=("anthropic-version",))
     target = with_own_headers(make_target(lines=lines), [("anthropic-version", "2")], [])
     assert sent(("anthropic-version", "3"), target=target)["anthropic-version"] == "2"
+
+
+def test_version_of_an_api() -> None:
+    """The route's before the caller's before ours; none where the target is not asked under one."""
+    lines = fixed_lines((), defaults=(("anthropic-version", "1"),), forwarded=("anthropic-version",))
+    callers = FakeHeaders([("anthropic-version", "3")])
+    assert api_version(make_target(lines=lines), FakeHeaders()) == "1"
+    assert api_version(make_target(lines=lines), callers) == "3"
+    assert api_version(make_target(), callers) == ""
+    ours = with_own_headers(make_target(lines=lines), [("anthropic-version", "2")], [])
+    assert api_version(ours, callers) == "2"
 
 
 @pytest.mark.parametrize("pair", [("x y", "1"), ("x", "1\r\ny: 2"), ("x", "\u2028")])

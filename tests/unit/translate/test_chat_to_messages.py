@@ -63,6 +63,26 @@ def test_any_cut(cuts: list[int]) -> None:
     assert stream.is_complete
 
 
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        (["tool_use"], "stop"),
+        ([None, "max_tokens"], "length"),
+        (["max_tokens", None], "length"),
+        (["max_tokens", "end_turn"], "length"),
+        ([None], "stop"),
+        ([], "stop"),
+    ],
+)
+def test_one_reason_to_end(deltas: list[str | None], expected: str) -> None:
+    """However many deltas the message has, callers read one reason, and the last they see would count."""
+    told = b"".join([event("message_delta", delta={"stop_reason": reason}) for reason in deltas])
+    passed, _ = relay([START + BLOCK + TEXT + told + STOP])
+    chunks = [json.loads(line[6:]) for line in passed.splitlines() if line.startswith(b"data: {")]
+    reasons = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]]
+    assert [reason for reason in reasons if reason] == [expected]
+
+
 def test_a_cut_stream_has_no_end() -> None:
     """Half an answer never looks whole."""
     passed, stream = relay([START + BLOCK + TEXT + LAST])

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.translate.claude_models import (
+    can_be_forced,
     can_shape_output,
     default_max_tokens,
     effort_of,
     generation_of,
     most_output_tokens,
+    searches,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
@@ -130,7 +132,7 @@ def test_thinking(model_id: str, effort: str, max_tokens: int, expected: dict[st
         ({"type": "disabled"}, "high", None),
         ({"type": "adaptive"}, None, None),
         ({"type": "adaptive"}, "xhigh", "xhigh"),
-        ({}, "max", "high"),
+        ({}, "max", "max"),
         ({}, "strange", None),
         ({"type": "enabled", "budget_tokens": 1024}, None, "low"),
         ({"type": "enabled", "budget_tokens": 8192}, None, "medium"),
@@ -141,3 +143,30 @@ def test_thinking(model_id: str, effort: str, max_tokens: int, expected: dict[st
 def test_effort(thinking: dict[str, object], effort: object, expected: str | None) -> None:
     """An effort is said as it is, a budget by its size, nothing leaves it to the model."""
     assert effort_of(thinking, effort) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("claude-opus-5", True),
+        ("claude-opus-5-5", False),
+        ("claude-sonnet-5-5@20261001", False),
+        ("us.anthropic.claude-haiku-5-5", True),
+        ("claude-fable-5-2", False),
+        ("anthropic.claude-mythos-5", False),
+        ("claude-opus-6", False),
+        ("glm-5.5", True),
+    ],
+)
+def test_forced_tools(model_id: str, *, expected: bool) -> None:
+    """The big ones of 5.5 answer with an error; of what is no Claude nothing is known."""
+    assert can_be_forced(model_id) is expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [("claude-3-5-sonnet-20241022", False), ("claude-3-7-sonnet-latest", True), ("glm-4.6", False)],
+)
+def test_search(model_id: str, *, expected: bool) -> None:
+    """By a tool that Anthropic runs, so whoever else speaks its dialect has none."""
+    assert searches(model_id) is expected

@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate import chat_to_messages, responses_to_messages
+from gateway.translate.json_answers import in_words
 from tests.golden.responses_cases import make_responses_call
 from tests.unit.makers import make_call, make_target
 
@@ -71,3 +72,57 @@ def test_where_calls_are_refused(write: Any, call_for: Any, field: str) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         write(call_for(BOUNDED, is_strict=True), target_of("claude-sonnet-4-5", unsupported="reject"))
     assert caught.value.param == "tools.minimum"
+
+
+def chat_choosing(choice: Any, **members: Any) -> Call:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    return make_call(tools=tools, tool_choice=choice, **members)
+
+
+def response_choosing(choice: Any, **members: Any) -> Call:
+    tools = [{"type": "function", "name": name} for name in ("f", "g")]
+    return make_responses_call(model="a/b", input="hi", tools=tools, tool_choice=choice, **members)
+
+
+@pytest.mark.parametrize(
+    ("write", "call_for", "one"),
+    [
+        pytest.param(
+            chat_to_messages.write,
+            chat_choosing,
+            {"type": "function", "function": {"name": "f"}},
+            id="chat",
+        ),
+        pytest.param(
+            responses_to_messages.write, response_choosing, {"type": "function", "name": "f"}, id="responses"
+        ),
+    ],
+)
+def test_forced_tools(write: Any, call_for: Any, one: Any) -> None:
+    """Where a model refuses to be forced it may call any tool or none, and its caller is told."""
+    for choice in ("required", one):
+        body, left_out = write(call_for(choice), target_of("claude-opus-5-5"))
+        sent = json.loads(body)
+        assert "tool_choice" not in sent
+        assert [tool["name"] for tool in sent["tools"]] == ["f", "g"]
+        assert left_out == ("tool_choice",)
+        body, left_out = write(call_for(choice), target_of("claude-opus-5"))
+        assert json.loads(body)["tool_choice"]["type"] in ("any", "tool")
+        assert left_out == ()
+    body, _ = write(call_for(one, parallel_tool_calls=False), target_of("claude-sonnet-5-5"))
+    assert json.loads(body)["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+    with pytest.raises(UnsupportedParameter):
+        write(call_for(one), target_of("claude-opus-5-5", unsupported="reject"))
+
+
+@pytest.mark.parametrize(("write", "call_for", "field"), CALLS)
+def test_answer_of_a_model_that_cannot_be_forced(write: Any, call_for: Any, field: str) -> None:
+    """At Vertex an answer has its shape by a tool that must be called; these models are asked in words."""
+    body, left_out = write(
+        call_for(BOUNDED, is_strict=False), target_of("claude-opus-5-5", is_predicted=True)
+    )
+    sent = json.loads(body)
+    assert "tool_choice" not in sent
+    assert [tool["name"] for tool in sent["tools"]] == ["f"]
+    assert sent["system"] == [{"type": "text", "text": in_words(BOUNDED)}]
+    assert left_out == (field,)

@@ -71,6 +71,7 @@ def test_what_says_nothing_is_known_by_its_name() -> None:
             "can_be_forced can_be_forced_to_one takes_one_at_a_time caches caches_tools takes_status",
         ),
         ("anthropic.claude-fable-5", "takes_one_at_a_time caches caches_tools takes_status"),
+        ("anthropic.claude-opus-5-5", "takes_one_at_a_time caches caches_tools takes_status"),
         (
             "amazon.nova-pro-v1:0",
             "can_be_forced can_be_forced_to_one caches takes_status -begins_with_either",

@@ -11,10 +11,12 @@ from gateway.translate.gemini_models import (
     generation_of,
     signs_calls,
     takes_json_schema,
+    takes_penalties,
     takes_tools_and_shape,
     thinking_for,
     thinking_within,
     thinks_by_itself,
+    tier_for,
 )
 from tests.unit.makers import make_target
 
@@ -29,6 +31,7 @@ from tests.unit.makers import make_target
         ("gemini-3-pro-preview", (3, 0)),
         ("gemini-3.1-flash-lite-preview", (3, 1)),
         ("gemini-3.5-flash", (3, 5)),
+        ("gemini-4-hydrogen", (4, 0)),
         ("gemini-10-flash", (10, 0)),
         ("gemini-flash-latest", (3, 8)),
         ("gemma-3-27b-it", None),
@@ -58,6 +61,42 @@ def test_abilities(model_id: str, expected: tuple[bool, ...]) -> None:
     """Of a model that is not known nothing is taken for granted."""
     found = takes_json_schema(model_id), takes_tools_and_shape(model_id), signs_calls(model_id)
     assert (*found, thinks_by_itself(model_id)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_id", "is_vertex", "takes"),
+    [
+        ("gemini-2.0-flash", False, True),
+        ("gemini-2.5-flash", False, False),
+        ("gemini-2.5-flash", True, True),
+        ("gemini-3.8-flash", True, False),
+        ("gemini-4-carbon", False, False),
+        ("tunedModels/mine", False, True),
+    ],
+)
+def test_penalties(model_id: str, *, is_vertex: bool, takes: bool) -> None:
+    """Newer models refuse a call with one; at Vertex those of 2.5 take it."""
+    provider = "gcp.vertex_ai" if is_vertex else "gcp.gemini"
+    assert takes_penalties(make_target(model_id=model_id, provider=provider)) is takes
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_vertex", "expected"),
+    [
+        (None, False, {}),
+        ("auto", False, {}),
+        ("default", True, {}),
+        ("flex", False, {"serviceTier": "flex"}),
+        ("priority", False, {"serviceTier": "priority"}),
+        ("flex", True, None),
+        ("scale", False, None),
+        (1, False, None),
+    ],
+)
+def test_tiers(asked: object, *, is_vertex: bool, expected: dict[str, str] | None) -> None:
+    """The Gemini API has OpenAI's words for those that are not the usual one; Vertex has a header."""
+    provider = "gcp.vertex_ai" if is_vertex else "gcp.gemini"
+    assert tier_for(make_target(model_id="gemini-3.8-flash", provider=provider), asked) == expected
 
 
 BUDGET_25 = "gemini-2.5-flash"
@@ -94,6 +133,13 @@ FLASH_35 = "gemini-3.5-flash"
         ("gemini-flash-latest", "none", {"thinkingLevel": "LOW"}),
         ("gemini-3.8-flash-lite", "none", {"thinkingLevel": "MINIMAL"}),
         ("gemini-flash-lite-latest", "minimal", {"thinkingLevel": "MINIMAL"}),
+        ("gemini-4-hydrogen", "minimal", {"thinkingLevel": "LOW"}),
+        ("gemini-4-argon", "none", {"thinkingLevel": "LOW"}),
+        ("gemini-4-hydrogen", "high", {"thinkingLevel": "HIGH"}),
+        ("gemini-4-hydrogen", "xhigh", {"thinkingLevel": "XHIGH"}),
+        ("publishers/google/models/gemini-4-neon", "max", {"thinkingLevel": "XHIGH"}),
+        ("gemini-4-carbon", "xhigh", {"thinkingLevel": "HIGH"}),
+        ("gemini-4-argon", "max", {"thinkingLevel": "HIGH"}),
         ("gemini-2.5-flash-image", "high", None),
         ("google/gemini-2.5-flash-image-preview", "none", {}),
         ("gemini-2.5-pro-preview-tts", "low", None),

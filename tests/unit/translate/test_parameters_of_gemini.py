@@ -69,6 +69,12 @@ def sent(
             },
             id="each name",
         ),
+        pytest.param(
+            NEW, {"seed": 1}, {"presence_penalty": 0, "frequency_penalty": 1}, {"seed": 1}, id="refused"
+        ),
+        pytest.param(
+            NEW, {"seed": 1, "presencePenalty": 1}, {"presence_penalty": None}, {"seed": 1}, id="null helps"
+        ),
         pytest.param(OLD, {}, {"logit_bias": {}, "user": "u"}, None, id="without a word for it"),
         pytest.param(
             BUDGETED,

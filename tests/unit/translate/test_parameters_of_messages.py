@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import MESSAGES
+from gateway.endpoints.catalogue import CHAT, MESSAGES
 from gateway.endpoints.openai_call import parse_call
 from gateway.translate.parameters import with_parameters
 from gateway.translate.registry import pair_of
@@ -172,3 +172,31 @@ def test_parameters_are_put_over(
 ) -> None:
     """What a target is sent of a call of Messages."""
     assert sent(body, parameters, target) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("", {"temperature": 0.2, "top_k": 3, "x": 1}),
+        ("2023-06-01", {"temperature": 0.2, "top_k": 3, "x": 1}),
+        ("2026-10-21", {"x": 1}),
+        ("2027-01-01", {"x": 1}),
+    ],
+)
+def test_sampling_under_a_version(version: str, expected: dict[str, Any]) -> None:
+    """Anthropic's newer versions refuse it of every model; what a caller sent is taken away as ever."""
+    parameters = {"temperature": 0.2, "top_p": None, "top_k": 3, "x": 1}
+    goes_to = target_with(parameters, **SONNET)
+    body = {"model": "a/b", "messages": [], "max_tokens": 9, "top_p": 0.5}
+    call = parse_call(MESSAGES, json.dumps(body).encode(), model=None, account=None)
+    changed = with_parameters(call, goes_to, api_version=version)
+    put = {name: json.loads(bytes(value)) for name, value in changed.fields.items() if name not in body}
+    assert put == expected
+    assert "top_p" not in changed.fields
+
+
+def test_sampling_of_other_calls() -> None:
+    """A version is for Anthropic's own calls: chat's body is put into other words."""
+    call = parse_call(CHAT, b'{"model": "a/b", "messages": []}', model=None, account=None)
+    changed = with_parameters(call, target_with({"temperature": 0.2}, **SONNET), api_version="2026-10-21")
+    assert bytes(changed.fields["temperature"]) == b"0.2"
