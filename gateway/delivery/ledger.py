@@ -54,6 +54,8 @@ class Ledger:
         self._may_be_repeats = earlier.tried_spans
         # Of the frame that batches so far have begun and not finished.
         self._open: Counter[str] = Counter()
+        # The same of a frame that is to be read again.
+        self._left_open: Counter[str] = Counter()
         # Of frames that are not done with: the position after each, and its part of `kept_unsampled`.
         self._kept_open: deque[tuple[int, int]] = deque()
 
@@ -93,7 +95,7 @@ class Ledger:
     def go_back(self, settled: int, given_up: int) -> None:
         """What was read behind the place *settled* is read again, and nothing is in flight.
 
-        Of a frame that was begun there, all is sent again, and counts once.
+        Until `take_up`, a frame that was begun there counts as if nothing of it had been done.
 
         Args:
             settled: Every frame before it is done with.
@@ -102,10 +104,28 @@ class Ledger:
         # In this order: `tried_spans` is more than the spans that wait.
         self._may_be_repeats = max(0, self.tried_spans - given_up)
         self._final -= self._open
+        self._left_open += self._open
         self._open.clear()
         self.queued = 0
         self.kept_unsampled -= sum([spans for position, spans in self._kept_open if position > settled])
         self._kept_open.clear()
+
+    def take_up(self, *, is_there: bool) -> None:
+        """The first frame was read after `go_back`; *is_there*: it is the one that was begun.
+
+        What was done of that one then is done with as before, and counts no more as read.
+        """
+        if is_there:
+            self._open, self._left_open = self._left_open, Counter()
+            self._final += self._open
+            self.queued -= self._open.total()
+            self._may_be_repeats = max(0, self._may_be_repeats - self._open.total())
+        else:
+            self._left_open.clear()
+
+    def end_frame(self) -> None:
+        """Every frame so far is finished."""
+        self._open.clear()
 
     def deliver(self, batch: Batch, rejected: int) -> None:
         """The endpoint took it, but for *rejected* spans."""

@@ -188,7 +188,7 @@ def test_kept_spans_are_counted_once_however_often_their_frame_is_read() -> None
 
 @pytest.mark.parametrize(("given_up", "resent"), [(0, 2), (1, 1), (9, 0)])
 def test_what_is_read_anew_counts_once(given_up: int, resent: int) -> None:
-    """What was delivered of a frame that was begun goes out again, which is said, unless it cannot."""
+    """What was delivered of a frame that is not there any more is taken to be of what is."""
     ledger = Ledger(Entry(0, {"exported": 5}))
     ledger.queue(3)
     ledger.keep_unsampled(7, 3)
@@ -207,6 +207,30 @@ def test_what_is_read_anew_counts_once(given_up: int, resent: int) -> None:
         ledger.deliver(one, rejected=0)
     entry = ledger.entry(ReaderCounts(3, 3, 0, 0, {}))
     assert (entry["exported"], total(entry), ledger.resent) == (8, entry["created"], resent)
+
+
+def test_what_was_done_of_a_frame_stays_so_when_it_is_read_anew() -> None:
+    """It waits with the rest until then, and may be lost with it; no crash counts it twice."""
+    ledger = Ledger(Entry(0, {"exported": 5}))
+    ledger.queue(3)
+    first = batch(0, 0)
+    ledger.send(first)
+    ledger.return_to_queue(first, is_answered=True)
+    ledger.deliver(first, rejected=1)
+    for _ in range(2):  # an error may come between the two
+        ledger.go_back(0, 0)
+    assert (ledger.entry(ReaderCounts(3, 0, 0, 3, {}))["exported"], ledger.tried_spans) == (5, 2)
+    ledger.queue(3)
+    ledger.take_up(is_there=True)
+    kept = ledger.journal(FakeReader(0))  # type: ignore[arg-type]
+    assert (kept.counts["exported"], kept.tried_spans) == (5, 2)
+    entry = ledger.entry(ReaderCounts(3, 0, 3, 0, {}))
+    assert (entry["exported"], entry["rejected"], entry["queued"]) == (6, 1, 1)
+    ledger.pass_by(Refused(filtered_out=1))
+    ledger.end_frame()
+    kept = ledger.journal(FakeReader(7))  # type: ignore[arg-type]
+    assert (kept.counts["exported"], kept.counts["rejected"], kept.tried_spans) == (6, 1, 0)
+    assert ledger.resent == 0
 
 
 def test_nothing_is_no_reason() -> None:
