@@ -29,8 +29,8 @@ OK: Final = 0
 FAILED: Final = 1
 
 
-def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> int:
-    """Test the destinations of *config* and print the results.
+def run_otel_test(config: Path | None, secrets_dir: Path | None, *, as_json: bool) -> int:
+    """Test the destinations of *config*, None where only variables name one, and print the results.
 
     Returns:
         The exit code: 0 when every destination took its span, else 1.
