@@ -69,19 +69,19 @@ class MetricsSource:
 
     Attributes:
         sums: What the workers have measured and control itself, added up with what earlier control processes
-            had; called with what this one has counted since its start.
+            had; called with what this one has counted since its start, and with `limits`.
         telemetry: As `GET /api/telemetry` answers.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
         targets: What targets are like, and their circuits.
-        limits: What the counters of limits have lost.
+        limits: What the counters of limits have lost, by their file.
         alerts: What became of alerts since this process started.
         replicas: Which gateways there are.
         ledgers: What was told of destinations.
     """
 
-    sums: Callable[[Sequence[MetricPoint]], MetricsReport]
+    sums: Callable[[Sequence[MetricPoint], Sequence[MetricPoint]], MetricsReport]
     telemetry: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
@@ -103,7 +103,7 @@ class MetricsSource:
             names.CONFIG_FAILURES.point(self.config_failures()),
             *self.alerts(),
         ]
-        sums = self.sums(own)
+        sums = self.sums(own, tuple(self.limits()))
         points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))
@@ -111,7 +111,6 @@ class MetricsSource:
         points += self.ledgers.points([*telemetry["destinations"], *telemetry["removed"]])
         points += worker_points(telemetry["workers"])
         points += self.targets()
-        points += self.limits()
         points += self.replicas()
         return MetricsReport(sums.started_ns, points, sums.workers)
 

@@ -68,11 +68,11 @@ class Fakes:
     def page(self) -> MetricsPage:
         return MetricsPage(self.source(), clock_s=lambda: self.now_s)
 
-    def _report(self, own: Sequence[MetricPoint]) -> MetricsReport:
+    def _report(self, own: Sequence[MetricPoint], elsewhere: Sequence[MetricPoint]) -> MetricsReport:
         self.asked += 1
         if self.is_stopped:
             raise DeliveryStoppedError("the delivery thread does not answer")
-        return MetricsReport(5, [self.duration, *own], 2)
+        return MetricsReport(5, [self.duration, *own, *elsewhere], 2)
 
 
 def sums(points: list[MetricPoint], name: str) -> float:
