@@ -34,9 +34,9 @@ class Ledger:
     Attributes:
         queued: Read from the spool, waiting to be sent or sent again.
         in_flight: In a request that has no answer yet.
-        resent: Spans that went out again after a try of which no answer is known, each time counted: the
-            connection was lost, or the process ended, between the sending and our note of the answer. They
-            are in `exported` once, and the endpoint may have them twice.
+        resent: Spans of tries of which no answer is known, each time counted: the connection was lost, or the
+            process ended, between the sending and our note of the answer. The endpoint may have them besides
+            what is `exported`: twice, as they went out again, or although they were refused or left out then.
         kept_unsampled: Exported or not, spans of calls below the sampling ratio that were kept as an error or
             for being slow.
     """
@@ -77,6 +77,7 @@ class Ledger:
     def pass_by(self, refused: Refused) -> None:
         """They are in finished frames, and no batch carries them."""
         self.queued -= sum(refused)
+        self._pass_repeats(sum(refused))
         self._note(_refused_counts(refused))
 
     def send(self, batch: Batch) -> None:
@@ -89,7 +90,7 @@ class Ledger:
         self.in_flight -= batch.spans
         self.queued += batch.spans
         if not is_answered:
-            self._count_repeats(batch)
+            self.resent += min(self._may_be_repeats, batch.spans)
             self._may_be_repeats = max(self._may_be_repeats, batch.spans)
 
     def go_back(self, settled: int, given_up: int) -> None:
@@ -102,7 +103,8 @@ class Ledger:
             given_up: Spans behind it, the oldest, that cannot be read again.
         """
         # In this order: `tried_spans` is more than the spans that wait.
-        self._may_be_repeats = max(0, self.tried_spans - given_up)
+        self._may_be_repeats = self.tried_spans
+        self._pass_repeats(given_up)
         self._final -= self._open
         self._left_open += self._open
         self._open.clear()
@@ -130,7 +132,6 @@ class Ledger:
     def deliver(self, batch: Batch, rejected: int) -> None:
         """The endpoint took it, but for *rejected* spans."""
         rejected = min(rejected, batch.spans)
-        self._count_repeats(batch)
         self._settle(batch, {"rejected": rejected, "exported": batch.spans - rejected})
 
     def drop(self, batch: Batch, reason: str) -> None:
@@ -169,7 +170,9 @@ class Ledger:
         shown = self.entry(reader)
         dropped = Counter(shown["dropped"]["by_reason"])
         dropped[REMOVED] += shown["queued"] + shown["in_flight"] + shown["spooled"]
-        return Entry(0, self._counts(self._final), dict(+dropped), is_retired=True)
+        counts = self._counts(self._final)
+        counts["resent"] = self.resent + self._may_be_repeats + self.in_flight
+        return Entry(0, counts, dict(+dropped), is_retired=True)
 
     def _counts(self, final: Counter[str]) -> dict[str, int]:
         return {
@@ -181,8 +184,9 @@ class Ledger:
 
     def _settle(self, batch: Batch, fates: dict[str, int]) -> None:
         """Count a batch; of a frame that it leaves unfinished also apart, as `journal` leaves that out."""
-        self.queued -= batch.spans + sum(batch.refused)
-        self._may_be_repeats = max(0, self._may_be_repeats - batch.spans)
+        ended = batch.spans + sum(batch.refused)
+        self.queued -= ended
+        self._pass_repeats(ended)
         self._note(fates)
         self._note(_refused_counts(batch.refused))
         if batch.open_spans < batch.spans:
@@ -193,8 +197,11 @@ class Ledger:
             self._open[fate] += min(spans, left)
             left -= min(spans, left)
 
-    def _count_repeats(self, batch: Batch) -> None:
-        self.resent += min(self._may_be_repeats, batch.spans)
+    def _pass_repeats(self, ended: int) -> None:
+        """Of the spans that wait so many, the oldest, do so no more, whatever became of them."""
+        repeats = min(self._may_be_repeats, ended)
+        self.resent += repeats
+        self._may_be_repeats -= repeats
 
     def _note(self, fates: dict[str, int]) -> None:
         self._final.update({fate: spans for fate, spans in fates.items() if spans})

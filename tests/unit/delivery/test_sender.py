@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from random import Random
@@ -1008,10 +1008,13 @@ class AnyEndpoint:
 
 
 class AnyFilters:
-    """Takes and refuses as a seed says, while filters change."""
+    """Takes and refuses as a seed says, while filters change; what it does not answer it has taken."""
 
-    def __init__(self, bench: Bench, seed: int) -> None:
+    ANSWERS = (*([DELIVERED] * 4), Outcome(Verdict.RETRY, 503, "HTTP 503"), TOO_LARGE)
+
+    def __init__(self, bench: Bench, seed: int, answers: Sequence[Outcome]) -> None:
         self.bench = bench
+        self.answers = answers
         self.random = Random(seed)
         self.taken: list[str] = []
         self.spans = 0
@@ -1030,20 +1033,24 @@ class AnyFilters:
             others.remove(destination)
             self.bench.sender.replace(self.random.choice(others))
         await asyncio.sleep(0)
-        outcome = self.random.choice([DELIVERED] * 4 + [Outcome(Verdict.RETRY, 503, "HTTP 503"), TOO_LARGE])
-        if outcome is DELIVERED:
+        outcome = self.random.choice(self.answers)
+        if outcome in (DELIVERED, NO_ANSWER):
             message = ExportTraceServiceRequest.FromString(body)
             groups = [scope for one in message.resource_spans for scope in one.scope_spans]
             self.taken += [span.name for scope in groups for span in scope.spans]
         return outcome
 
 
-@pytest.mark.parametrize("seed", range(40))
-async def test_what_an_endpoint_has_is_what_is_exported_however_filters_change(
-    bench: Bench, seed: int
+LOSSY = (*AnyFilters.ANSWERS, NO_ANSWER, Outcome(Verdict.REFUSED, 400, "HTTP 400"))
+
+
+@pytest.mark.parametrize("answers", [AnyFilters.ANSWERS, LOSSY], ids=["all answers come", "some are lost"])
+@pytest.mark.parametrize("seed", range(25))
+async def test_what_an_endpoint_has_is_told_however_filters_change(
+    bench: Bench, seed: int, answers: Sequence[Outcome]
 ) -> None:
-    """Each span at most once, and no other."""
-    endpoint = AnyFilters(bench, seed)
+    """Each span at most once and no other; with those that were not answered, as often as it is told."""
+    endpoint = AnyFilters(bench, seed, answers)
     random = endpoint.random
     sender = bench.make_sender(
         limits=BatchLimits(max_spans=random.choice([1, 3, 7]), backlog_spans=random.choice([None, 20]))
@@ -1059,8 +1066,10 @@ async def test_what_an_endpoint_has_is_what_is_exported_however_filters_change(
     await until_async(is_done, what="the end of all spans")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert len(set(endpoint.taken)) == len(endpoint.taken) == bench.exported()
-    assert sender.entry()["resent_total"] == 0
+    resent = sender.entry()["resent_total"]
+    assert len(endpoint.taken) == bench.exported() + resent
+    if NO_ANSWER not in answers:
+        assert (resent, len(set(endpoint.taken))) == (0, bench.exported())
 
 
 @pytest.mark.parametrize("seed", range(40))
