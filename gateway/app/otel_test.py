@@ -76,7 +76,8 @@ def _as_text(results: Sequence[ProbeResult]) -> str:
     if not results:
         return (
             "there is no destination: add a manifest of type gateway-otel-config, or set"
-            " OTEL_EXPORTER_OTLP_ENDPOINT\n"
+            " OTEL_EXPORTER_OTLP_ENDPOINT (OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none switch off"
+            " what it names)\n"
         )
     return "".join(_lines(result) for result in results)
 
