@@ -21,7 +21,7 @@ def make_span(name: str, size_bytes: int = 0, content: bytes = b"") -> SpanSegme
     """A span of this name, and of an id that goes by it; *size_bytes* more in its trace state."""
     plain = span_head(
         trace_id=b"t" * 16,
-        span_id=blake2b(name.encode(), digest_size=8).digest(),
+        span_id=span_id_of(name),
         parent_span_id=b"",
         trace_state="x" * size_bytes,
         flags=0x101,
@@ -30,6 +30,11 @@ def make_span(name: str, size_bytes: int = 0, content: bytes = b"") -> SpanSegme
         end_ns=2,
     )
     return SpanSegments(plain, content)
+
+
+def span_id_of(name: str) -> bytes:
+    """The id of spans of this name."""
+    return blake2b(name.encode(), digest_size=8).digest()
 
 
 def make_call(*names: str, mask: int = EVERYWHERE, size_bytes: int = 0) -> CallSpans:
