@@ -4,9 +4,9 @@ At any moment: created = exported + rejected + filtered_out + sampled_out + drop
 spooled. `created`, `spooled` and what the spool lost come from the destination's reader; the rest is noted
 here, each note moving spans from one count to another. One thread writes a ledger.
 
-The counts go on across restarts: `journal` gives them as of the last frame that was finished whole, and a
-ledger begun with that entry continues there. A frame in the middle of which the process ended is read again
-from its start, and its spans count once.
+The counts go on across restarts: `journal` gives them as of the last frame that was finished whole, and those
+of one that was not apart. A ledger begun with that entry continues there: the frame in the middle of which
+the process ended is read again, and its spans count once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Ledger:
         # Of the frame that batches so far have begun and not finished.
         self._open: Counter[str] = Counter()
         # The same of a frame that is to be read again.
-        self._left_open: Counter[str] = Counter()
+        self._left_open: Counter[str] = Counter(earlier.done_counts)
         # Of frames that are not done with: the position after each, and its part of `kept_unsampled`.
         self._kept_open: deque[tuple[int, int]] = deque()
 
@@ -150,8 +150,13 @@ class Ledger:
             "spooled": reader.unread,
         }
 
-    def journal(self, reader: Reader) -> Entry:
-        """The state to go on from after the end of this process, whatever that will be."""
+    def journal(self, reader: Reader, done: bytes = b"") -> Entry:
+        """The state to go on from after the end of this process, whatever that will be.
+
+        Args:
+            reader: Of the destination.
+            done: The ids of the spans of a begun frame that are done with.
+        """
         settled = self._final - self._open
         while self._kept_open and self._kept_open[0][0] <= reader.settled:
             self._kept_open.popleft()
@@ -163,6 +168,8 @@ class Ledger:
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
             tried_spans=self.tried_spans,
             spans_before=reader.settled_spans,
+            done=done,
+            done_counts=dict(self._open or self._left_open) if done else {},
         )
 
     def retire(self, reader: ReaderCounts) -> Entry:

@@ -16,7 +16,7 @@ from dataclasses import replace as changed
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.delivery.batch import Batch, Batcher, BatchLimits, Refused, ids_of
+from gateway.delivery.batch import Batch, Batcher, BatchLimits, Refused, id_of
 from gateway.delivery.chain import Pacing, Retry, Send, Timeout
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination
@@ -40,6 +40,7 @@ _MAX_FRAMES_A_READ: Final = 256
 _GROWTH: Final = 8
 # JSON is so much larger than protobuf that full batches would have to be halved each time.
 _JSON_GROWTH: Final = 2
+_ID_BYTES: Final = 8
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +88,8 @@ class Sender:
         self._is_chosen_anew = False  # what waits was chosen by other settings
         self._has_told_of_content = False
         # Of the frame that batches so far have begun and not finished, the spans that were in them.
-        self._done: set[bytes] = set()
-        self._is_read_anew = False  # the next frame may be that one
+        self._done = _ids_in(earlier.done if earlier else b"")
+        self._is_read_anew = bool(self._done)  # the next frame may be that one
         self._kept_unsampled = 0  # of the frame that is looked at
         self._tried_s = 0.0  # when the last try began
         self._retry = self._make_chain()
@@ -174,7 +175,7 @@ class Sender:
 
     def keep(self) -> None:
         """Have place and counts kept as they are now."""
-        self._note(self.ledger.journal(self._reader))
+        self._note(self.ledger.journal(self._reader, b"".join(self._done)))
 
     def retire(self) -> Entry:
         """What is to be kept of a destination that is no more."""
@@ -260,7 +261,7 @@ class Sender:
         if not self._is_read_anew:
             return set()
         self._is_read_anew = False
-        is_there = bool(self._done) and self._done <= {ids_of(span) for call in calls for span in call.spans}
+        is_there = bool(self._done) and self._done <= {id_of(span) for call in calls for span in call.spans}
         if not is_there:  # the spool has lost it meanwhile
             self._done = set()
         self.ledger.take_up(is_there=is_there)
@@ -378,15 +379,19 @@ def _others(select: Select, done: set[bytes]) -> Select:
 
     def select_others(call: Call) -> Chosen:
         chosen = select(call)
-        left = [ids_of(span) not in done for span in call.spans].count(True)
+        left = [id_of(span) not in done for span in call.spans].count(True)
         if left == len(call.spans):
             return chosen
-        spans = [span for span in chosen.spans if ids_of(span) not in done]
+        spans = [span for span in chosen.spans if id_of(span) not in done]
         if chosen.sampled_out:
             return Chosen(spans, sampled_out=left - len(spans))
         return chosen._replace(spans=spans, filtered_out=left - len(spans))
 
     return select_others
+
+
+def _ids_in(joined: bytes) -> set[bytes]:
+    return {joined[at : at + _ID_BYTES] for at in range(0, len(joined), _ID_BYTES)}
 
 
 def _count_spans(payload: bytes) -> int:

@@ -876,6 +876,49 @@ async def test_a_crash_between_the_answer_and_our_note_is_counted(bench: Bench) 
     assert bench.ledger() == {"created": 3, "exported": 3, "dropped": NOTHING}
 
 
+@pytest.mark.parametrize(
+    ("destination", "names", "counts"),
+    [
+        (DESTINATION, ["a0", "b1", "a2"], {"exported": 3, "dropped": NOTHING}),
+        (of_team("b"), ["a0", "b1"], {"exported": 2, "filtered_out": 1, "dropped": NOTHING}),
+        (of_team("c"), ["a0"], {"exported": 1, "filtered_out": 2, "dropped": NOTHING}),
+    ],
+    ids=["the same", "other filters", "filters for nothing of it"],
+)
+async def test_what_was_delivered_of_a_frame_stays_so_after_a_new_start(
+    bench: Bench, destination: Destination, names: list[str], counts: dict[str, Any]
+) -> None:
+    """What was answered does not go out again."""
+
+    def begin(chosen: Destination) -> None:
+        bench.reader = bench.spool.reader("elastic")
+        bench.sender = Sender(
+            chosen,
+            bench.reader,
+            bench.exchange,
+            bench.bits,
+            limits=BatchLimits(max_spans=1),
+            pacing=bench.time.pacing(),
+            note=lambda entry: bench.spool.note("elastic", entry),
+            earlier=bench.spool.state_of("elastic"),
+        )
+
+    begin(DESTINATION)
+    bench.spool.append(make_payload(1, spans_of("a", "b", "a")))
+    refused = Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True)
+    bench.exchange.outcomes = [DELIVERED, refused]
+    await bench.drain()
+    for chosen in (DESTINATION, destination):  # the first ends before it reads anything
+        bench.sender.keep()
+        begin(chosen)
+        assert bench.ledger() == {"created": 3, "spooled": 3, "dropped": NOTHING}
+    bench.exchange.bodies = bench.exchange.bodies[:1]
+    await bench.drain()
+    assert bench.exchange.names() == names
+    assert bench.ledger() == {"created": 3, **counts}
+    assert (bench.sender.entry()["resent_total"], bench.sender.ledger.tried_spans) == (0, 0)
+
+
 async def test_json_is_made_of_smaller_batches(bench: Bench) -> None:
     """It is about twice as large as protobuf, and the bound is for what is sent."""
     sender = bench.make_sender(changed(DESTINATION, protocol="http/json"), BatchLimits(max_bytes=1000))
