@@ -6,6 +6,7 @@ A scrape costs the same whoever asks, so an answer is used again for a second.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,31 +37,36 @@ _WORKER_LOST: Final = "worker_lost"
 class RisingSums:
     """Sums of ledgers, none of which is told less than before: a fall is taken for a restart.
 
-    When the filters of a destination change, a frame of which a part was delivered is sent again whole, and
-    the ledger takes back what it had counted of it until then. Where fewer were created than before, a
-    destination of that name has begun anew.
+    When the filters of a destination change, what was read of the spool is read again, and a part of a frame
+    that was delivered counts as such once it was. Where fewer were created than before, a destination of that
+    name has begun anew.
     """
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], dict[tuple[str, tuple[str, ...]], float]] = {}
+        # Two threads may ask at once: for who scrapes, and for each export of metrics.
+        self._turn = threading.Lock()
 
     def points(self, entries: Iterable[Mapping[str, Any]]) -> list[MetricPoint]:
         """The points of all destinations that there are, or were."""
-        earlier, self._told = self._told, {}
-        points: list[MetricPoint] = []
-        for entry in entries:
-            key = entry["name"], entry["signal"]
-            own = list(ledger_points(entry))
-            told = earlier.get(key, {})
-            if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
-                told = {}
-            own = [_no_less(point, told) for point in own]
-            sums = {
-                (point.name, point.labels): point.values[0] for point in own if point.kind is MetricKind.SUM
-            }
-            self._told[key] = sums
-            points += own
-        return points
+        with self._turn:
+            earlier, self._told = self._told, {}
+            points: list[MetricPoint] = []
+            for entry in entries:
+                key = entry["name"], entry["signal"]
+                own = list(ledger_points(entry))
+                told = earlier.get(key, {})
+                if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
+                    told = {}
+                own = [_no_less(point, told) for point in own]
+                sums = {
+                    (point.name, point.labels): point.values[0]
+                    for point in own
+                    if point.kind is MetricKind.SUM
+                }
+                self._told[key] = sums
+                points += own
+            return points
 
 
 @dataclass(frozen=True, slots=True)
