@@ -57,6 +57,7 @@ _STRICT_HELP: Final = (
 )
 _DEMO_PORT: Final = 8789
 _SET_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
+_NO_CONFIG: Final = "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)"
 _NO_FILES: Final = (
     "names no files: gateway config show --into DIR writes those that are in force to a folder, "
     "and gateway config push DIR puts it in force"
@@ -454,8 +455,16 @@ def _check_config(parsed: argparse.Namespace) -> int:
 
 
 def _otel_test(parsed: argparse.Namespace) -> int:
-    config = _files_of(parsed, "gateway otel test")
-    if config is None:
+    from gateway.config.otel_environment import asks_for_export
+
+    try:
+        config = _named_files(parsed)
+    except SettingsError as error:
+        sys.stderr.write(f"gateway otel test: {error}\n")
+        return USAGE
+    # Manifests that name no destination would add nothing to what the variables say.
+    if config is None and not asks_for_export(environment()):
+        sys.stderr.write(f"gateway otel test: {_NO_CONFIG}, or set OTEL_EXPORTER_OTLP_ENDPOINT\n")
         return USAGE
     from gateway.app.otel_test import run_otel_test
 
@@ -465,18 +474,26 @@ def _otel_test(parsed: argparse.Namespace) -> int:
 def _files_of(parsed: argparse.Namespace, command: str) -> Path | None:
     """The manifests that a command works on; None where there are none, which it has said."""
     try:
-        _fill_in(parsed)
+        config = _named_files(parsed)
     except SettingsError as error:
         sys.stderr.write(f"{command}: {error}\n")
         return None
-    config: Path | None = parsed.config
     if config is None:
-        sys.stderr.write(
-            f"{command}: --config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)\n"
-        )
-    elif str(config) == CONFIG_IN_REDIS:
-        sys.stderr.write(f"{command}: --config {config} {_NO_FILES}\n")
-        return None
+        sys.stderr.write(f"{command}: {_NO_CONFIG}\n")
+    return config
+
+
+def _named_files(parsed: argparse.Namespace) -> Path | None:
+    """The manifests that flag or variable name, None where neither does.
+
+    Raises:
+        SettingsError: What they name is no path, or no files.
+    """
+    _fill_in(parsed)
+    config: Path | None = parsed.config
+    if str(config) == CONFIG_IN_REDIS:
+        msg = f"--config {config} {_NO_FILES}"
+        raise SettingsError(msg)
     return config
 
 

@@ -29,8 +29,8 @@ OK: Final = 0
 FAILED: Final = 1
 
 
-def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> int:
-    """Test the destinations of *config* and print the results.
+def run_otel_test(config: Path | None, secrets_dir: Path | None, *, as_json: bool) -> int:
+    """Test the destinations of *config*, None where only variables name one, and print the results.
 
     Returns:
         The exit code: 0 when every destination took its span, else 1.
@@ -76,7 +76,8 @@ def _as_text(results: Sequence[ProbeResult]) -> str:
     if not results:
         return (
             "there is no destination: add a manifest of type gateway-otel-config, or set"
-            " OTEL_EXPORTER_OTLP_ENDPOINT\n"
+            " OTEL_EXPORTER_OTLP_ENDPOINT (OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none switch off"
+            " what it names)\n"
         )
     return "".join(_lines(result) for result in results)
 

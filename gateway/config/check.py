@@ -78,8 +78,13 @@ def check(path: Path, *, strict: bool, secrets: SecretSource) -> Checked:
     return _check(loaded.documents, problems, strict=strict, secrets=secrets)
 
 
-def check_destinations(path: Path, *, secrets: SecretSource) -> Checked:
-    """The same for who wants to try destinations only: models and callers may still be missing."""
+def check_destinations(path: Path | None, *, secrets: SecretSource) -> Checked:
+    """The same for who wants to try destinations only: models and callers may still be missing.
+
+    Without a *path*, that of the environment is all there is.
+    """
+    if path is None:
+        return _check((), [], strict=False, secrets=secrets)
     loaded = loader.load(path)
     return _check(loaded.documents, list(loaded.problems), strict=False, secrets=secrets)
 

@@ -106,6 +106,11 @@ def with_environment(config: Config, environ: Mapping[str, str]) -> tuple[Config
     return replace(config, otel_configs=(found.manifest,)), found.problems
 
 
+def asks_for_export(environ: Mapping[str, str]) -> bool:
+    """Whether some variable is about where telemetry goes, be it enough or not."""
+    return any(value for name, value in _of_otel(environ).items() if name.startswith(_PREFIX))
+
+
 def metrics_period_s(environ: Mapping[str, str]) -> float | None:
     """Between two exports of metrics, also where there are manifests; None: nothing is said of it."""
     period_ms = _whole_number(environ.get(_INTERVAL, "").strip())

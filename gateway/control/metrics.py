@@ -6,6 +6,7 @@ A scrape costs the same whoever asks, so an answer is used again for a second.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,31 +37,36 @@ _WORKER_LOST: Final = "worker_lost"
 class RisingSums:
     """Sums of ledgers, none of which is told less than before: a fall is taken for a restart.
 
-    When the filters of a destination change, a frame of which a part was delivered is sent again whole, and
-    the ledger takes back what it had counted of it until then. Where fewer were created than before, a
-    destination of that name has begun anew.
+    When the filters of a destination change, what was read of the spool is read again, and a part of a frame
+    that was delivered counts as such once it was. Where fewer were created than before, a destination of that
+    name has begun anew.
     """
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], dict[tuple[str, tuple[str, ...]], float]] = {}
+        # Two threads may ask at once: for who scrapes, and for each export of metrics.
+        self._turn = threading.Lock()
 
     def points(self, entries: Iterable[Mapping[str, Any]]) -> list[MetricPoint]:
         """The points of all destinations that there are, or were."""
-        earlier, self._told = self._told, {}
-        points: list[MetricPoint] = []
-        for entry in entries:
-            key = entry["name"], entry["signal"]
-            own = list(ledger_points(entry))
-            told = earlier.get(key, {})
-            if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
-                told = {}
-            own = [_no_less(point, told) for point in own]
-            sums = {
-                (point.name, point.labels): point.values[0] for point in own if point.kind is MetricKind.SUM
-            }
-            self._told[key] = sums
-            points += own
-        return points
+        with self._turn:
+            earlier, self._told = self._told, {}
+            points: list[MetricPoint] = []
+            for entry in entries:
+                key = entry["name"], entry["signal"]
+                own = list(ledger_points(entry))
+                told = earlier.get(key, {})
+                if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
+                    told = {}
+                own = [_no_less(point, told) for point in own]
+                sums = {
+                    (point.name, point.labels): point.values[0]
+                    for point in own
+                    if point.kind is MetricKind.SUM
+                }
+                self._told[key] = sums
+                points += own
+            return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +75,19 @@ class MetricsSource:
 
     Attributes:
         sums: What the workers have measured and control itself, added up with what earlier control processes
-            had; called with what this one has counted since its start.
+            had; called with what this one has counted since its start, and with `limits`.
         telemetry: As `GET /api/telemetry` answers.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
         targets: What targets are like, and their circuits.
-        limits: What the counters of limits have lost.
+        limits: What the counters of limits have lost, by their file.
         alerts: What became of alerts since this process started.
         replicas: Which gateways there are.
         ledgers: What was told of destinations.
     """
 
-    sums: Callable[[Sequence[MetricPoint]], MetricsReport]
+    sums: Callable[[Sequence[MetricPoint], Sequence[MetricPoint]], MetricsReport]
     telemetry: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
@@ -103,7 +109,7 @@ class MetricsSource:
             names.CONFIG_FAILURES.point(self.config_failures()),
             *self.alerts(),
         ]
-        sums = self.sums(own)
+        sums = self.sums(own, tuple(self.limits()))
         points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))
@@ -111,7 +117,6 @@ class MetricsSource:
         points += self.ledgers.points([*telemetry["destinations"], *telemetry["removed"]])
         points += worker_points(telemetry["workers"])
         points += self.targets()
-        points += self.limits()
         points += self.replicas()
         return MetricsReport(sums.started_ns, points, sums.workers)
 

@@ -79,9 +79,7 @@ class Send:
         is_answered = False
         try:
             outcome = await self._exchange.post(self._destination, batch.body)
-            is_answered = (
-                outcome.status is not None or outcome.is_unsent or outcome.verdict is not Verdict.RETRY
-            )
+            is_answered = outcome.is_answered
         finally:
             # Also when cancelled: nobody knows then whether the endpoint has it, so it will be sent again.
             self._ledger.return_to_queue(batch, is_answered=is_answered)

@@ -1,8 +1,9 @@
 """Control's end of the local socket: frames into the spool, acknowledgements and configuration out.
 
 A peer that breaks the protocol loses its connection and nothing else happens. While the disk takes no frame,
-no worker is read: each keeps what is not acknowledged, up to its own bound, and counts what it must drop
-beyond.
+none is acknowledged: each worker keeps its own, up to its bound, and counts what it must drop beyond. They
+wait here too, so that what else a worker says (counts, metrics) is heard, and none is lost with a worker that
+ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +23,7 @@ from gateway.delivery.workers import Workers, WorkerState
 from gateway.process import give_way
 from gateway.socket_path import SOCKET_NAME, control_address
 from gateway.tasks import end, spawn
-from gateway.wire.frame_index import Origin, read_index
+from gateway.wire.frame_index import FrameIndex, Origin, read_index
 from gateway.wire.frames import (
     Ack,
     ConfigState,
@@ -46,6 +49,8 @@ _MAX_CONNECTIONS: Final = 256
 _SILENCE_S: Final = 60.0
 _WRITE_TIMEOUT_S: Final = 30.0
 _DISK_RETRY_S: Final = 1.0
+# Of one worker's frames that wait for the disk: more than a worker leaves unacknowledged.
+_MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +63,16 @@ class _Peer:
         self.messages = MessageReader()
         self.origin: Origin | None = None
         self.state: WorkerState | None = None
+        # Not in the spool yet: none, unless the disk fails.
+        self.held: deque[tuple[bytes, FrameIndex]] = deque()
+        self.held_bytes = 0
+
+    def hold(self, payload: bytes, index: FrameIndex) -> None:
+        self.held.append((payload, index))
+        self.held_bytes += len(payload)
+
+    def let_go(self) -> None:
+        self.held_bytes -= len(self.held.popleft()[0])
 
     def send(self, kind: MessageKind, value: Ack | ConfigState) -> None:
         if not self.writer.is_closing():
@@ -73,6 +88,7 @@ class Intake:
         on_config: Told (instance id, state) when a worker has loaded or refused a version.
         wait: As in `sender.Pacing`.
         on_metrics: Told what a worker has measured.
+        disk_retry_s: Between two tries of a disk that fails.
 
     Attributes:
         broken_connections: Ended because the peer broke the protocol.
@@ -86,12 +102,15 @@ class Intake:
         on_config: OnConfig,
         wait: Wait = wait_for_event,
         on_metrics: OnMetrics = lambda _origin, _points: None,
+        disk_retry_s: float = _DISK_RETRY_S,
     ) -> None:
         self._spool = spool
         self._workers = workers
         self._on_config = on_config
         self._wait = wait
         self._on_metrics = on_metrics
+        self._disk_retry_s = disk_retry_s
+        self._try_disk_s = 0.0
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -136,6 +155,16 @@ class Intake:
 
     async def _serve(self, peer: _Peer, reader: asyncio.StreamReader) -> None:
         try:
+            await self._hear_out(peer, reader)
+            await self._store_rest(peer)
+        finally:
+            self._peers.discard(peer)
+            if peer.state is not None:
+                peer.state.connections -= 1
+            peer.writer.close()
+
+    async def _hear_out(self, peer: _Peer, reader: asyncio.StreamReader) -> None:
+        try:
             await self._converse(peer, reader)
         # UnicodeDecodeError: msgspec's for text that is no UTF-8; it is none of its own DecodeErrors.
         except (FrameError, UnicodeDecodeError) as error:
@@ -143,35 +172,41 @@ class Intake:
             _log.warning("a connection to the control socket is ended: %s", error)
         except (OSError, TimeoutError):
             pass  # the worker has gone or hangs; it will connect again
-        finally:
-            self._peers.discard(peer)
-            if peer.state is not None:
-                peer.state.connections -= 1
-            peer.writer.close()
 
     async def _converse(self, peer: _Peer, reader: asyncio.StreamReader) -> None:
-        while True:
-            async with asyncio.timeout(_SILENCE_S):
-                data = await reader.read(_READ_BYTES)
-            if not data:
+        while not self._closing.is_set():
+            data = await self._read(peer, reader)
+            if data == b"":
                 return
-            if peer.state is not None:
+            if peer.state is not None and data:
                 self._workers.heard(peer.state)
             sequence = None
             give_way()
-            for kind, payload in peer.messages.feed(data):
-                sequence = await self._hear(peer, kind, payload) or sequence
+            for kind, payload in peer.messages.feed(data or b""):
+                self._hear(peer, kind, payload)
+                sequence = self._store(peer) or sequence
                 give_way()
+            sequence = self._store(peer) or sequence
             if sequence is not None:  # one for all frames of this read
                 peer.send(MessageKind.ACK, Ack(sequence))
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
                 await peer.writer.drain()
 
-    async def _hear(self, peer: _Peer, kind: MessageKind, payload: bytes) -> int | None:
-        """Act on one message.
+    async def _read(self, peer: _Peer, reader: asyncio.StreamReader) -> bytes | None:
+        """What comes next, b"" at the end; None when it is time to try the disk again."""
+        if peer.held_bytes > _MAX_HELD_BYTES:
+            await self._wait(self._closing, self._disk_retry_s)
+            return None
+        try:
+            async with asyncio.timeout(self._disk_retry_s if peer.held else _SILENCE_S):
+                return await reader.read(_READ_BYTES)
+        except TimeoutError:
+            if not peer.held:
+                raise
+            return None
 
-        Returns:
-            The sequence that may be acknowledged now, None when it is no frame.
+    def _hear(self, peer: _Peer, kind: MessageKind, payload: bytes) -> None:
+        """Act on one message; a frame is held, to be stored.
 
         Raises:
             FrameError: The peer broke the protocol.
@@ -180,10 +215,13 @@ class Intake:
             if kind is not MessageKind.HELLO:
                 raise FrameError(f"{kind.name} before HELLO")
             self._greet(peer, decode_payload(payload, Hello))
-            return None
+            return
         match kind:
             case MessageKind.FRAME:
-                return await self._take_frame(peer.origin, peer.state, payload)
+                index = read_index(payload)
+                if index.origin != peer.origin:
+                    raise FrameError("a frame of another worker")
+                peer.hold(payload, index)
             case MessageKind.COUNTS:
                 peer.state.counts = decode_payload(payload, Counts)
             case MessageKind.METRICS:
@@ -198,7 +236,6 @@ class Intake:
                 self._on_config(peer.state.instance_id, state)
             case _:
                 raise FrameError(f"{kind.name} from a worker")
-        return None
 
     def _greet(self, peer: _Peer, hello: Hello) -> None:
         peer.origin = Origin(hello.instance_id, hello.started_ns)
@@ -209,32 +246,47 @@ class Intake:
         if self._announced is not None:
             peer.send(MessageKind.CONFIG, self._announced)
 
-    async def _take_frame(self, origin: Origin, state: WorkerState, payload: bytes) -> int:
-        index = read_index(payload)
-        if index.origin != origin:
-            raise FrameError("a frame of another worker")
-        give_way()
-        while True:
-            # Asked again after each wait: a second connection of the worker may have brought the frame
-            # meanwhile.
-            last = self._spool.last_sequence(origin)
-            if last is not None and index.sequence <= last:
-                state.repeated_frames += 1
-                return last
-            try:
-                self._spool.append(payload, index)
-            except OSError as error:
-                await self._wait_for_disk(error)
-                continue
-            self.is_disk_failing = False
-            return index.sequence
+    def _store(self, peer: _Peer) -> int | None:
+        """Put what is held into the spool, as far as the disk takes it.
 
-    async def _wait_for_disk(self, error: OSError) -> None:
+        Returns:
+            The sequence that may be acknowledged now, None when there is none.
+        """
+        if not peer.held or peer.origin is None or peer.state is None:
+            return None
+        if self.is_disk_failing and time.monotonic() < self._try_disk_s:
+            return None
+        done = None
+        while peer.held:
+            payload, index = peer.held[0]
+            # A second connection of the worker may have brought the frame meanwhile.
+            last = self._spool.last_sequence(peer.origin)
+            if last is not None and index.sequence <= last:
+                peer.state.repeated_frames += 1
+                done = last
+            else:
+                try:
+                    self._spool.append(payload, index)
+                except OSError as error:
+                    self._note_failing(error)
+                    return done
+                self.is_disk_failing = False
+                done = index.sequence
+            peer.let_go()
+        return done
+
+    def _note_failing(self, error: OSError) -> None:
         if not self.is_disk_failing:  # once, not per try
             _log.error("the spool cannot be written, workers keep their spans: %s", error)
         self.is_disk_failing = True
-        if await self._wait(self._closing, _DISK_RETRY_S):
-            raise ConnectionAbortedError("the intake is closing") from error
+        self._try_disk_s = time.monotonic() + self._disk_retry_s
+
+    async def _store_rest(self, peer: _Peer) -> None:
+        """Go on for a worker that has gone: nobody else has what is held, unless it has connected again."""
+        while peer.held and peer.state is not None and peer.state.connections == 1:
+            if await self._wait(self._closing, self._disk_retry_s):
+                return
+            self._store(peer)
 
 
 def listen(state_dir: Path) -> socket.socket:

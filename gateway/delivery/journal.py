@@ -34,6 +34,9 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         is_retired: The destination is no more, and only its counts are kept.
         spans_before: Spans in all frames before *position*, those of before the destination was there too: by
             it those of frames that the spool has given up meanwhile can be counted. None when not known.
+        done: The ids, 8 bytes each, of spans of the first frame from *position* on that are done with. They
+            are among *tried_spans*.
+        done_counts: What became of them, as in *counts*; *dropped* by `Ledger`'s names.
     """
 
     position: int
@@ -42,6 +45,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     tried_spans: int = 0
     is_retired: bool = False
     spans_before: int | None = None
+    done: bytes = b""
+    done_counts: dict[str, int] = {}
 
 
 class _Record(msgspec.Struct, array_like=True, frozen=True):

@@ -4,9 +4,9 @@ At any moment: created = exported + rejected + filtered_out + sampled_out + drop
 spooled. `created`, `spooled` and what the spool lost come from the destination's reader; the rest is noted
 here, each note moving spans from one count to another. One thread writes a ledger.
 
-The counts go on across restarts: `journal` gives them as of the last frame that was finished whole, and a
-ledger begun with that entry continues there. A frame in the middle of which the process ended is read again
-from its start, and its spans count once.
+The counts go on across restarts: `journal` gives them as of the last frame that was finished whole, and those
+of one that was not apart. A ledger begun with that entry continues there: the frame in the middle of which
+the process ended is read again, and its spans count once.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Ledger:
     Attributes:
         queued: Read from the spool, waiting to be sent or sent again.
         in_flight: In a request that has no answer yet.
-        resent: Spans that went out again after a try of which no answer is known, each time counted: the
-            connection was lost, or the process ended, between the sending and our note of the answer. They
-            are in `exported` once, and the endpoint may have them twice.
+        resent: Spans of tries of which no answer is known, each time counted: the connection was lost, or the
+            process ended, between the sending and our note of the answer. The endpoint may have them besides
+            what is `exported`: twice, as they went out again, or although they were refused or left out then.
         kept_unsampled: Exported or not, spans of calls below the sampling ratio that were kept as an error or
             for being slow.
     """
@@ -54,6 +54,8 @@ class Ledger:
         self._may_be_repeats = earlier.tried_spans
         # Of the frame that batches so far have begun and not finished.
         self._open: Counter[str] = Counter()
+        # The same of a frame that is to be read again.
+        self._left_open: Counter[str] = Counter(earlier.done_counts)
         # Of frames that are not done with: the position after each, and its part of `kept_unsampled`.
         self._kept_open: deque[tuple[int, int]] = deque()
 
@@ -75,6 +77,7 @@ class Ledger:
     def pass_by(self, refused: Refused) -> None:
         """They are in finished frames, and no batch carries them."""
         self.queued -= sum(refused)
+        self._pass_repeats(sum(refused))
         self._note(_refused_counts(refused))
 
     def send(self, batch: Batch) -> None:
@@ -87,30 +90,48 @@ class Ledger:
         self.in_flight -= batch.spans
         self.queued += batch.spans
         if not is_answered:
-            self._count_repeats(batch)
+            self.resent += min(self._may_be_repeats, batch.spans)
             self._may_be_repeats = max(self._may_be_repeats, batch.spans)
 
     def go_back(self, settled: int, given_up: int) -> None:
         """What was read behind the place *settled* is read again, and nothing is in flight.
 
-        Of a frame that was begun there, all is sent again, and counts once.
+        Until `take_up`, a frame that was begun there counts as if nothing of it had been done.
 
         Args:
             settled: Every frame before it is done with.
             given_up: Spans behind it, the oldest, that cannot be read again.
         """
         # In this order: `tried_spans` is more than the spans that wait.
-        self._may_be_repeats = max(0, self.tried_spans - given_up)
+        self._may_be_repeats = self.tried_spans
+        self._pass_repeats(given_up)
         self._final -= self._open
+        self._left_open += self._open
         self._open.clear()
         self.queued = 0
         self.kept_unsampled -= sum([spans for position, spans in self._kept_open if position > settled])
         self._kept_open.clear()
 
+    def take_up(self, *, is_there: bool) -> None:
+        """The first frame was read after `go_back`; *is_there*: it is the one that was begun.
+
+        What was done of that one then is done with as before, and counts no more as read.
+        """
+        if is_there:
+            self._open, self._left_open = self._left_open, Counter()
+            self._final += self._open
+            self.queued -= self._open.total()
+            self._may_be_repeats = max(0, self._may_be_repeats - self._open.total())
+        else:
+            self._left_open.clear()
+
+    def end_frame(self) -> None:
+        """Every frame so far is finished."""
+        self._open.clear()
+
     def deliver(self, batch: Batch, rejected: int) -> None:
         """The endpoint took it, but for *rejected* spans."""
         rejected = min(rejected, batch.spans)
-        self._count_repeats(batch)
         self._settle(batch, {"rejected": rejected, "exported": batch.spans - rejected})
 
     def drop(self, batch: Batch, reason: str) -> None:
@@ -129,8 +150,13 @@ class Ledger:
             "spooled": reader.unread,
         }
 
-    def journal(self, reader: Reader) -> Entry:
-        """The state to go on from after the end of this process, whatever that will be."""
+    def journal(self, reader: Reader, done: bytes = b"") -> Entry:
+        """The state to go on from after the end of this process, whatever that will be.
+
+        Args:
+            reader: Of the destination.
+            done: The ids of the spans of a begun frame that are done with.
+        """
         settled = self._final - self._open
         while self._kept_open and self._kept_open[0][0] <= reader.settled:
             self._kept_open.popleft()
@@ -142,6 +168,8 @@ class Ledger:
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
             tried_spans=self.tried_spans,
             spans_before=reader.settled_spans,
+            done=done,
+            done_counts=dict(self._open or self._left_open) if done else {},
         )
 
     def retire(self, reader: ReaderCounts) -> Entry:
@@ -149,7 +177,9 @@ class Ledger:
         shown = self.entry(reader)
         dropped = Counter(shown["dropped"]["by_reason"])
         dropped[REMOVED] += shown["queued"] + shown["in_flight"] + shown["spooled"]
-        return Entry(0, self._counts(self._final), dict(+dropped), is_retired=True)
+        counts = self._counts(self._final)
+        counts["resent"] = self.resent + self._may_be_repeats + self.in_flight
+        return Entry(0, counts, dict(+dropped), is_retired=True)
 
     def _counts(self, final: Counter[str]) -> dict[str, int]:
         return {
@@ -161,8 +191,9 @@ class Ledger:
 
     def _settle(self, batch: Batch, fates: dict[str, int]) -> None:
         """Count a batch; of a frame that it leaves unfinished also apart, as `journal` leaves that out."""
-        self.queued -= batch.spans + sum(batch.refused)
-        self._may_be_repeats = max(0, self._may_be_repeats - batch.spans)
+        ended = batch.spans + sum(batch.refused)
+        self.queued -= ended
+        self._pass_repeats(ended)
         self._note(fates)
         self._note(_refused_counts(batch.refused))
         if batch.open_spans < batch.spans:
@@ -173,8 +204,11 @@ class Ledger:
             self._open[fate] += min(spans, left)
             left -= min(spans, left)
 
-    def _count_repeats(self, batch: Batch) -> None:
-        self.resent += min(self._may_be_repeats, batch.spans)
+    def _pass_repeats(self, ended: int) -> None:
+        """Of the spans that wait so many, the oldest, do so no more, whatever became of them."""
+        repeats = min(self._may_be_repeats, ended)
+        self.resent += repeats
+        self._may_be_repeats -= repeats
 
     def _note(self, fates: dict[str, int]) -> None:
         self._final.update({fate: spans for fate, spans in fates.items() if spans})

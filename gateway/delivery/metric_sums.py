@@ -47,6 +47,7 @@ class _Kept(msgspec.Struct, array_like=True):
     started_ns: int
     base: list[MetricPoint]
     workers: list[tuple[str, int, list[MetricPoint]]]
+    elsewhere: list[MetricPoint] = []
 
 
 class _Worker:
@@ -86,6 +87,7 @@ class MetricSums:
         self._now_s = now_s
         self._workers: dict[Origin, _Worker] = {}
         self._base: _Points = {}
+        self._elsewhere: _Points = {}
         self._sets: dict[str, int] = {}
         self._kept_s = clock_s()
         self._is_failing = False
@@ -102,13 +104,15 @@ class MetricSums:
         for point in sent.points:
             worker.points[point.name, point.labels] = point
 
-    def report(self, own: Iterable[MetricPoint]) -> list[MetricPoint]:
+    def report(self, own: Iterable[MetricPoint], elsewhere: Iterable[MetricPoint] = ()) -> list[MetricPoint]:
         """The sums, to be told to somebody: they are kept first, so that nobody sees them go down.
 
         Args:
             own: What control has counted since its start.
+            elsewhere: Sums of a file that outlives all processes, unless it is begun anew.
         """
         self.take(self._control, MetricPoints(True, list(own)))
+        self._take_elsewhere(elsewhere)
         self.started_ns = min(self.started_ns, int(self._now_s() * 1e9))
         self.keep_now()
         return self.points()
@@ -118,6 +122,7 @@ class MetricSums:
         now_s = self._clock_s()
         self._fold(now_s)
         sums = dict(self._base)
+        _add(sums, self._elsewhere.values())
         for worker in self._workers.values():
             is_present = now_s - worker.seen_s <= _PRESENT_S
             _add(
@@ -148,7 +153,13 @@ class MetricSums:
         """Write the file. A failure is logged once: it costs the sums of gone workers if control ends now."""
         self._kept_s = self._clock_s()
         workers = [(*origin, list(worker.points.values())) for origin, worker in self._workers.items()]
-        kept = _Kept(self._now_s(), self.started_ns, list(self._base.values()), workers)
+        kept = _Kept(
+            self._now_s(),
+            self.started_ns,
+            list(self._base.values()),
+            workers,
+            list(self._elsewhere.values()),
+        )
         new = self._file.with_suffix(".new")
         try:
             new.write_bytes(msgspec.msgpack.encode(kept))
@@ -171,11 +182,20 @@ class MetricSums:
             return
         self.started_ns = kept.started_ns
         self._add_to_base(kept.base)
+        self._take_elsewhere(kept.elsewhere)
         for instance_id, started_ns, points in kept.workers:
             worker = self._workers[Origin(instance_id, started_ns)] = _Worker()
             worker.points = {(point.name, point.labels): point for point in points}
             # Silent until it connects again, and folded later than any that does.
             worker.seen_s = self._clock_s() - _PRESENT_S - 1.0
+
+    def _take_elsewhere(self, points: Iterable[MetricPoint]) -> None:
+        for point in points:
+            key = (point.name, point.labels)
+            known = self._elsewhere.get(key)
+            if known is not None and point.values < known.values:  # its file has been begun anew
+                self._add_to_base([known])
+            self._elsewhere[key] = point
 
     def _fold(self, now_s: float) -> None:
         silent = [origin for origin, worker in self._workers.items() if now_s - worker.seen_s > _FOLD_S]

@@ -26,6 +26,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 # 407 is a proxy's: the endpoint has seen nothing. On the way to an endpoint with TLS it is no answer at all.
 DENIED: Final = frozenset({401, 403, 407})
 _TOO_LARGE: Final = 413
+_NOT_IN_TIME: Final = 504
 _BAD_REQUEST: Final = 400
 # What the OpenTelemetry collector says, with 400, where others answer 413.
 _TOO_LARGE_TEXT: Final = "body too large"
@@ -89,6 +90,14 @@ class Outcome:
     is_unsent: bool = False
     is_proxied: bool = field(default=False, compare=False)
     clock_ahead_s: float = field(default=0.0, compare=False)
+
+    @property
+    def is_answered(self) -> bool:
+        """It is known that the endpoint has the batch, or that it has nothing of it.
+
+        A proxy that got no answer in time (504) knows no more than we do without one.
+        """
+        return self.verdict is not Verdict.RETRY or self.is_unsent or self.status not in (None, _NOT_IN_TIME)
 
     @property
     def may_be_for_size(self) -> bool:

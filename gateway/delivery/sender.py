@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace as changed
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.delivery.batch import Batch, Batcher, BatchLimits, Refused
+from gateway.delivery.batch import Batch, Batcher, BatchLimits, Refused, id_of
 from gateway.delivery.chain import Pacing, Retry, Send, Timeout
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination
@@ -40,6 +40,7 @@ _MAX_FRAMES_A_READ: Final = 256
 _GROWTH: Final = 8
 # JSON is so much larger than protobuf that full batches would have to be halved each time.
 _JSON_GROWTH: Final = 2
+_ID_BYTES: Final = 8
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,9 @@ class Sender:
         self._is_draining = False
         self._is_chosen_anew = False  # what waits was chosen by other settings
         self._has_told_of_content = False
+        # Of the frame that batches so far have begun and not finished, the spans that were in them.
+        self._done = _ids_in(earlier.done if earlier else b"")
+        self._is_read_anew = bool(self._done)  # the next frame may be that one
         self._kept_unsampled = 0  # of the frame that is looked at
         self._tried_s = 0.0  # when the last try began
         self._retry = self._make_chain()
@@ -171,7 +175,7 @@ class Sender:
 
     def keep(self) -> None:
         """Have place and counts kept as they are now."""
-        self._note(self.ledger.journal(self._reader))
+        self._note(self.ledger.journal(self._reader, b"".join(self._done)))
 
     def retire(self) -> Entry:
         """What is to be kept of a destination that is no more."""
@@ -230,18 +234,38 @@ class Sender:
         except FrameError as error:
             spans = _count_spans(payload)
             self.ledger.queue(spans)
+            self._take_up(())
             self._skip(position, spans, error)
         else:
             spans = sum([len(call.spans) for call in frame.calls])
             self.ledger.queue(spans)
+            done = self._take_up(frame.calls)
+            select = self._select(frame)
             self._kept_unsampled = 0
             try:
-                self._batcher.add(position, frame, self._select(frame))
+                self._batcher.add(position, frame, _others(select, done) if done else select)
             except FrameError as error:
-                self._skip(position, spans, error)
+                self._skip(position, spans - len(done), error)
             else:
                 self.ledger.keep_unsampled(position, self._kept_unsampled)
         self.ledger.pass_by(self._batcher.take_passed())
+        if not len(self._batcher):
+            self.ledger.end_frame()
+            self._done = set()
+
+    def _take_up(self, calls: Sequence[Call]) -> set[bytes]:
+        """Of a frame that is read anew, the spans that are done with.
+
+        They were delivered, or refused, as the settings then were, and what became of them stays.
+        """
+        if not self._is_read_anew:
+            return set()
+        self._is_read_anew = False
+        is_there = bool(self._done) and self._done <= {id_of(span) for call in calls for span in call.spans}
+        if not is_there:  # the spool has lost it meanwhile
+            self._done = set()
+        self.ledger.take_up(is_there=is_there)
+        return self._done
 
     def _skip(self, position: int, spans: int, error: FrameError) -> None:
         _log.warning("%s: a frame cannot be read and is dropped: %s", self._destination.name, error)
@@ -266,6 +290,7 @@ class Sender:
     def _go_back(self) -> None:
         """Choose anew of what waits, from the first frame on that is not done with."""
         self._is_chosen_anew = False
+        self._is_read_anew = True
         self._in_hand.clear()
         settled = self._reader.settled
         self.ledger.go_back(settled, self._reader.go_back())
@@ -324,6 +349,9 @@ class Sender:
             self.ledger.drop(batch, drop_reason(outcome))
             self._condition.refused(outcome)
         self._in_hand.popleft()
+        if batch.open_spans < batch.spans:
+            self._done = set()
+        self._done.update(batch.open_ids())
         self._reader.advance(batch.position)
         self.keep()
 
@@ -344,6 +372,26 @@ class Sender:
     def _halve(self, batch: Batch) -> None:
         self._in_hand.popleft()
         self._in_hand.extendleft(reversed(batch.halves()))
+
+
+def _others(select: Select, done: set[bytes]) -> Select:
+    """As *select*, without the spans that are *done* with."""
+
+    def select_others(call: Call) -> Chosen:
+        chosen = select(call)
+        left = [id_of(span) not in done for span in call.spans].count(True)
+        if left == len(call.spans):
+            return chosen
+        spans = [span for span in chosen.spans if id_of(span) not in done]
+        if chosen.sampled_out:
+            return Chosen(spans, sampled_out=left - len(spans))
+        return chosen._replace(spans=spans, filtered_out=left - len(spans))
+
+    return select_others
+
+
+def _ids_in(joined: bytes) -> set[bytes]:
+    return {joined[at : at + _ID_BYTES] for at in range(0, len(joined), _ID_BYTES)}
 
 
 def _count_spans(payload: bytes) -> int:

@@ -190,13 +190,16 @@ class Delivery:
         """Destinations and workers in the shape of `GET /api/telemetry`, without the local store."""
         return self._ask(self._telemetry)
 
-    def metrics(self, own: Sequence[MetricPoint] = ()) -> MetricsReport:
+    def metrics(
+        self, own: Sequence[MetricPoint] = (), elsewhere: Sequence[MetricPoint] = ()
+    ) -> MetricsReport:
         """The metrics of all workers and of control, added up.
 
         Args:
             own: What control has counted since its start.
+            elsewhere: As in `MetricSums.report`.
         """
-        return self._ask(lambda: self._metrics_report(own))
+        return self._ask(lambda: self._metrics_report(own, elsewhere))
 
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.
@@ -378,8 +381,8 @@ class Delivery:
         level = logging.WARNING if left else logging.INFO
         _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
 
-    def _metrics_report(self, own: Sequence[MetricPoint]) -> MetricsReport:
-        points = self._metrics.report(own)
+    def _metrics_report(self, own: Sequence[MetricPoint], elsewhere: Sequence[MetricPoint]) -> MetricsReport:
+        points = self._metrics.report(own, elsewhere)
         return MetricsReport(self._metrics.started_ns, points, self._metrics.present())
 
     def _telemetry(self) -> dict[str, Any]:

@@ -314,7 +314,7 @@ SPANS_RESENT: Final = Instrument(
     "gateway.telemetry.resent",
     _SUM,
     "{span}",
-    "Spans sent again after a try of which no answer is known: the endpoint may have them twice.",
+    "Spans of tries of which no answer is known: the endpoint may have them besides those exported.",
     ("destination",),
 )
 SPANS_KEPT_UNSAMPLED: Final = Instrument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -17,10 +18,10 @@ RESOURCE = resource_attributes({"service.name": "tfy-llm-gateway", "service.inst
 
 
 def make_span(name: str, size_bytes: int = 0, content: bytes = b"") -> SpanSegments:
-    """A span of this name; *size_bytes* more in its trace state."""
+    """A span of this name, and of an id that goes by it; *size_bytes* more in its trace state."""
     plain = span_head(
         trace_id=b"t" * 16,
-        span_id=b"s" * 8,
+        span_id=span_id_of(name),
         parent_span_id=b"",
         trace_state="x" * size_bytes,
         flags=0x101,
@@ -29,6 +30,11 @@ def make_span(name: str, size_bytes: int = 0, content: bytes = b"") -> SpanSegme
         end_ns=2,
     )
     return SpanSegments(plain, content)
+
+
+def span_id_of(name: str) -> bytes:
+    """The id of spans of this name."""
+    return blake2b(name.encode(), digest_size=8).digest()
 
 
 def make_call(*names: str, mask: int = EVERYWHERE, size_bytes: int = 0) -> CallSpans:

@@ -15,6 +15,7 @@ import gateway
 from gateway import cli
 from gateway.app import child
 from gateway.settings import OPTIONS, Settings
+from tests.rig.otlp_sink import OtlpSink
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
 
@@ -294,6 +295,24 @@ def test_otel_test(
     monkeypatch.setenv("GATEWAY_CONFIG", str(manifests))
     assert cli.main(["otel", "test", "--format", "json"]) == cli.INVALID
     assert json.loads(capsys.readouterr().out) == {"results": []}
+
+
+def test_otel_test_of_variables_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What would be the gateway's destination is tried before there is any manifest."""
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    assert cli.main(["otel", "test"]) == cli.USAGE
+    assert capsys.readouterr().err.endswith(", or set OTEL_EXPORTER_OTLP_ENDPOINT\n")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=ApiKey a2V5")
+    assert cli.main(["otel", "test"]) == cli.INVALID
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: it is not set" in capsys.readouterr().err
+    with OtlpSink() as sink:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.traces_url.removesuffix("/v1/traces"))
+        assert cli.main(["otel", "test"]) == cli.OK
+        assert [request.headers["authorization"] for request in sink.requests()] == ["ApiKey a2V5"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" (")[0] for line in lines] == ["environment traces: ok", "environment metrics: ok"]
 
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,16 @@ def test_nothing_to_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "no destination" in capsys.readouterr().out
 
 
+def test_variables_that_switch_off_what_others_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has set the endpoint is told what else to look at."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert run_otel_test(None, None, as_json=False) == FAILED
+    assert "OTEL_SDK_DISABLED=true" in capsys.readouterr().out
+
+
 def test_variables_that_come_to_nothing_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

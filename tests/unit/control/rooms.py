@@ -194,7 +194,7 @@ class Rooms:
             ),
             metrics=MetricsPage(
                 MetricsSource(
-                    lambda own: MetricsReport(0, list(own), 1),
+                    lambda own, _elsewhere: MetricsReport(0, list(own), 1),
                     lambda: {"destinations": [], "removed": [], "workers": []},
                     lambda: 0,
                     lambda: self.status.version,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -68,11 +70,11 @@ class Fakes:
     def page(self) -> MetricsPage:
         return MetricsPage(self.source(), clock_s=lambda: self.now_s)
 
-    def _report(self, own: Sequence[MetricPoint]) -> MetricsReport:
+    def _report(self, own: Sequence[MetricPoint], elsewhere: Sequence[MetricPoint]) -> MetricsReport:
         self.asked += 1
         if self.is_stopped:
             raise DeliveryStoppedError("the delivery thread does not answer")
-        return MetricsReport(5, [self.duration, *own], 2)
+        return MetricsReport(5, [self.duration, *own, *elsewhere], 2)
 
 
 def sums(points: list[MetricPoint], name: str) -> float:
@@ -104,6 +106,26 @@ def test_a_sum_never_falls() -> None:
     assert told(created=5, exported=1) == (3, 1)
     assert sums_told.points([]) == []
     assert told(exported=2) == (3, 2)
+
+
+def test_two_that_ask_at_once_are_told_no_less() -> None:
+    """One of them must not find what was told forgotten, while the other looks."""
+    sums_told = RisingSums()
+    sums_told.points([ENTRY])
+    less = {**ENTRY, "ledger": {**LEDGER, "exported": 4, "queued": 4}}
+    told: list[list[MetricPoint]] = []
+    second = Thread(target=lambda: told.append(sums_told.points([less])))
+
+    def entries() -> Iterator[Mapping[str, Any]]:
+        second.start()
+        for _ in range(1_000):  # it would have ended by then
+            time.sleep(0)
+        yield ENTRY
+
+    told.append(sums_told.points(entries()))
+    second.join()
+    ended = [[point.values for point in points if point.name == names.LEDGER_ENDED.name] for points in told]
+    assert ended[0] == ended[1]
 
 
 def test_truefoundry_names_of_the_ledger() -> None:

@@ -110,8 +110,9 @@ async def test_a_try_that_never_ends_is_ended() -> None:
         (BUSY, 0),
         (Outcome(Verdict.RETRY, None, "no answer"), 1),
         (Outcome(Verdict.RETRY, None, "refused", is_unsent=True), 0),
+        (Outcome(Verdict.RETRY, 504, "Gateway Timeout"), 1),
     ],
-    ids=["delivered", "answered", "unknown", "unsent"],
+    ids=["delivered", "answered", "unknown", "unsent", "unknown to a proxy"],
 )
 async def test_a_try_is_noted_before_it_is_made(outcome: Outcome, tried: int) -> None:
     """And stays noted only while nobody knows whether the endpoint has it."""

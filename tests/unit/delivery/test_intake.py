@@ -117,6 +117,7 @@ class Bench:
             lambda *told: self.configs.append(told),
             wait=self._wait,
             on_metrics=lambda *told: self.metrics.append(told),
+            disk_retry_s=0.01,
         )
         self.peers: list[Peer] = []
 
@@ -308,9 +309,66 @@ async def test_a_full_disk_delays_the_acknowledgement(bench: Bench) -> None:
     bench.spool.failures = 5
     peer = await bench.connect(hello(), frame(1), frame(2))
     await peer.hear_ack(2)
-    assert bench.waits == 5
-    assert len(bench.stored()) == 2
+    assert bench.spool.failures == 0
+    assert bench.stored() == [make_payload(1), make_payload(2)]
     assert not bench.intake.is_disk_failing
+
+
+async def test_what_else_a_worker_says_is_heard_while_the_disk_is_full(bench: Bench) -> None:
+    """Its counts and metrics go on, behind frames that wait."""
+    bench.spool.failures = 1 << 30
+    counts = encode_message(MessageKind.COUNTS, encode_payload(Counts(9, 0, {"unacknowledged_full": 4}, 5)))
+    points = MetricPoints(True, [MetricPoint("calls", (), MetricKind.SUM, [1])])
+    metrics = encode_message(MessageKind.METRICS, encode_payload(points))
+    peer = await bench.connect(hello(), frame(1), counts, frame(2), metrics)
+    await until_async(lambda: bench.metrics, what="the metrics")
+    assert bench.worker().counts.created == 9
+    assert bench.stored() == []
+    bench.spool.failures = 0
+    await peer.hear_ack(2)
+    assert bench.stored() == [make_payload(1), make_payload(2)]
+
+
+async def test_only_so_much_waits_for_the_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends more than a worker leaves unacknowledged is not read on."""
+    monkeypatch.setattr("gateway.delivery.intake._MAX_HELD_BYTES", len(make_payload(1)))
+    bench.spool.failures = 1 << 30
+    peer = await bench.connect(hello(), frame(1), frame(2))
+    await until_async(lambda: bench.waits, what="a wait for the disk")
+    peer.writer.write(config(MessageKind.CONFIG_LOADED, "v2"))
+    waits = bench.waits
+    await until_async(lambda: bench.waits > waits + 3, what="more waits")
+    assert bench.configs == []
+    bench.spool.failures = 0
+    await peer.hear_ack(2)
+    await until_async(lambda: bench.configs, what="the rest")
+
+
+async def test_frames_of_a_worker_that_has_gone_wait_for_the_disk(bench: Bench) -> None:
+    """Nobody else has them; its loss is not told before."""
+    bench.spool.failures = 1 << 30
+    peer = await bench.connect(hello(), frame(1), frame(2))
+    await until_async(lambda: bench.intake.is_disk_failing, what="the disk to fail")
+    await peer.close()
+    await until_async(lambda: bench.waits, what="a wait for the disk")
+    assert bench.worker().is_connected
+    bench.spool.failures = 0
+    await until_async(lambda: not bench.worker().is_connected, what="the end")
+    assert bench.stored() == [make_payload(1), make_payload(2)]
+
+
+async def test_frames_of_a_worker_that_is_back_come_from_it(bench: Bench) -> None:
+    """They are not held twice."""
+    bench.spool.failures = 1 << 30
+    peer = await bench.connect(hello(), frame(1))
+    await until_async(lambda: bench.intake.is_disk_failing, what="the disk to fail")
+    again = await bench.connect(hello(), frame(1), frame(2))
+    await until_async(lambda: bench.worker().connections == 2, what="the second connection")
+    await peer.close()
+    await until_async(lambda: bench.worker().connections == 1, what="the end of the first")
+    bench.spool.failures = 0
+    await again.hear_ack(2)
+    assert bench.stored() == [make_payload(1), make_payload(2)]
 
 
 async def test_closing_ends_a_wait_for_the_disk(bench: Bench) -> None:

@@ -186,9 +186,9 @@ def test_kept_spans_are_counted_once_however_often_their_frame_is_read() -> None
     assert ledger.retire(ReaderCounts(0, 0, 0, 0, {})).counts["kept_unsampled"] == 8
 
 
-@pytest.mark.parametrize(("given_up", "resent"), [(0, 2), (1, 1), (9, 0)])
-def test_what_is_read_anew_counts_once(given_up: int, resent: int) -> None:
-    """What was delivered of a frame that was begun goes out again, which is said, unless it cannot."""
+@pytest.mark.parametrize("given_up", [0, 1, 9])
+def test_what_is_read_anew_counts_once(given_up: int) -> None:
+    """What was delivered of a frame that is not there any more is taken to be of what is."""
     ledger = Ledger(Entry(0, {"exported": 5}))
     ledger.queue(3)
     ledger.keep_unsampled(7, 3)
@@ -206,7 +206,54 @@ def test_what_is_read_anew_counts_once(given_up: int, resent: int) -> None:
         ledger.return_to_queue(one, is_answered=True)
         ledger.deliver(one, rejected=0)
     entry = ledger.entry(ReaderCounts(3, 3, 0, 0, {}))
-    assert (entry["exported"], total(entry), ledger.resent) == (8, entry["created"], resent)
+    assert (entry["exported"], total(entry), ledger.resent) == (8, entry["created"], 2)
+
+
+@pytest.mark.parametrize("end", ["refused", "passed by", "left out of a batch", "removed"])
+def test_what_may_have_arrived_and_is_not_exported_is_told(end: str) -> None:
+    """An endpoint never has more than what is exported and what is told so."""
+    ledger = Ledger()
+    ledger.queue(3)
+    one = batch(0, 0, 1)
+    ledger.send(one)
+    ledger.return_to_queue(one, is_answered=False)
+    assert (ledger.resent, ledger.tried_spans) == (0, 3)
+    reader = ReaderCounts(3, 3, 0, 0, {})
+    if end == "removed":
+        assert ledger.retire(reader).counts["resent"] == 3
+        return
+    if end == "refused":
+        ledger.drop(one, "non_retryable_400")
+    elif end == "passed by":
+        ledger.pass_by(Refused(filtered_out=3))
+    else:
+        ledger.deliver(batch(1, refused=Refused(filtered_out=2)), rejected=0)
+    assert (ledger.resent, ledger.tried_spans) == (3, 0)
+    assert total(ledger.entry(reader)) == 3
+
+
+def test_what_was_done_of_a_frame_stays_so_when_it_is_read_anew() -> None:
+    """It waits with the rest until then, and may be lost with it; no crash counts it twice."""
+    ledger = Ledger(Entry(0, {"exported": 5}))
+    ledger.queue(3)
+    first = batch(0, 0)
+    ledger.send(first)
+    ledger.return_to_queue(first, is_answered=True)
+    ledger.deliver(first, rejected=1)
+    for _ in range(2):  # an error may come between the two
+        ledger.go_back(0, 0)
+    assert (ledger.entry(ReaderCounts(3, 0, 0, 3, {}))["exported"], ledger.tried_spans) == (5, 2)
+    ledger.queue(3)
+    ledger.take_up(is_there=True)
+    kept = ledger.journal(FakeReader(0))  # type: ignore[arg-type]
+    assert (kept.counts["exported"], kept.tried_spans) == (5, 2)
+    entry = ledger.entry(ReaderCounts(3, 0, 3, 0, {}))
+    assert (entry["exported"], entry["rejected"], entry["queued"]) == (6, 1, 1)
+    ledger.pass_by(Refused(filtered_out=1))
+    ledger.end_frame()
+    kept = ledger.journal(FakeReader(7))  # type: ignore[arg-type]
+    assert (kept.counts["exported"], kept.counts["rejected"], kept.tried_spans) == (6, 1, 0)
+    assert ledger.resent == 0
 
 
 def test_nothing_is_no_reason() -> None:
@@ -230,7 +277,7 @@ def test_what_a_removed_destination_had_not_got_is_dropped() -> None:
     kept = ledger.retire(ReaderCounts(9, 0, 5, 3, {"spool_full": 1}))
     assert (kept.is_retired, kept.dropped) == (True, {"spool_full": 1, "destination_removed": 8})
     shown = retired_entry("x", kept)
-    assert (shown["ledger"]["created"], shown["resent_total"], shown["kept_unsampled_total"]) == (19, 2, 3)
+    assert (shown["ledger"]["created"], shown["resent_total"], shown["kept_unsampled_total"]) == (19, 4, 3)
     assert total(shown["ledger"]) == 19
 
 

@@ -279,3 +279,21 @@ def test_control_is_no_worker(tmp_path: Path) -> None:
     sums.take(ONE, sent(calls(2)))
     sums.report([calls(1)])
     assert sums.present() == 1
+
+
+def test_a_file_that_is_begun_anew_takes_nothing_back(tmp_path: Path) -> None:
+    """What another file had counted stays, while control is there and when it has begun anew since."""
+    clock = Clock(NOW_S)
+    sums = make_sums(tmp_path, clock)
+
+    def told(*elsewhere: float) -> list[list[int | float]]:
+        return [point.values for point in sums.report([], [calls(value) for value in elsewhere])]
+
+    assert [told(5), told(7), told(0), told(2)] == [[[5]], [[7]], [[7]], [[9]]]
+    sums = make_sums(tmp_path, clock)
+    assert [told(), told(2), told(3), told(1)] == [[[9]], [[9]], [[10]], [[11]]]
+    sums = make_sums(tmp_path, clock)
+    assert told(0) == [[11]]
+    clock.now_s += 1_000.0
+    sums = make_sums(tmp_path, clock)
+    assert (told(4), sums.started_ns) == ([[4]], int(clock.now_s * 1e9))

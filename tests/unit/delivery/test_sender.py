@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from random import Random
@@ -397,25 +397,77 @@ async def test_a_change_while_a_batch_gathers_holds_for_it(bench: Bench) -> None
     assert bench.ledger() == {"created": 1, "exported": 1, "dropped": NOTHING}
 
 
-async def test_a_change_of_filters_takes_what_was_delivered_of_a_frame_as_repeated(bench: Bench) -> None:
-    """The frame is read again from its beginning: all of it counts once, as the new filter has it."""
+def of_team(name: str) -> Destination:
+    """Where only the spans of one team go."""
+    return changed(DESTINATION, selection=Selection(filters=(SpanFilter("team", frozenset({name})),)))
+
+
+def spans_of(*teams: str, first: int = 0) -> CallSpans:
+    """A call with a span of each of *teams*, named by it and numbered."""
+    spans = []
+    for number, team in enumerate(teams, first):
+        plain = make_span(f"{team}{number}").plain + AttributeKey("team").text(team)
+        spans.append(SpanSegments(plain, b""))
+    return CallSpans((1 << 64) - 1, None, spans)
+
+
+@pytest.mark.parametrize(
+    ("team", "names", "counts"),
+    [
+        ("a", ["a0", "b1", "a2"], {"exported": 2, "filtered_out": 1, "dropped": NOTHING}),
+        ("b", ["a0", "b1", "b1"], {"exported": 2, "filtered_out": 1, "dropped": NOTHING}),
+        ("c", ["a0", "b1"], {"exported": 1, "filtered_out": 2, "dropped": NOTHING}),
+    ],
+)
+async def test_what_was_delivered_of_a_frame_stays_so_when_filters_change(
+    bench: Bench, team: str, names: list[str], counts: dict[str, Any]
+) -> None:
+    """It is there, whatever the new filter says of it, and does not go out again."""
     bench.make_sender(limits=BatchLimits(max_spans=1))
-    mine = SpanSegments(make_span("mine").plain + AttributeKey("team").text("a"), b"")
-    bench.spool.append(make_payload(1, CallSpans((1 << 64) - 1, None, [mine, make_span("other")])))
-    only_mine = changed(DESTINATION, selection=Selection(filters=(SpanFilter("team", frozenset({"a"})),)))
+    bench.spool.append(make_payload(1, spans_of("a", "b", "a")))
 
     def change_at_the_second() -> None:
         if len(bench.exchange.bodies) == 2:
-            bench.sender.replace(only_mine)
+            bench.sender.replace(of_team(team))
 
     bench.exchange.on_post = change_at_the_second
     bench.exchange.outcomes = [DELIVERED, Outcome(Verdict.RETRY, 503, "HTTP 503")]
     await bench.drain()
-    assert bench.exchange.names() == ["mine", "other"]
+    assert bench.exchange.names() == ["a0", "b1"]
     await bench.drain()
-    assert bench.exchange.names() == ["mine", "other", "mine"]
-    assert bench.ledger() == {"created": 2, "exported": 1, "filtered_out": 1, "dropped": NOTHING}
-    assert bench.sender.entry()["resent_total"] == 1
+    assert bench.exchange.names() == names
+    assert bench.ledger() == {"created": 3, **counts}
+    assert bench.sender.entry()["resent_total"] == 0
+    assert bench.sender.ledger.journal(bench.reader).counts["exported"] == counts["exported"]
+    assert bench.reader.settled == 1
+
+
+async def test_what_was_delivered_of_a_frame_that_is_gone_counts_as_lost_with_it(tmp_path: Path) -> None:
+    """Nobody can tell any more which of its spans it was."""
+    bench = Bench(tmp_path)
+    bench.spool.close()
+    bench.spool = Spool(tmp_path / "small", max_bytes=2_000, segment_bytes=500)
+    bench.reader = bench.spool.reader("elastic")
+    bench.make_sender(limits=BatchLimits(max_spans=1))
+    bench.spool.append(make_payload(1, spans_of("a", "b", "a")))
+    bench.exchange.outcomes = [DELIVERED, Outcome(Verdict.RETRY, 503, "HTTP 503")]
+    await bench.drain()
+    bench.sender.replace(of_team("b"))
+    for n in range(2, 12):
+        bench.spool.append(make_payload(n, spans_of("b", "c")))
+    bench.exchange.bodies.clear()
+    await bench.drain()
+    counts = bench.ledger()
+    lost = counts["dropped"]["by_reason"]["spool_full"]
+    kept = len(bench.exchange.names())
+    assert counts == {
+        "created": 23,
+        "exported": kept,
+        "filtered_out": kept,
+        "dropped": dropped(spool_full=lost),
+    }
+    assert lost == 23 - 2 * kept > 3
+    bench.spool.close()
 
 
 async def test_calls_that_wait_say_by_which_ratio_they_were_chosen(bench: Bench) -> None:
@@ -824,6 +876,49 @@ async def test_a_crash_between_the_answer_and_our_note_is_counted(bench: Bench) 
     assert bench.ledger() == {"created": 3, "exported": 3, "dropped": NOTHING}
 
 
+@pytest.mark.parametrize(
+    ("destination", "names", "counts"),
+    [
+        (DESTINATION, ["a0", "b1", "a2"], {"exported": 3, "dropped": NOTHING}),
+        (of_team("b"), ["a0", "b1"], {"exported": 2, "filtered_out": 1, "dropped": NOTHING}),
+        (of_team("c"), ["a0"], {"exported": 1, "filtered_out": 2, "dropped": NOTHING}),
+    ],
+    ids=["the same", "other filters", "filters for nothing of it"],
+)
+async def test_what_was_delivered_of_a_frame_stays_so_after_a_new_start(
+    bench: Bench, destination: Destination, names: list[str], counts: dict[str, Any]
+) -> None:
+    """What was answered does not go out again."""
+
+    def begin(chosen: Destination) -> None:
+        bench.reader = bench.spool.reader("elastic")
+        bench.sender = Sender(
+            chosen,
+            bench.reader,
+            bench.exchange,
+            bench.bits,
+            limits=BatchLimits(max_spans=1),
+            pacing=bench.time.pacing(),
+            note=lambda entry: bench.spool.note("elastic", entry),
+            earlier=bench.spool.state_of("elastic"),
+        )
+
+    begin(DESTINATION)
+    bench.spool.append(make_payload(1, spans_of("a", "b", "a")))
+    refused = Outcome(Verdict.RETRY, None, "connection refused", is_unsent=True)
+    bench.exchange.outcomes = [DELIVERED, refused]
+    await bench.drain()
+    for chosen in (DESTINATION, destination):  # the first ends before it reads anything
+        bench.sender.keep()
+        begin(chosen)
+        assert bench.ledger() == {"created": 3, "spooled": 3, "dropped": NOTHING}
+    bench.exchange.bodies = bench.exchange.bodies[:1]
+    await bench.drain()
+    assert bench.exchange.names() == names
+    assert bench.ledger() == {"created": 3, **counts}
+    assert (bench.sender.entry()["resent_total"], bench.sender.ledger.tried_spans) == (0, 0)
+
+
 async def test_json_is_made_of_smaller_batches(bench: Bench) -> None:
     """It is about twice as large as protobuf, and the bound is for what is sent."""
     sender = bench.make_sender(changed(DESTINATION, protocol="http/json"), BatchLimits(max_bytes=1000))
@@ -953,6 +1048,71 @@ class AnyEndpoint:
         if outcome is DELIVERED:
             self.taken += names
         return outcome
+
+
+class AnyFilters:
+    """Takes and refuses as a seed says, while filters change; what it does not answer it has taken."""
+
+    ANSWERS = (*([DELIVERED] * 4), Outcome(Verdict.RETRY, 503, "HTTP 503"), TOO_LARGE)
+
+    def __init__(self, bench: Bench, seed: int, answers: Sequence[Outcome]) -> None:
+        self.bench = bench
+        self.answers = answers
+        self.random = Random(seed)
+        self.taken: list[str] = []
+        self.spans = 0
+        bench.exchange.post = self.post  # type: ignore[method-assign]  # the one method that differs
+
+    def spool_frames(self, count: int) -> None:
+        for number in range(1, count + 1):
+            teams = self.random.choices("abc", k=self.random.randint(1, 12))
+            self.bench.spool.append(make_payload(number, spans_of(*teams, first=self.spans)))
+            self.spans += len(teams)
+
+    async def post(self, destination: Destination, body: bytes) -> Outcome:
+        self.bench.ledger()
+        if self.random.random() < 0.2:
+            others = [DESTINATION, *map(of_team, "abcd")]
+            others.remove(destination)
+            self.bench.sender.replace(self.random.choice(others))
+        await asyncio.sleep(0)
+        outcome = self.random.choice(self.answers)
+        if outcome in (DELIVERED, NO_ANSWER):
+            message = ExportTraceServiceRequest.FromString(body)
+            groups = [scope for one in message.resource_spans for scope in one.scope_spans]
+            self.taken += [span.name for scope in groups for span in scope.spans]
+        return outcome
+
+
+LOSSY = (*AnyFilters.ANSWERS, NO_ANSWER, Outcome(Verdict.REFUSED, 400, "HTTP 400"))
+
+
+@pytest.mark.parametrize("answers", [AnyFilters.ANSWERS, LOSSY], ids=["all answers come", "some are lost"])
+@pytest.mark.parametrize("seed", range(25))
+async def test_what_an_endpoint_has_is_told_however_filters_change(
+    bench: Bench, seed: int, answers: Sequence[Outcome]
+) -> None:
+    """Each span at most once and no other; with those that were not answered, as often as it is told."""
+    endpoint = AnyFilters(bench, seed, answers)
+    random = endpoint.random
+    sender = bench.make_sender(
+        limits=BatchLimits(max_spans=random.choice([1, 3, 7]), backlog_spans=random.choice([None, 20]))
+    )
+    endpoint.spool_frames(random.randint(5, 40))
+    task = asyncio.ensure_future(sender.run())
+
+    def is_done() -> bool:
+        counts = bench.ledger()
+        ended = counts.get("exported", 0) + counts.get("filtered_out", 0) + counts["dropped"]["total"]
+        return bool(ended == endpoint.spans)
+
+    await until_async(is_done, what="the end of all spans")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    resent = sender.entry()["resent_total"]
+    assert len(endpoint.taken) == bench.exported() + resent
+    if NO_ANSWER not in answers:
+        assert (resent, len(set(endpoint.taken))) == (0, bench.exported())
 
 
 @pytest.mark.parametrize("seed", range(40))
