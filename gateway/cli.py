@@ -58,6 +58,7 @@ _STRICT_HELP: Final = (
 _DEMO_PORT: Final = 8789
 _SET_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _NO_CONFIG: Final = "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)"
+_NO_SET: Final = "0-"
 _NO_FILES: Final = (
     "names no files: gateway config show --into DIR writes those that are in force to a folder, "
     "and gateway config push DIR puts it in force"
@@ -174,7 +175,10 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     push.add_argument("path", type=_path, metavar="PATH", help="file or folder of manifests")
     push.add_argument(
-        "--expect", metavar="SET", help="only if this set is in force now, as push prints it (0-: none is)"
+        "--expect",
+        type=_expected_set,
+        metavar="SET",
+        help="only if this set is in force now, by its whole name, as push and list print it (0-: none is)",
     )
     push.add_argument("--message", metavar="TEXT", help="why, for the list")
     listing = actions.add_parser("list", help="list the last sets, the one in force first")
@@ -186,7 +190,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "set",
         type=_set_name,
         metavar="SET",
-        help="its number, as in the list, or its whole name, as push prints it",
+        help="its number, or its whole name, as push and list print it",
     )
     for action in (push, rollback):
         action.add_argument("--secrets-dir", type=_path, metavar="DIR", help=_SECRETS_HELP)
@@ -533,9 +537,18 @@ def _set_name(text: str) -> tuple[int, str]:
     """The number of a set, and its digest where that is said too, else ""."""
     number, dash, digest = text.partition("-")
     if not _SET_NUMBER.fullmatch(number) or bool(dash) != bool(digest):
-        msg = "expected the number of a set"
+        msg = "expected the number of a set, such as 7, or its whole name, such as 7-4bf92f3577b3"
         raise argparse.ArgumentTypeError(msg)
     return int(number), digest
+
+
+def _expected_set(text: str) -> str:
+    """The whole name of a set; an empty variable is no leave to push over any."""
+    number, _, digest = text.partition("-")
+    if text != _NO_SET and not (digest and _SET_NUMBER.fullmatch(number)):
+        msg = f"expected the whole name of a set, such as 7-4bf92f3577b3, or {_NO_SET} where none is in force"
+        raise argparse.ArgumentTypeError(msg)
+    return text
 
 
 def _days(text: str) -> int:

@@ -32,7 +32,7 @@ def _padding(size: int) -> str:
     return (_SENTENCE * (size // len(_SENTENCE) + 1))[:size]
 
 
-class Dialect(enum.Enum):
+class Dialect(enum.StrEnum):
     """The API that a call, and what answers it, are written for."""
 
     CHAT = "chat"

@@ -22,7 +22,7 @@ from perf.contenders import EVERYTHING, started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
 from perf.keeping import check_folder, keep
-from perf.load import Amount, LoadResult
+from perf.load import MAX_SECONDS, Amount, LoadResult
 from perf.machine import describe_machine
 from perf.process import ProgramError
 from perf.procfs import read_thread_cpu_s
@@ -35,8 +35,6 @@ _MAX_SECONDS: Final = 40.0
 _RATE: Final = 200
 _CONNECTIONS: Final = 32
 _TOP_FUNCTIONS: Final = 25
-# py-spy's start and the reading of symbols, twice.
-_SLACK_S: Final = 8.0
 _PATIENT: Final = replace(EVERYTHING, flags=("--max-loop-lag", "0"))
 """As an operator runs it, but that a worker that is stopped for each sample is late, and would refuse."""
 
@@ -100,7 +98,8 @@ def take_profile(bench: Bench, seconds: float) -> Profile:
                 gateway.url,
                 model=gateway.model,
                 token=gateway.token,
-                amount=Amount(_CONNECTIONS, 2 * seconds + _SLACK_S),
+                # Ended when py-spy is done: on a busy machine it takes several times as long as it is told.
+                amount=Amount(_CONNECTIONS, MAX_SECONDS),
                 headers=gateway.headers,
                 core=core,
                 folder=folder,
@@ -116,9 +115,15 @@ def take_profile(bench: Bench, seconds: float) -> Profile:
         samples = record(py_spy, pid, raw, seconds, core, folder / "stacks")
         after = read_thread_cpu_s(pid)
         flame_graph = record(py_spy, pid, ("--format", "flamegraph"), seconds, core, folder / "flame.svg")
+        is_over = loaded.done()
+        if not is_over:
+            load.end()
         failures = loaded.result().failures
     if failures:
         raise ProfileError(f"calls failed: {failures}")
+    if is_over:
+        advice = "have it look for fewer --seconds, or at a machine that is less busy"
+        raise ProfileError(f"py-spy took longer than the load, which lasts {MAX_SECONDS:g} s: {advice}")
     stacks = tuple(one for one in parse_stacks(samples) if one.is_main_thread)
     if not stacks:
         raise ProfileError("py-spy saw nothing of the worker's main thread")

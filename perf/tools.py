@@ -71,6 +71,14 @@ class HeldLoad:
         line = self.program.read_line((self.amount.seconds or MAX_SECONDS) + _SLACK_S)
         return msgspec.json.decode(line, type=LoadResult)
 
+    def end(self) -> None:
+        """Have what `release` measures end before its time; of a closed loop alone.
+
+        Raises:
+            ProgramError: The load generator has ended.
+        """
+        self.program.write_line("end")
+
 
 def get_json(port: int, path: str, *, token: str = "") -> dict[str, Any]:
     """The JSON object that a server on this port of 127.0.0.1 gives for *path*, to whoever has *token*.

@@ -84,23 +84,22 @@ def _push(store: ConfigStore, parsed: argparse.Namespace, secrets: SecretSource)
 def _list(store: ConfigStore, parsed: argparse.Namespace, _secrets: SecretSource) -> None:
     notes = store.notes()
     if parsed.format == "json":
-        listed = [{**_told(note), "is_in_force": note is notes[0]} for note in notes]
+        listed = [
+            {**_told(note, note.number), "name": note.name, "is_in_force": note is notes[0]} for note in notes
+        ]
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
-    rows = [
-        _COLUMNS,
-        *(tuple(str(value) for value in _told(note).values()) for note in notes),
-    ]
+    rows = [_COLUMNS, *(tuple(str(value) for value in _told(note, note.name).values()) for note in notes)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-def _told(note: Note) -> dict[str, Any]:
+def _told(note: Note, shown: int | str) -> dict[str, Any]:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(note.at_s))
     return {
-        "set": note.number,
+        "set": shown,
         "version": note.version,
         "at": at,
         "manifests": note.manifests,

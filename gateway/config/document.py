@@ -12,6 +12,9 @@ from gateway.config.problem import Problem, Severity, dotted
 
 FieldPath = tuple[str | int, ...]
 
+STRICT: Final = "--strict (GATEWAY_STRICT) refuses the configuration"
+"""Why something is an error that would be a warning: told with it, as the operator may not have set it."""
+
 # Some of TrueFoundry's types carry no name although their apply API asks for one; both forms load.
 UNNAMED: Final = "default"
 
@@ -68,3 +71,8 @@ class Document:
     def problem(self, severity: Severity, path: FieldPath, message: str, fix: str) -> Problem:
         """A finding at *path*."""
         return Problem(self.file, self.line_of(path), dotted(path) or "(file)", severity, message, fix)
+
+    def lack(self, severity: Severity, path: FieldPath, message: str, fix: str, *, meanwhile: str) -> Problem:
+        """Something missing at *path*, an error in strict mode alone; else *meanwhile* is what follows."""
+        consequence = STRICT if severity is Severity.ERROR else meanwhile
+        return self.problem(severity, path, message, f"{fix}; until then {consequence}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
@@ -24,6 +26,9 @@ from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.rule_checks import check_not_empty, check_rule_ids
 from gateway.config.subject_checks import KnownSubjects, check_named, check_subjects
+
+# TrueFoundry's older rules had what is counted apart in their ids: `{user}-daily-limit`.
+_APART_BY_ID: Final = re.compile(r"\{(user|virtualaccount|model|metadata\.[^{}]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,18 @@ def check_limits(
             case RateLimitingConfig() as config:
                 yield from _check_rules(reading.document, config.rules, known)
                 yield from _check_reached(reading.document, config.rules)
+                for index, rule in enumerate(config.rules):
+                    apart = rule.rate_limit_applies_per
+                    yield from _check_id(reading.document, index, rule.id, "rate_limit_applies_per", apart)
             case GlobalSettings(overload_settings=overload) if overload.priority_rules:
                 yield from _check_rules(
                     reading.document, overload.priority_rules, known, ("overload_settings", "priority_rules")
                 )
             case BudgetConfig(rules=budgets):
                 yield from _check_rules(reading.document, budgets, known)
+                for index, budget in enumerate(budgets):
+                    apart = budget.budget_applies_per
+                    yield from _check_id(reading.document, index, budget.id, "budget_applies_per", apart)
             case TenantRateLimitConfig() | TenantBudgetConfig() | TeamBudgetConfig() as rule:
                 yield from _check_when(reading.document, rule.when, known)
                 yield from _check_overrides(reading.document, rule.applies_to, known)
@@ -77,6 +88,18 @@ def _check_rules(
     yield from check_rule_ids(document, [rule.id for rule in rules], path)
     for index, rule in enumerate(rules):
         yield from _check_rule_when(document, (*path, index, "when"), rule.when, known)
+
+
+def _check_id(
+    document: Document, index: int, name: str, field: str, apart: Sequence[str]
+) -> Iterator[Problem]:
+    meant = [one for one in dict.fromkeys(_APART_BY_ID.findall(name)) if one not in apart]
+    if meant:
+        yield document.warning(
+            ("rules", index, "id"),
+            f"'{{{meant[0]}}}' in it counts nothing apart: all calls of the rule share its limit",
+            f"Write {field}: [{', '.join([*apart, *meant])}]",
+        )
 
 
 def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.config.document import Document, FieldPath
+from gateway.config.document import STRICT, Document, FieldPath
 from gateway.config.manifests.alerts import RESOURCE_NAMES, UNBUILT_TARGETS
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.role import USE
@@ -131,18 +131,15 @@ class Unbuilt:
 
     def to_problem(self, document: Document, severity: Severity) -> Problem:
         """How the operator is told, once per manifest however often it is written there."""
+        refused = f", and {STRICT}: take it out, or switch that off"
+        stays = refused if severity is Severity.ERROR else "; it may stay"
         if self.paths == ((),):
-            return document.problem(
-                severity,
-                ("type",),
-                f"{document.type} is not in force yet",
-                "Nothing in it has an effect; it may stay",
-            )
+            message = f"{document.type} is not in force yet"
+            return document.problem(severity, ("type",), message, f"Nothing in it has an effect{stays}")
         others = len(self.paths) - 1
         more = f" (and {others} more in this manifest)" if others else ""
-        return document.problem(
-            severity, self.paths[0], f"not in force yet{more}", "It has no effect; it may stay"
-        )
+        message = f"not in force yet{more}"
+        return document.problem(severity, self.paths[0], message, f"It has no effect{stays}")
 
 
 def unbuilt_document(document: Document) -> Unbuilt:

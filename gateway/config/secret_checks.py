@@ -52,8 +52,7 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
                 else:
                     secrets.resolve(reference, document.folder)
             except SecretMissing as error:
-                fix = f"{error.fix}; until then {_consequence(reading)}"
-                yield document.problem(missing, path, error.what, fix)
+                yield document.lack(missing, path, error.what, error.fix, meanwhile=_consequence(reading))
 
 
 def find_files(readings: Sequence[Reading], secrets: SecretSource) -> tuple[Path, ...]:

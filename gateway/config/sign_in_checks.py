@@ -15,7 +15,7 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
 from gateway.config.secrets import SecretMissing, SecretSource
 
-_UNTIL_THEN: Final = "until then the account is unavailable"
+_MEANWHILE: Final = "the account is unavailable"
 
 
 def check_sign_in(readings: Sequence[Reading], secrets: SecretSource, missing: Severity) -> Iterator[Problem]:
@@ -26,7 +26,7 @@ def check_sign_in(readings: Sequence[Reading], secrets: SecretSource, missing: S
             continue
         extra = _extra_of(account)
         if extra is not None and not extra.is_installed:
-            yield reading.document.problem(missing, ("type",), extra.absence, f"{extra.fix}; {_UNTIL_THEN}")
+            yield reading.document.lack(missing, ("type",), extra.absence, extra.fix, meanwhile=_MEANWHILE)
         if isinstance(account, GoogleVertexAccount) and account.auth_data is not None:
             auth = account.auth_data
             try:
@@ -39,7 +39,7 @@ def check_sign_in(readings: Sequence[Reading], secrets: SecretSource, missing: S
             except SecretMissing as error:
                 path = ("auth_data", "key_file_content")
                 message = f"what stands there {error.what}"
-                yield reading.document.problem(missing, path, message, f"{error.fix}; {_UNTIL_THEN}")
+                yield reading.document.lack(missing, path, message, error.fix, meanwhile=_MEANWHILE)
 
 
 def _extra_of(account: ProviderAccount) -> Extra | None:

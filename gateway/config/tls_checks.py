@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from gateway.config.config import Config
 from gateway.config.document import Document, FieldPath
@@ -16,7 +17,7 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
 from gateway.tls_files import TlsFileError, TlsFiles, make_context
 
-_FIX = "Name PEM files, relative to the manifest, the key unencrypted; until then nothing is sent there"
+_FIX: Final = "Name PEM files, relative to the manifest, the key unencrypted"
 
 
 def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
@@ -56,4 +57,6 @@ def _check_part(document: Document, path: FieldPath, tls: ClientTls, missing: Se
     try:
         make_context(tls_files(tls, document.folder))
     except TlsFileError as error:
-        yield document.problem(missing, (*path, error.field), str(error), _FIX)
+        yield document.lack(
+            missing, (*path, error.field), str(error), _FIX, meanwhile="nothing is sent there"
+        )

@@ -71,6 +71,9 @@ def read_yaml(text: str) -> Iterator[PlainDocument]:
         mark = error.problem_mark or error.context_mark
         # A text that ends too early is marked behind its end.
         line = min(mark.line, text.rstrip().count("\n")) + 1 if mark else 1
+        if "nesting depth" in (error.problem or ""):
+            # libyaml has a bound of its own from 0.2.6 on, and may come to it before it tells of anything.
+            raise too_deep(line) from error
         # libyaml's own words are short and about syntax only; they never quote a value.
         raise UnreadableText(line, f"not valid YAML: {error.problem}", _SYNTAX_FIX) from error
 

@@ -85,6 +85,11 @@ class Note(msgspec.Struct, frozen=True):
     manifests: int
     what: str = ""
 
+    @property
+    def name(self) -> str:
+        """Of the set: what `head` is while it is in force."""
+        return f"{self.number}-{self.digest}"
+
 
 class ConfigStore:
     """The sets of one server. Thread-safe.

@@ -1,7 +1,7 @@
 """`python -m perf.load URL`: send load once and print one line of JSON.
 
 With `--hold` it connects and warms up, prints `ready`, and measures when it is sent a line: whoever watches
-the measured processes can read their CPU time right before and after.
+the measured processes can read their CPU time right before and after. A closed loop is ended by another line.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Final
 
 import orjson
 import uvloop
@@ -25,6 +27,8 @@ from perf.load.result import LoadResult
 from perf.load.streams import StreamConnection, StreamPhase
 from perf.load.target import Accept, http_target
 from perf.payloads import REQUEST_BYTES, STREAM_CHUNKS, UPSTREAM_MODEL, Ask, Dialect
+
+_LINE_BYTES: Final = 1024
 
 
 def _itself(connection: Connection) -> Connection:
@@ -66,7 +70,10 @@ async def measure(
         if streaming:
             spread_s = ask.pace_ms / 1000 * STREAM_CHUNKS
             return await StreamPhase(target, streaming, amount, spread_s=spread_s).run()
-        return await ClosedPhase(target, connections, amount).run()
+        phase = ClosedPhase(target, connections, amount)
+        if options.hold:
+            end_by_line(phase)
+        return await phase.run()
     finally:
         for connection in connections:
             if connection.is_open:
@@ -89,6 +96,19 @@ async def hold() -> None:
     print("ready", flush=True)
     await arrived.wait()
     loop.remove_reader(sys.stdin.fileno())
+    os.read(sys.stdin.fileno(), _LINE_BYTES)
+
+
+def end_by_line(phase: ClosedPhase) -> None:
+    """Let another line on standard input end *phase*; that it closes means nothing."""
+    loop, source = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def read() -> None:
+        loop.remove_reader(source)
+        if os.read(source, _LINE_BYTES):
+            phase.end()
+
+    loop.add_reader(source, read)
 
 
 def main() -> int:
@@ -109,7 +129,9 @@ def main() -> int:
     parser.add_argument("--dialect", type=Dialect, choices=list(Dialect), default=Dialect.CHAT)
     parser.add_argument("--warmup-s", type=float, default=0.5)
     parser.add_argument(
-        "--hold", action="store_true", help="wait for a line on standard input before measuring"
+        "--hold",
+        action="store_true",
+        help="wait for a line on standard input before measuring; without --rps and --stream another ends it",
     )
     options = parser.parse_args()
     is_timed = options.seconds is not None or (options.requests is not None and options.rps is None)

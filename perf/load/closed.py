@@ -45,6 +45,10 @@ class ClosedPhase:
         elapsed_s = (perf_counter_ns() - started_ns) / 1e9
         return LoadResult(len(self._times_ns), dict(self._failures), elapsed_s, summarize(self._times_ns))
 
+    def end(self) -> None:
+        """Send no more, whatever the amount: the last answers are still waited for."""
+        self._deadline_ns = perf_counter_ns()
+
     def begin(self) -> None:
         """Put the first call on every connection."""
         for connection in self._connections:

@@ -12,7 +12,7 @@ from perf.load.amount import UnsafeTargetError
 from perf.payloads import SMALL_CHAT, Ask, Dialect, says_the_same
 
 
-class Accept(enum.Enum):
+class Accept(enum.StrEnum):
     """Which answers are good."""
 
     BYTES = "bytes"

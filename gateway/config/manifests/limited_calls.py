@@ -14,6 +14,9 @@ _PER: Final = re.compile(r"user|virtualaccount|model|metadata\..+", re.DOTALL)
 
 
 def _check_per(text: str) -> str:
+    if text == "team":
+        # TrueFoundry's examples have it, their types do not. A user may be in several.
+        raise wrong("teams are not counted apart", "Write a rule for each, with subjects: [team:<name>]")
     if not _PER.fullmatch(text):
         raise wrong(
             "not something that is counted apart", "Write user, virtualaccount, model or metadata.<key>"

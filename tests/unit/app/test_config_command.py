@@ -72,7 +72,7 @@ def test_push_list_show_rollback(
     assert main(["config", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["SET", "VERSION", "AT", "MANIFESTS", "GATEWAY", "BY", "WHAT"]
-    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
+    assert [line.split()[0] for line in lines[1:]] == [store.head(), out.strip()]
     assert main(["config", "show", "1"]) == 0
     assert "name: main" in capsys.readouterr().out
     assert main(["config", "rollback", "1"]) == 0
@@ -82,6 +82,7 @@ def test_push_list_show_rollback(
     capsys.readouterr()
     assert main(["config", "list", "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)
+    assert listed[0]["name"] == store.head()
     assert [(one["set"], one["what"], one["is_in_force"]) for one in listed] == [
         (3, "rollback to 1", True),
         (2, "", False),
@@ -134,6 +135,15 @@ def test_what_is_no_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         main(["config", "show", "--", name])
     assert caught.value.code == 2
     assert "expected the number of a set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "7", "x", "7-", "-a", "0-a", "-"])
+def test_what_cannot_be_expected(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage: an empty variable would else push over whatever is there, and a number alone match nothing."""
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "push", "manifests", f"--expect={name}"])
+    assert caught.value.code == 2
+    assert "--expect: expected the whole name of a set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from gateway.config.document import Document
+import pytest
+
+from gateway.config.document import STRICT, Document
 from gateway.config.problem import Severity
 
 DOCUMENT = Document(
@@ -29,6 +31,15 @@ def test_problems_carry_file_line_and_path() -> None:
     )
     warning = DOCUMENT.warning((), "what", "fix")
     assert (warning.line, warning.path, warning.severity) == (4, "(file)", Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("severity", "fix"),
+    [(Severity.WARNING, "fix; until then so"), (Severity.ERROR, f"fix; until then {STRICT}")],
+)
+def test_what_is_missing(severity: Severity, fix: str) -> None:
+    """A warning says what follows; an error that strict mode alone makes it one."""
+    assert DOCUMENT.lack(severity, (), "what", "fix", meanwhile="so").fix == fix
 
 
 def test_a_literal_secret_is_not_shown() -> None:

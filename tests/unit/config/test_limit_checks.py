@@ -66,6 +66,38 @@ def test_slips_of_rules(tmp_path: Path, when: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "name", "fix"),
+    [
+        (RULES + rule("'{user}-daily'"), "user", "rate_limit_applies_per: [user]"),
+        (
+            RULES + rule("'{model}-{metadata.app}-{model}'", more=", rate_limit_applies_per: [model]"),
+            "metadata.app",
+            "rate_limit_applies_per: [model, metadata.app]",
+        ),
+        (
+            (
+                "type: gateway-budget-config\n"
+                "rules: [{id: 'b-{user}', when: {}, limit_to: 1, unit: cost_per_day}]\n"
+            ),
+            "user",
+            "budget_applies_per: [user]",
+        ),
+    ],
+    ids=["user", "one-of-two", "budget"],
+)
+def test_what_older_rules_count_apart_by_their_ids(tmp_path: Path, text: str, name: str, fix: str) -> None:
+    """It was so at TrueFoundry: here one user would take what each was to have."""
+    shared = "in it counts nothing apart: all calls of the rule share its limit"
+    assert findings(tmp_path, text) == [f"rules.0.id: '{{{name}}}' {shared}. Write {fix}"]
+
+
+def test_ids_with_braces_that_mean_nothing(tmp_path: Path) -> None:
+    """What is counted apart anyhow, and any other word."""
+    apart = ", rate_limit_applies_per: [user]"
+    assert findings(tmp_path, RULES + rule("'{user}-x'", more=apart) + rule("'{team}'")) == []
+
+
+@pytest.mark.parametrize(
     ("lines", "expected"),
     [
         ("when: {models: {in: [lab/qwen], not_in: ['vm/*']}}", []),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.config.document import STRICT
 from gateway.config.manifests.known import IN_FORCE
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import SelfHostedIntegration
@@ -74,7 +75,7 @@ integrations:
     ],
 )
 def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) -> None:
-    """Told by type and field, as a warning, as an error when strict."""
+    """Told by type and field, as a warning that it may stay, as an error with what to do when strict."""
     others = [one for one in (ACCOUNT, CALLER) if one.splitlines()[0] not in text]
     checked = check_text(tmp_path, *others, text)
     assert checked.errors == ()
@@ -83,6 +84,9 @@ def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) ->
     assert problem.fix.endswith("it may stay")
     strict = check_text(tmp_path, *others, text, strict=True)
     assert [one.message for one in strict.errors] == [problem.message]
+    assert [one.fix.partition("effect")[2] for one in strict.errors] == [
+        f", and {STRICT}: take it out, or switch that off"
+    ]
     assert strict.not_in_force == (label,)
 
 

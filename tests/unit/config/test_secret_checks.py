@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import SecretSource, check
-from gateway.config.document import Document
+from gateway.config.document import STRICT, Document
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text, found
 
 CANARY: Final = "canary-secret-0001"
@@ -50,26 +50,30 @@ def test_literals_are_warned_of(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_what_has_no_value(tmp_path: Path, *, strict: bool) -> None:
-    """A warning with what follows from it; strict: an error."""
+    """A warning with what follows from it; strict: an error that says why it is one."""
     texts = [
         secured("env:KEY"),
         caller("a", "file:t"),
         OTEL + "  headers: {Authorization: 'ApiKey env:ELASTIC'}\n",
     ]
     severity = "error" if strict else "warning"
+
+    def then(consequence: str) -> str:
+        return f"until then {STRICT if strict else consequence}"
+
     assert found(check_text(tmp_path, *texts, strict=strict)) == [
         (
             f"{severity} 10 integrations.0.auth_data.bearer_token: environment variable KEY is not set. "
-            "Set it and start the gateway again; until then the account is unavailable"
+            f"Set it and start the gateway again; {then('the account is unavailable')}"
         ),
         (
             f"{severity} 14 tokens.0: file {tmp_path}/t cannot be read (no such file or directory). "
-            "Create it, or let the gateway's user read it; until then this token does not work"
+            f"Create it, or let the gateway's user read it; {then('this token does not work')}"
         ),
         (
             f"{severity} 22 otel_traces_exporter_config.headers.Authorization: environment variable "
             f"ELASTIC is not set. "
-            "Set it and start the gateway again; until then the destination is disabled"
+            f"Set it and start the gateway again; {then('the destination is disabled')}"
         ),
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from perf import fleet, sizing, store_queries, store_writer
+from perf.load import __main__ as load
 from perf.peers import __main__ as peers
 from perf.simulation import __main__ as simulation
 from tests.rig.until import until
@@ -35,6 +36,18 @@ def test_it_ends_at_once(monkeypatch: pytest.MonkeyPatch, main: Callable[[], int
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
+
+
+def test_the_usage_of_load_shows_what_may_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The words themselves, and not their names in the source, which are refused."""
+    monkeypatch.setattr(sys, "argv", ["perf", "--help"])
+    with pytest.raises(SystemExit):
+        load.main()
+    usage = " ".join(capsys.readouterr().out.split())
+    assert "[--accept {bytes,text}]" in usage
+    assert "[--dialect {chat,messages,responses}]" in usage
 
 
 @pytest.mark.parametrize("program", ["store_queries", "store_writer", "counting"])

@@ -47,7 +47,8 @@ def test_all_kinds_are_in_force(tmp_path: Path) -> None:
             "budget_applies_per: more than one thing is counted apart",
             id="two",
         ),
-        pytest.param("budget_applies_per: [team]", "budget_applies_per.0: not something that", id="per team"),
+        pytest.param("budget_applies_per: [key]", "budget_applies_per.0: not something that", id="unknown"),
+        pytest.param("budget_applies_per: [team]", "budget_applies_per.0: teams are not", id="per team"),
     ],
 )
 def test_rules_that_cannot_be(tmp_path: Path, rule: str, what: str) -> None:

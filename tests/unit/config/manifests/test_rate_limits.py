@@ -49,10 +49,16 @@ def test_both_kinds_are_in_force(tmp_path: Path) -> None:
         pytest.param("limit_to: true", "limit_to: expected a whole number", id="a switch"),
         pytest.param("limit_to: 9999999999999999", "limit_to: must be at most", id="beyond counting"),
         pytest.param(
-            "rate_limit_applies_per: [team]",
+            "rate_limit_applies_per: [teams]",
             "rate_limit_applies_per.0: not something that is counted apart. "
             "Write user, virtualaccount, model or metadata.<key>",
             id="unknown",
+        ),
+        pytest.param(
+            "rate_limit_applies_per: [team]",
+            "rate_limit_applies_per.0: teams are not counted apart. "
+            "Write a rule for each, with subjects: [team:<name>]",
+            id="team",
         ),
         pytest.param(
             "rate_limit_applies_per: [metadata.]",

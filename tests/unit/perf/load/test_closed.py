@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
+from perf.load.__main__ import end_by_line
 from perf.load.amount import MAX_REQUESTS, Amount
 from perf.load.closed import ClosedPhase
 from perf.load.connection import MAX_FAILURES, Connection
@@ -42,6 +46,24 @@ async def test_time_ends_a_phase() -> None:
     """The bound in seconds holds without one in requests, and every sent call is waited for."""
     result, servers = await _load(GOOD, Amount(2, seconds=0.01))
     assert result.completed == sum(server.calls for server in servers) > 0
+
+
+@pytest.mark.parametrize("said", [b"end\n", b""], ids=["a line", "the end of input"])
+async def test_a_line_ends_a_phase(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    """Before its time, and every call that was sent is waited for; that the input closes ends nothing."""
+    source, sink = os.pipe()
+    with os.fdopen(source) as told, os.fdopen(sink, "wb") as teller:
+        monkeypatch.setattr(sys, "stdin", told)
+        connections = [Connection(), Connection()]
+        servers = connect(connections, GOOD)
+        phase = ClosedPhase(TARGET, connections, Amount(2, seconds=60, requests=None if said else 10_000))
+        end_by_line(phase)
+        teller.write(said)
+        teller.close()
+        result = await phase.run()
+    assert result.failures == {}
+    assert result.completed == sum(server.calls for server in servers) > 0
+    assert said or result.completed == 10_000
 
 
 @pytest.mark.parametrize(
