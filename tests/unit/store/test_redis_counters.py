@@ -451,6 +451,20 @@ async def test_what_refused_calls_name(fleet: Fleet) -> None:
     assert await fleet.used(one) == (3,)
 
 
+async def test_many_ask_a_server_that_has_been_flushed(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All of them are decided here, though all have an answer; nothing fails by it."""
+    counters = await fleet.replica()
+    one = month()
+    await take(counters, one)
+    await fleet.redis.flushall()
+    decisions = await asyncio.gather(*[take(counters, one) for _ in range(20)])
+    assert not any(each.is_shared for each in decisions)
+    await fleet.until_used(one, 21)
+    assert "ended by an error" not in caplog.text
+
+
 async def test_reminded_after_others_have_gone_on(fleet: Fleet) -> None:
     """Who comes last to a server without its memory adds what it alone saw, and nothing twice."""
     first, second = [await fleet.replica() for _ in range(2)]
