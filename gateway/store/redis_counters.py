@@ -210,6 +210,9 @@ class RedisCounters:
             if is_shared or not is_parallel:
                 entries.append((each.charge, each.amount, self._twelfth_of(each)))
         if here:
+            if self.is_away:
+                # What is given back was counted by the server alone.
+                self._tell_local([each.charge for each in here if each.decision.is_shared])
             self._local.settle(here)
         line = self._free_line()
         if line is None:
@@ -314,7 +317,7 @@ class RedisCounters:
 
     def _give_back(self, question: _Question, answer: Answer | None) -> None:
         if not question.is_count and answer is not None and answer.code == scripts.TAKEN:
-            self._note_held(question.entries)
+            self._note_counted(question.entries)
             self._owe_back(question, int(answer.now_us * ROLLING_SLOTS / _US_PER_S))
 
     def _decision(self, charges: Sequence[Charge], answer: Answer, used: tuple[int, ...]) -> Decision:
@@ -487,7 +490,7 @@ class RedisCounters:
             done = None if noted is None else scripts.Done.read(noted)
             if done is not None and done.number == number:
                 # It was executed; what became of it was decided without knowing that.
-                self._note_held(question.entries)
+                self._note_counted(question.entries)
                 self._owe_back(question, done.twelfth)
         self._doubtful.clear()
         if self._memory not in ("", begun.memory):

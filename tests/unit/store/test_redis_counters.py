@@ -19,6 +19,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from gateway.model import PARALLEL, Charge, Correction, Decision
+from gateway.store import counter_scripts
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
@@ -398,6 +399,39 @@ async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
         fleet.server.go_on()
     await back(counters)
     assert await fleet.used(one) == (1,)
+
+
+async def test_forgotten_after_it_stood_still(fleet: Fleet) -> None:
+    """What it executed unheard was counted by it, as far as a server without memory is to be told."""
+    counters = await fleet.replica(when_away="refuse")
+    one = month(amount=10)
+    decision = await take(counters, one)
+    fleet.server.pause()
+    try:
+        with in_a_hurry(counters):
+            await counters.settle([Correction(one, 5, decision)])
+            assert (await counters.reserve([one])).is_unknown
+    finally:
+        fleet.server.go_on()
+    await back(counters)
+    # No other worker is asked, which would tell of what it saw itself.
+    counted = counter_scripts.key_of(one)
+    assert await fleet.redis.get(counted) == b"15"
+    await fleet.redis.flushall()
+    assert not (await counters.usage([one])).is_shared
+    await back(counters)
+    assert await fleet.redis.get(counted) == b"15"
+
+
+async def test_settled_before_any_call_here(fleet: Fleet) -> None:
+    """What is given back while the server is away is given back of what it had, and is there for calls."""
+    counters = await fleet.replica()
+    some = month(amount=6, limit=10)
+    decision = await take(counters, some)
+    fleet.server.kill()
+    await until_async(lambda: counters.is_away, "it is missed", timeout_s=DEADLINE_S)
+    await counters.settle([Correction(some, -5, decision)])
+    assert (await take(counters, some)).used == (7,)
 
 
 async def test_refused_while_a_window_went_on(fleet: Fleet) -> None:
