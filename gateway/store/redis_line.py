@@ -91,7 +91,7 @@ class Line:
 
     async def _read(self) -> None:
         try:
-            # An answer may end the line while those to later questions are here already, which nobody waits for.
+            # An answer may end the line while the next ones are here already, which nobody waits for then.
             while not self.is_over:
                 await self._has_waiting.wait()
                 answer = await self._connection.read_response(disable_decoding=True)

@@ -19,7 +19,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from gateway.model import PARALLEL, Charge, Correction, Decision
-from gateway.store import counter_scripts
+from gateway.store import counter_scripts as scripts
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
@@ -415,7 +415,7 @@ async def test_forgotten_after_it_stood_still(fleet: Fleet) -> None:
         fleet.server.go_on()
     await back(counters)
     # No other worker is asked, which would tell of what it saw itself.
-    counted = counter_scripts.key_of(one)
+    counted = scripts.key_of(one)
     assert await fleet.redis.get(counted) == b"15"
     await fleet.redis.flushall()
     assert not (await counters.usage([one])).is_shared
@@ -585,6 +585,39 @@ async def test_a_connection_that_ends(fleet: Fleet) -> None:
     await take(counters, one)
     await back(counters)
     assert await fleet.used(one) == (2,)
+
+
+async def test_a_copy_that_takes_over(fleet: Fleet, tmp_path: Path) -> None:
+    """Of calls that have ended without its hearing of it none is under way for it, and of others all are."""
+    await fleet.redis.config_set("repl-diskless-sync-delay", 0)
+    copy = ValkeyServer(
+        tmp_path,
+        ["--replicaof", f"127.0.0.1 {fleet.server.port}", "--masterauth", PASSWORD],
+    )
+    ended, going_on = charge("ended", limit=1, window_s=PARALLEL), charge("going on", window_s=PARALLEL)
+    with RedisRelay(fleet.server.port) as relay, copy, BlockingRedis.from_url(copy.url) as redis:
+        counters = await fleet.replica(url=relay.url)
+        await back(counters)
+        before, both = await take(counters, ended), await take(counters, going_on)
+        has = scripts.key_of(going_on)
+        await until_async(lambda: bool(redis.exists(has)), "the copy has it", timeout_s=DEADLINE_S)
+        redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert redis.hlen(scripts.key_of(ended)) == 1
+        await counters.settle([Correction(ended, -1, before)])
+        await take(counters, going_on)
+        assert await fleet.used(ended, going_on) == (0, 2)
+        relay.lead_to(copy.port)
+
+        async def is_cut_off() -> bool:
+            return not (await counters.usage([ended])).is_shared
+
+        condition: Callable[[], bool | Awaitable[bool]] = is_cut_off
+        await until_async(condition, "it is cut off", timeout_s=DEADLINE_S)
+        await back(counters)
+        assert (await take(counters, ended)).is_shared
+        assert (await take(counters, going_on)).used == (3,)
+        await counters.settle([Correction(going_on, -1, both)])
+        assert (await take(counters, going_on)).used == (3,)
 
 
 async def test_who_asked_has_gone(fleet: Fleet) -> None:
