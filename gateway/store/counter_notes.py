@@ -2,7 +2,8 @@
 
 Each process has a page of notes in the file that it alone writes, so it needs no lock for that; who has the
 file next counts what is noted. A note has what its process wrote, and how much of that has been counted: two
-figures with one writer each, so that nothing is counted twice or lost, whoever stops or is killed when.
+figures with one writer each, so that nothing is counted twice or lost, whoever stops when. Who is killed
+between counting a note and saying so leaves too much counted, never too little.
 """
 
 from __future__ import annotations
@@ -105,8 +106,11 @@ class Notes:
                     key_at = self._key_at(lane, number)
                     window_s, expires_s, slot = words[note : note + _AMOUNT].tolist()
                     key = self._data[key_at : key_at + TABLE_KEY_BYTES]
-                    words[note + _COUNTED] = amount
+                    # Who stops in between shows the others too much: too little would let them pass a limit.
+                    if left < 0:
+                        words[note + _COUNTED] = amount
                     count(lane, key, window_s, expires_s, slot, left)
+                    words[note + _COUNTED] = amount
             words[_SEEN_AT // WORD + lane] = version
         words[NOTED_WORD] = 0
         if not self.are_counted:

@@ -3,9 +3,9 @@
 No process serves it, and it survives restarts. All charges of a call are taken under one kernel record lock,
 so a limit holds as if there were one worker. A process that was stopped while it had the file is waited for
 a millisecond; then a call goes on with this worker's own share of what is left, and that is noted until the
-file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room. The only
-worker of a host keeps the lock, and gives it up as soon as another process asks: taking it for each call
-costs as much as the counting.
+file is free (`gateway.store.counter_notes`): a limit may refuse what had room, and is passed by no more than
+the one call that the stopped process was taking. The only worker of a host keeps the lock, and gives it up
+as soon as another process asks: taking it for each call costs as much as the counting.
 
 A rolling window has 12 slots, and what was counted in one leaves with the slot's last moment: no window of
 that length anywhere has more than the limit, and room comes back up to a twelfth of the window late.
@@ -475,9 +475,11 @@ class CounterTable:
 
     def _counted(self, charge: Charge, now_s: float) -> int:
         slot = slot_of(charge, now_s)
+        # What is counted between two looks is seen at one of them, or at both: never too little.
+        noted = self._notes.noted(charge.key, slot)
         place = self._places.find(charge.key)
         counted = self._places.counted(place, charge.window_s, slot) if place else 0
-        return counted + self._notes.noted(charge.key, slot)
+        return counted + max(noted, self._notes.noted(charge.key, slot))
 
     def _decision(
         self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float

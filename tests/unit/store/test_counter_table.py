@@ -8,7 +8,7 @@ import mmap
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
 from random import Random
@@ -29,6 +29,7 @@ from gateway.model import (
     Counters,
     Decision,
 )
+from gateway.store import counter_table
 from gateway.store.counter_notes import BYTES, NOTED_WORD, NOTES, Notes
 from gateway.store.counter_places import BUCKET, LANES, size_of
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
@@ -724,6 +725,63 @@ def test_held_up_while_it_decides_alone(path: Path, monkeypatch: pytest.MonkeyPa
     assert other.usage(charges).used == (8, 8)
     assert next(is_held_up, None) is None
     for counters in (late, other):
+        counters.close()
+
+
+def open_as_three(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CounterTable]:
+    """As three processes do; one finds each lane free, since it has all the locks itself."""
+    lanes = iter(range(3))
+    monkeypatch.setattr(counter_table, "take_free_lock", lambda *_: next(lanes))
+    return (open_here(path) for _ in range(3))
+
+
+def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever decides alone meanwhile sees what was noted."""
+    noting, late, stopped = open_as_three(path, monkeypatch)
+    two, one = month("rule", 8, 2), month("rule", 8)
+    holder = run(HOLDER, path)
+    assert [is_taken(noting, each) for each in (two, two, one, one)] == [True] * 4
+    end(holder)
+    count, others = stopped._count, []
+
+    def count_later(*told: Any) -> None:
+        others.append(late._reserve_share([two]).refused)
+        count(*told)
+
+    monkeypatch.setattr(stopped, "_count", count_later)
+    assert is_taken(stopped, one)
+    assert others == [0]
+    assert late.usage([two]).used == (7,)
+    for counters in (noting, late, stopped):
+        counters.close()
+
+
+def test_held_up_while_it_looks_at_both(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was noted is not missed where it is counted between a look at what is counted and one at notes."""
+    noting, late, other = open_as_three(path, monkeypatch)
+    many, one = month("rule", 80, 20), month("rule", 80)
+    assert is_taken(other, one)
+    holder = run(HOLDER, path)
+    write, looks, is_held_up = late._notes.write, late._places.counted, iter([True])
+
+    def write_late(*told: Any) -> bool:
+        if next(is_held_up, False):
+            assert [is_taken(noting, each) for each in [many, *[one] * 57]] == [True] * 58
+            end(holder)
+
+            def look(*told: Any) -> int:
+                found = looks(*told)
+                assert not is_taken(other, many)
+                return found
+
+            monkeypatch.setattr(late._places, "counted", look)
+        return write(*told)
+
+    monkeypatch.setattr(late._notes, "write", write_late)
+    assert not is_taken(late, many)
+    assert next(is_held_up, None) is None
+    assert other.usage([one]).used == (78,)
+    for counters in (noting, late, other):
         counters.close()
 
 
