@@ -8,7 +8,7 @@ import mmap
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from random import Random
@@ -728,16 +728,16 @@ def test_held_up_while_it_decides_alone(path: Path, monkeypatch: pytest.MonkeyPa
         counters.close()
 
 
-def open_as_three(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CounterTable]:
-    """As three processes do; one finds each lane free, since it has all the locks itself."""
-    lanes = iter(range(3))
-    monkeypatch.setattr(counter_table, "take_free_lock", lambda *_: next(lanes))
-    return (open_here(path) for _ in range(3))
+def open_as(path: Path, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[CounterTable]:
+    """As the processes of these *numbers* do; one finds each free, since it has all the locks itself."""
+    left = iter(numbers)
+    monkeypatch.setattr(counter_table, "take_free_lock", lambda *_: next(left))
+    return [open_here(path) for _ in numbers]
 
 
 def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever decides alone meanwhile sees what was noted."""
-    noting, late, stopped = open_as_three(path, monkeypatch)
+    noting, late, stopped = open_as(path, monkeypatch, 1, 2, 3)
     two, one = month("rule", 8, 2), month("rule", 8)
     holder = run(HOLDER, path)
     assert [is_taken(noting, each) for each in (two, two, one, one)] == [True] * 4
@@ -758,7 +758,7 @@ def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_held_up_while_it_looks_at_both(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was noted is not missed where it is counted between a look at what is counted and one at notes."""
-    noting, late, other = open_as_three(path, monkeypatch)
+    noting, late, other = open_as(path, monkeypatch, 1, 2, 3)
     many, one = month("rule", 80, 20), month("rule", 80)
     assert is_taken(other, one)
     holder = run(HOLDER, path)
@@ -919,13 +919,47 @@ def test_parallel_calls_of_the_dead(path: Path) -> None:
 
 
 def test_more_processes_than_lanes(path: Path) -> None:
-    """Those share one, and are right as long as they get the file."""
+    """Those share one, and each has a number of its own."""
     holding = run(LANES_HOLDER, path, LANES)
     counters = open_here(path)
+    assert (counters._process, counters._lane) == (LANES, 0)
     one = charge(window_s=PARALLEL)
     assert [is_taken(counters, one) for _ in range(4)] == [True] * 3 + [False]
     counters.close()
     end(holding)
+
+
+def test_who_shares_a_lane_begins_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parallel calls of the other stay, as long as that lives."""
+    one = charge(window_s=PARALLEL)
+    living = run(LANES_HOLDER, path, LANES)
+    first, _ = tables = open_as(path, monkeypatch, 0, LANES)
+    assert [is_taken(first, one) for _ in range(2)] == [True] * 2
+    tables += open_as(path, monkeypatch, LANES)
+    assert first.usage([one]).used == (2,)
+    end(living)
+    tables += open_as(path, monkeypatch, LANES)
+    assert first.usage([one]).used == (0,)
+    for counters in tables:
+        counters.close()
+
+
+def test_notes_of_who_share_a_lane(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each notes on a page of its own, which no other begins anew."""
+    first, second = open_as(path, monkeypatch, 1, 1 + LANES)
+    many = month("rule", amount=20)
+    holder = run(HOLDER, path)
+    decision = first.reserve([many])
+    end(holder)
+    assert is_taken(second, month("rule"))
+    holder = run(HOLDER, path)
+    first.settle([Correction(many, -20, decision)])
+    end(holder)
+    assert second.usage([many]).used == (1,)
+    assert is_taken(second, month("rule"))
+    assert second.usage([many]).used == (2,)
+    for counters in (first, second):
+        counters.close()
 
 
 def test_another_version(path: Path) -> None:
