@@ -21,7 +21,7 @@ from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge
 
 PLACES: Final = 131_072
 LANES: Final = 32
-"""Processes that may take parallel calls; more than these share lanes."""
+"""Processes whose parallel calls are told apart; of more than these several share one."""
 
 MOST_AT_ONCE: Final = 65_535
 """Parallel calls of one process that are counted: more than it has connections."""

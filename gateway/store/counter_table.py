@@ -3,9 +3,9 @@
 No process serves it, and it survives restarts. All charges of a call are taken under one kernel record lock,
 so a limit holds as if there were one worker. A process that was stopped while it had the file is waited for
 a millisecond; then a call goes on with this worker's own share of what is left, and that is noted until the
-file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room. The only
-worker of a host keeps the lock, and gives it up as soon as another process asks: taking it for each call
-costs as much as the counting.
+file is free (`gateway.store.counter_notes`): a limit may refuse what had room, and is passed by no more than
+the one call that the stopped process was taking. The only worker of a host keeps the lock, and gives it up
+as soon as another process asks: taking it for each call costs as much as the counting.
 
 A rolling window has 12 slots, and what was counted in one leaves with the slot's last moment: no window of
 that length anywhere has more than the limit, and room comes back up to a twelfth of the window late.
@@ -42,7 +42,7 @@ from gateway.model import (
     Decision,
 )
 from gateway.store import counter_notes
-from gateway.store.counter_notes import NOTED_WORD, Notes
+from gateway.store.counter_notes import NOTED_WORD, PROCESSES, Notes
 from gateway.store.counter_places import (
     BASE,
     BUCKET,
@@ -60,13 +60,13 @@ from gateway.store.counter_places import (
 from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_free_lock, take_lock
 
 FILE_NAME: Final = "counters"
-"""Of the file in the state folder: 21 MB of counters, 2 of notes."""
+"""Of the file in the state folder: 21 MB of counters, 7 of notes."""
 
 _MAGIC: Final = b"gwcount\x01"
 _HEADER: Final = struct.Struct("=8s6I")
 _HEADER_BYTES: Final = 64
-_LANES_USED_WORD: Final = 8
-_LANE_LOCKS_AT: Final = 80
+_PROCESSES_WORD: Final = 8
+_PROCESS_LOCKS_AT: Final = 80
 _UNCOUNTED_WORD: Final = 14
 _WANTED_WORD: Final = 15
 _MISSED_WORD: Final = 16
@@ -158,7 +158,7 @@ class CounterTable:
         *,
         descriptor: int | None = None,
         places: int = PLACES,
-        lane: int = 0,
+        process: int = 0,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Use *data*, whose header is right.
@@ -167,16 +167,17 @@ class CounterTable:
             data: The whole file, mapped, or memory of its size.
             descriptor: Of the file, for its locks; None when there is nobody else.
             places: How many counters it has room for.
-            lane: Which of the processes this is.
+            process: Which of them this is.
             now_s: Unix time in seconds.
         """
         self._data = data
         self._descriptor = descriptor
-        self._lane = lane
+        self._process = process
+        self._lane = process % LANES
         self._now_s = now_s
         self._words = memoryview(data).cast("q")
         self._places = Places(data, self._words, places)
-        self._notes = Notes(data, self._words, size_of(places), lane)
+        self._notes = Notes(data, self._words, size_of(places), process)
         self._keeps_lock = False
         self._missed_at_s = -inf
         self._impatient_until_s = -inf
@@ -249,7 +250,7 @@ class CounterTable:
                 if lacking > 0 and (is_locked or self._descriptor is None):
                     slot = slot_of(charge, now_s)
                     self._count(
-                        now_s, self._lane, charge.key, charge.window_s, charge.expires_s, slot, lacking
+                        now_s, self._process, charge.key, charge.window_s, charge.expires_s, slot, lacking
                     )
                 elif lacking > 0:
                     self._note(charge, slot_of(charge, now_s), lacking)
@@ -265,7 +266,7 @@ class CounterTable:
         return self._decision(charges, used, [at for at in blocking if charges[at].is_enforced], now_s)
 
     def begin(self, descriptor: int, *, is_alone: bool = False) -> None:
-        """Let go of what was left by the process that had this one's lane before.
+        """Let go of what was left by the process that had this one's number before.
 
         Args:
             descriptor: Of the file.
@@ -276,16 +277,17 @@ class CounterTable:
         self._words[NOTED_WORD] = 1
         is_locked = take_lock(descriptor, 0, 1, wait_s=_PATIENCE_S)
         try:
-            self._words[_LANES_USED_WORD] = max(self._words[_LANES_USED_WORD], self._lane + 1)
+            self._words[_PROCESSES_WORD] = max(self._words[_PROCESSES_WORD], self._process + 1)
             if is_locked:
                 self._count_notes(self._now_s())
-            self._places.free_lane_everywhere(self._lane)
+            if self._is_nobodys(self._lane, descriptor):
+                self._places.free_lane_everywhere(self._lane)
         finally:
             if is_locked:
                 # Whoever comes after this look wants it again.
                 self._words[_WANTED_WORD] = 0
-                others = (lane for lane in range(LANES) if lane != self._lane)
-                self._keeps_lock = is_alone and all(_is_dead(descriptor, lane) for lane in others)
+                others = (number for number in range(PROCESSES) if number != self._process)
+                self._keeps_lock = is_alone and all(_is_dead(descriptor, number) for number in others)
                 if not self._keeps_lock:
                     give_lock(descriptor, 0, 1)
 
@@ -405,7 +407,7 @@ class CounterTable:
     def _judge_share(self, charges: Sequence[Charge], noted: Sequence[int], now_s: float) -> Decision:
         """Whether *charges* are within the share of this process, which has *noted* so much of each."""
         used = [self._counted(charge, now_s) - own for charge, own in zip(charges, noted, strict=True)]
-        processes = max(1, self._words[_LANES_USED_WORD])
+        processes = max(1, self._words[_PROCESSES_WORD])
         blocking = [
             at
             for at, charge in enumerate(charges)
@@ -437,10 +439,12 @@ class CounterTable:
 
     def _settle_one(self, correction: Correction, now_s: float) -> None:
         charge, slot = correction.charge, _slot_of(correction, now_s)
-        self._count(now_s, self._lane, charge.key, charge.window_s, charge.expires_s, slot, correction.amount)
+        self._count(
+            now_s, self._process, charge.key, charge.window_s, charge.expires_s, slot, correction.amount
+        )
 
     def _count(
-        self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
+        self, now_s: float, process: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
     ) -> None:
         """Add *amount* to a counter, which is begun where there is something to count."""
         if expires_s and expires_s <= now_s:
@@ -452,7 +456,7 @@ class CounterTable:
                 return
             place = self._places.make(key, window_s, current, expires_s, now_s)
         if window_s == PARALLEL:
-            self._places.add_parallel(place, lane, amount)
+            self._places.add_parallel(place, process % LANES, amount)
             return
         if self._words[place + HEAD] != current:
             self._places.go_on(place, current)
@@ -475,9 +479,11 @@ class CounterTable:
 
     def _counted(self, charge: Charge, now_s: float) -> int:
         slot = slot_of(charge, now_s)
+        # What is counted between two looks is seen at one of them, or at both: never too little.
+        noted = self._notes.noted(charge.key, slot)
         place = self._places.find(charge.key)
         counted = self._places.counted(place, charge.window_s, slot) if place else 0
-        return counted + self._notes.noted(charge.key, slot)
+        return counted + max(noted, self._notes.noted(charge.key, slot))
 
     def _decision(
         self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float
@@ -500,11 +506,16 @@ class CounterTable:
         for at in blocking:
             if charges[at].window_s == PARALLEL and places[at] and self._descriptor is not None:
                 lanes = [lane for lane in self._places.lanes_at(places[at]) if lane != self._lane]
-                dead = frozenset(lane for lane in lanes if _is_dead(self._descriptor, lane))
+                dead = frozenset([lane for lane in lanes if self._is_nobodys(lane, self._descriptor)])
                 if dead:
                     self._places.free_lanes(places[at], dead)
                     is_any = True
         return is_any
+
+    def _is_nobodys(self, lane: int, descriptor: int) -> bool:
+        """Whether no living process but this one has parallel calls in the *lane*."""
+        numbers = (number for number in range(lane, PROCESSES, LANES) if number != self._process)
+        return all(_is_dead(descriptor, number) for number in numbers)
 
     def _take(self, descriptor: int) -> bool:
         """Take the file; see the module."""
@@ -558,16 +569,16 @@ def open_counters(
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
     """
     descriptor, data = open_mapped(path, _header(places), _size(places))
-    # A lane that no living process has; its lock is kept to the end of the process.
-    lane = take_free_lock(descriptor, _LANE_LOCKS_AT, LANES)
+    # A number that no living process has; its lock is kept to the end of the process.
+    process = take_free_lock(descriptor, _PROCESS_LOCKS_AT, PROCESSES)
     counters = CounterTable(
         data,
         descriptor=descriptor,
         places=places,
-        lane=os.getpid() % LANES if lane is None else lane,
+        process=os.getpid() % PROCESSES if process is None else process,
         now_s=now_s,
     )
-    if lane is not None:
+    if process is not None:
         counters.begin(descriptor, is_alone=is_alone)
     return counters
 
@@ -575,7 +586,7 @@ def open_counters(
 def open_counters_to_read(
     path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
 ) -> ReadCounters:
-    """The same counters for a process that charges nothing: it takes no lane, and no share of what is left.
+    """The same counters for a process that charges nothing: it takes no number, and no share of what is left.
 
     Raises:
         OSError: As `open_counters`.
@@ -590,11 +601,11 @@ def _slot_of(correction: Correction, now_s: float) -> int:
     return slot_of(correction.charge, correction.decision.at_s if correction.amount < 0 else now_s)
 
 
-def _is_dead(descriptor: int, lane: int) -> bool:
-    """No living process has the lane."""
-    if not take_lock(descriptor, _LANE_LOCKS_AT + lane, 1, wait_s=0.0):
+def _is_dead(descriptor: int, process: int) -> bool:
+    """No living process has the number, which is not that of this one."""
+    if not take_lock(descriptor, _PROCESS_LOCKS_AT + process, 1, wait_s=0.0):
         return False
-    give_lock(descriptor, _LANE_LOCKS_AT + lane, 1)
+    give_lock(descriptor, _PROCESS_LOCKS_AT + process, 1)
     return True
 
 

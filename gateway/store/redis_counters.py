@@ -9,7 +9,7 @@ those under way.
 Then what was admitted meanwhile is counted there, once: of questions without an answer the server knows
 whether it executed them, and it executes none of a former connection any more. A server that has lost its
 memory is told what was seen of it last. What a server that takes over for another does not know of its last
-moments is not found out.
+moments is not found out, but for parallel calls: those of them that have ended would be under way for ever.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
@@ -132,11 +132,11 @@ class RedisCounters:
         self._timeout_s = timeout_s
         self._now_s = now_s
         self._ahead_s = 0.0
-        name = secrets.token_hex(8)
-        self._key = scripts.PREFIX + b"worker:" + name.encode()
+        self._key = _new_key()
         self._memory = ""
         self._connection = 0
         self._number = 0
+        self._counted = 0
         self._line: Line | None = None
         self._shas: list[str] = []
         self._asked: dict[int, _Question] = {}
@@ -210,6 +210,9 @@ class RedisCounters:
             if is_shared or not is_parallel:
                 entries.append((each.charge, each.amount, self._twelfth_of(each)))
         if here:
+            if self.is_away:
+                # What is given back was counted by the server alone.
+                self._tell_local([each.charge for each in here if each.decision.is_shared])
             self._local.settle(here)
         line = self._free_line()
         if line is None:
@@ -297,6 +300,7 @@ class RedisCounters:
             elif answer is not None:
                 del self._asked[number]
                 if question.is_count:
+                    self._counted = number
                     self._note_counted(question.entries)
             if waiting is None or waiting.cancelled():
                 # Whoever asked has gone, and will not settle it.
@@ -314,7 +318,7 @@ class RedisCounters:
 
     def _give_back(self, question: _Question, answer: Answer | None) -> None:
         if not question.is_count and answer is not None and answer.code == scripts.TAKEN:
-            self._note_held(question.entries)
+            self._note_counted(question.entries)
             self._owe_back(question, int(answer.now_us * ROLLING_SLOTS / _US_PER_S))
 
     def _decision(self, charges: Sequence[Charge], answer: Answer, used: tuple[int, ...]) -> Decision:
@@ -487,13 +491,30 @@ class RedisCounters:
             done = None if noted is None else scripts.Done.read(noted)
             if done is not None and done.number == number:
                 # It was executed; what became of it was decided without knowing that.
-                self._note_held(question.entries)
+                self._note_counted(question.entries)
                 self._owe_back(question, done.twelfth)
         self._doubtful.clear()
-        if self._memory not in ("", begun.memory):
+        is_other = self._memory not in ("", begun.memory)
+        if is_other:
             await self._remind(line)
         self._memory = begun.memory
+        if is_other or self._is_behind(known):
+            await self._begin_anew(line)
         await self._pay(line)
+
+    def _is_behind(self, known: Mapping[str, str]) -> bool:
+        """Whether the server lacks what this worker has heard that was counted, since another did that."""
+        noted = known.get(scripts.ring_place(self._counted))
+        return self._counted > 0 and (noted is None or scripts.Done.read(noted).number < self._counted)
+
+    async def _begin_anew(self, line: Line) -> None:
+        """Let the server think that this worker has died, and tell another what parallel calls there are."""
+        line.ask(("DEL", self._key), _heard)
+        self._key, self._counted = _new_key(), 0
+        held = tuple([(charge, amount, 0) for charge, amount in self._held.values()])
+        self._held.clear()
+        self._owe(held)
+        await self._begin(line)
 
     async def _pay(self, line: Line) -> None:
         """Have everything counted that is owed, and wait for it."""
@@ -513,9 +534,6 @@ class RedisCounters:
         for start in range(0, len(seen), _AT_ONCE):
             some = tuple(seen[start : start + _AT_ONCE])
             await self._tell(line, _RAISE, _Question(_nothing(some), is_count=False), _told(some))
-        held = tuple([(charge, amount, 0) for charge, amount in self._held.values()])
-        self._held.clear()
-        self._owe(held)
 
     async def _tell(
         self, line: Line, script: int, question: _Question, told: list[tuple[int, int, int, int]]
@@ -528,6 +546,15 @@ class RedisCounters:
         keys = list(self._owed)[:_AT_ONCE]
         owed = [(slot, self._owed.pop((key, slot))) for key, slot in keys]
         return tuple([(charge, amount, slot * max(0, charge.window_s)) for slot, (charge, amount) in owed])
+
+
+def _new_key() -> bytes:
+    """Of a worker that the server does not know."""
+    return scripts.PREFIX + b"worker:" + secrets.token_hex(8).encode()
+
+
+def _heard(_answer: bytes | None) -> None:
+    """Without that it is found out later."""
 
 
 def _told(entries: Sequence[Entry]) -> list[tuple[int, int, int, int]]:

@@ -91,7 +91,8 @@ class Line:
 
     async def _read(self) -> None:
         try:
-            while True:
+            # An answer may end the line while the next ones are here already, which nobody waits for then.
+            while not self.is_over:
                 await self._has_waiting.wait()
                 answer = await self._connection.read_response(disable_decoding=True)
                 answered = self._waiting.popleft()

@@ -29,6 +29,7 @@ from gateway.model import (
     Counters,
     Decision,
 )
+from gateway.store import counter_table
 from gateway.store.counter_notes import BYTES, NOTED_WORD, NOTES, Notes
 from gateway.store.counter_places import BUCKET, LANES, size_of
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
@@ -727,6 +728,63 @@ def test_held_up_while_it_decides_alone(path: Path, monkeypatch: pytest.MonkeyPa
         counters.close()
 
 
+def open_as(path: Path, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[CounterTable]:
+    """As the processes of these *numbers* do; one finds each free, since it has all the locks itself."""
+    left = iter(numbers)
+    monkeypatch.setattr(counter_table, "take_free_lock", lambda *_: next(left))
+    return [open_here(path) for _ in numbers]
+
+
+def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever decides alone meanwhile sees what was noted."""
+    noting, late, stopped = open_as(path, monkeypatch, 1, 2, 3)
+    two, one = month("rule", 8, 2), month("rule", 8)
+    holder = run(HOLDER, path)
+    assert [is_taken(noting, each) for each in (two, two, one, one)] == [True] * 4
+    end(holder)
+    count, others = stopped._count, []
+
+    def count_later(*told: Any) -> None:
+        others.append(late._reserve_share([two]).refused)
+        count(*told)
+
+    monkeypatch.setattr(stopped, "_count", count_later)
+    assert is_taken(stopped, one)
+    assert others == [0]
+    assert late.usage([two]).used == (7,)
+    for counters in (noting, late, stopped):
+        counters.close()
+
+
+def test_held_up_while_it_looks_at_both(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was noted is not missed where it is counted between a look at what is counted and one at notes."""
+    noting, late, other = open_as(path, monkeypatch, 1, 2, 3)
+    many, one = month("rule", 80, 20), month("rule", 80)
+    assert is_taken(other, one)
+    holder = run(HOLDER, path)
+    write, looks, is_held_up = late._notes.write, late._places.counted, iter([True])
+
+    def write_late(*told: Any) -> bool:
+        if next(is_held_up, False):
+            assert [is_taken(noting, each) for each in [many, *[one] * 57]] == [True] * 58
+            end(holder)
+
+            def look(*told: Any) -> int:
+                found = looks(*told)
+                assert not is_taken(other, many)
+                return found
+
+            monkeypatch.setattr(late._places, "counted", look)
+        return write(*told)
+
+    monkeypatch.setattr(late._notes, "write", write_late)
+    assert not is_taken(late, many)
+    assert next(is_held_up, None) is None
+    assert other.usage([one]).used == (78,)
+    for counters in (noting, late, other):
+        counters.close()
+
+
 def test_a_worker_stopped_at_any_moment(path: Path) -> None:
     """What others counted meanwhile stands when it goes on with the figures it had seen before."""
     stopped = run(MIXED, path, 99)
@@ -861,13 +919,47 @@ def test_parallel_calls_of_the_dead(path: Path) -> None:
 
 
 def test_more_processes_than_lanes(path: Path) -> None:
-    """Those share one, and are right as long as they get the file."""
+    """Those share one, and each has a number of its own."""
     holding = run(LANES_HOLDER, path, LANES)
     counters = open_here(path)
+    assert (counters._process, counters._lane) == (LANES, 0)
     one = charge(window_s=PARALLEL)
     assert [is_taken(counters, one) for _ in range(4)] == [True] * 3 + [False]
     counters.close()
     end(holding)
+
+
+def test_who_shares_a_lane_begins_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parallel calls of the other stay, as long as that lives."""
+    one = charge(window_s=PARALLEL)
+    living = run(LANES_HOLDER, path, LANES)
+    first, _ = tables = open_as(path, monkeypatch, 0, LANES)
+    assert [is_taken(first, one) for _ in range(2)] == [True] * 2
+    tables += open_as(path, monkeypatch, LANES)
+    assert first.usage([one]).used == (2,)
+    end(living)
+    tables += open_as(path, monkeypatch, LANES)
+    assert first.usage([one]).used == (0,)
+    for counters in tables:
+        counters.close()
+
+
+def test_notes_of_who_share_a_lane(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each notes on a page of its own, which no other begins anew."""
+    first, second = open_as(path, monkeypatch, 1, 1 + LANES)
+    many = month("rule", amount=20)
+    holder = run(HOLDER, path)
+    decision = first.reserve([many])
+    end(holder)
+    assert is_taken(second, month("rule"))
+    holder = run(HOLDER, path)
+    first.settle([Correction(many, -20, decision)])
+    end(holder)
+    assert second.usage([many]).used == (1,)
+    assert is_taken(second, month("rule"))
+    assert second.usage([many]).used == (2,)
+    for counters in (first, second):
+        counters.close()
 
 
 def test_another_version(path: Path) -> None:

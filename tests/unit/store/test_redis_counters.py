@@ -19,6 +19,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from gateway.model import PARALLEL, Charge, Correction, Decision
+from gateway.store import counter_scripts as scripts
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
@@ -400,6 +401,39 @@ async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
     assert await fleet.used(one) == (1,)
 
 
+async def test_forgotten_after_it_stood_still(fleet: Fleet) -> None:
+    """What it executed unheard was counted by it, as far as a server without memory is to be told."""
+    counters = await fleet.replica(when_away="refuse")
+    one = month(amount=10)
+    decision = await take(counters, one)
+    fleet.server.pause()
+    try:
+        with in_a_hurry(counters):
+            await counters.settle([Correction(one, 5, decision)])
+            assert (await counters.reserve([one])).is_unknown
+    finally:
+        fleet.server.go_on()
+    await back(counters)
+    # No other worker is asked, which would tell of what it saw itself.
+    counted = scripts.key_of(one)
+    assert await fleet.redis.get(counted) == b"15"
+    await fleet.redis.flushall()
+    assert not (await counters.usage([one])).is_shared
+    await back(counters)
+    assert await fleet.redis.get(counted) == b"15"
+
+
+async def test_settled_before_any_call_here(fleet: Fleet) -> None:
+    """What is given back while the server is away is given back of what it had, and is there for calls."""
+    counters = await fleet.replica()
+    some = month(amount=6, limit=10)
+    decision = await take(counters, some)
+    fleet.server.kill()
+    await until_async(lambda: counters.is_away, "it is missed", timeout_s=DEADLINE_S)
+    await counters.settle([Correction(some, -5, decision)])
+    assert (await take(counters, some)).used == (7,)
+
+
 async def test_refused_while_a_window_went_on(fleet: Fleet) -> None:
     """What is given back is given back to the slot of the window in which the server has it."""
     step_s = 0.0
@@ -449,6 +483,20 @@ async def test_what_refused_calls_name(fleet: Fleet) -> None:
     await replica.reserve([charge("other")])
     await back(replica)
     assert await fleet.used(one) == (3,)
+
+
+async def test_many_ask_a_server_that_has_been_flushed(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All of them are decided here, though all have an answer; nothing fails by it."""
+    counters = await fleet.replica()
+    one = month()
+    await take(counters, one)
+    await fleet.redis.flushall()
+    decisions = await asyncio.gather(*[take(counters, one) for _ in range(20)])
+    assert not any(each.is_shared for each in decisions)
+    await fleet.until_used(one, 21)
+    assert "ended by an error" not in caplog.text
 
 
 async def test_reminded_after_others_have_gone_on(fleet: Fleet) -> None:
@@ -537,6 +585,39 @@ async def test_a_connection_that_ends(fleet: Fleet) -> None:
     await take(counters, one)
     await back(counters)
     assert await fleet.used(one) == (2,)
+
+
+async def test_a_copy_that_takes_over(fleet: Fleet, tmp_path: Path) -> None:
+    """Of calls that have ended without its hearing of it none is under way for it, and of others all are."""
+    await fleet.redis.config_set("repl-diskless-sync-delay", 0)
+    copy = ValkeyServer(
+        tmp_path,
+        ["--replicaof", f"127.0.0.1 {fleet.server.port}", "--masterauth", PASSWORD],
+    )
+    ended, going_on = charge("ended", limit=1, window_s=PARALLEL), charge("going on", window_s=PARALLEL)
+    with RedisRelay(fleet.server.port) as relay, copy, BlockingRedis.from_url(copy.url) as redis:
+        counters = await fleet.replica(url=relay.url)
+        await back(counters)
+        before, both = await take(counters, ended), await take(counters, going_on)
+        has = scripts.key_of(going_on)
+        await until_async(lambda: bool(redis.exists(has)), "the copy has it", timeout_s=DEADLINE_S)
+        redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert redis.hlen(scripts.key_of(ended)) == 1
+        await counters.settle([Correction(ended, -1, before)])
+        await take(counters, going_on)
+        assert await fleet.used(ended, going_on) == (0, 2)
+        relay.lead_to(copy.port)
+
+        async def is_cut_off() -> bool:
+            return not (await counters.usage([ended])).is_shared
+
+        condition: Callable[[], bool | Awaitable[bool]] = is_cut_off
+        await until_async(condition, "it is cut off", timeout_s=DEADLINE_S)
+        await back(counters)
+        assert (await take(counters, ended)).is_shared
+        assert (await take(counters, going_on)).used == (3,)
+        await counters.settle([Correction(going_on, -1, both)])
+        assert (await take(counters, going_on)).used == (3,)
 
 
 async def test_who_asked_has_gone(fleet: Fleet) -> None:
