@@ -5,7 +5,7 @@
 #
 # PYTHON=/path/to/python3.13 make install    picks the interpreter of a new .venv; one that is there stays: make clean
 
-PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 UV ?= uv
 

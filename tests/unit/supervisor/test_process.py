@@ -15,6 +15,9 @@ import pytest
 from gateway.supervisor.process import Forked, Process, run_program
 from tests.rig.until import until
 
+# Where tests run beside one another their own process has a second thread, which the supervisor has not.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
