@@ -356,6 +356,15 @@ def test_a_limit_and_a_circuit(
     assert _sooner(headers, 5) == expected
 
 
+@pytest.mark.parametrize("route", [ROUTE, None], ids=["routed", "by name"])
+@pytest.mark.parametrize("script", [refusal(400), refusal(429, retry_after="1")], ids=["mistake", "pause"])
+async def test_whose_end_may_be_that_of_a_probe(script: Any, route: RouteFacts | None) -> None:
+    """That of a call which asked for leave: one that names its model did not."""
+    rig = Rig(script, targets=(ONE,), route=route)
+    await rig.call()
+    assert [(one.verdict, one.had_leave) for one in rig.watch.outcomes] == [("none", route is not None)]
+
+
 async def test_model_that_is_named_itself_is_always_asked() -> None:
     """Who names a model gets it, whatever is known of its health."""
     rig = Rig(answer("a"), targets=(ONE,), route=None, watch=Watch(one="circuit"))
