@@ -28,6 +28,7 @@ from gateway.endpoints.call_limits import (
 )
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.converse_error import plain_status
+from gateway.endpoints.long_json import MAYBE_MANY_BYTES, has_many_objects
 from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt, is_json_object
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
@@ -207,7 +208,11 @@ def open_attempt(
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
     if target.parameters:
         call = attempt.sent = with_parameters(call, target)
-    if call.body_bytes >= LONG_BYTES and call.endpoint.dialect != target.dialect:
+    if (
+        call.body_bytes >= MAYBE_MANY_BYTES
+        and call.endpoint.dialect != target.dialect
+        and (call.body_bytes >= LONG_BYTES or has_many_objects(call.fields))
+    ):
         return _open_long(upstream, responder, call, attempt, pair, limits, long_work)
     return _open_written(upstream, responder, call, attempt, pair, limits, pair.write(call, target))
 

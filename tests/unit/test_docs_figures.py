@@ -152,6 +152,7 @@ SAYS: Final = {
         f"At most {word(gate._TRACED_PER_S)} refused calls a second get a trace",
         f"{word(gate.PATIENCE)} times the bound",
         f"Bodies over {long_work.LONG_BYTES // _K} KB that are written in another dialect",
+        f"(over {long_json.MAYBE_MANY_BYTES // _K} KB where there are {long_json.MANY_OBJECTS:,} objects in",
         f"up to {client.DROP_BYTES // _M} MiB and for {client.DROP_S:g} s",
         f"of {pipeline._MOST_DROPPING} calls of a worker at once",
         f"Finished calls wait in the workers, at most {handover.MAX_UNACKNOWLEDGED_BYTES // _M} MB each",

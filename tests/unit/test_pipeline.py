@@ -20,7 +20,7 @@ from gateway.attempt import MAX_HELD_BYTES
 from gateway.config.manifests.global_settings import OverloadSettings
 from gateway.endpoints.bedrock_catalogue import CONVERSE
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
-from gateway.endpoints.long_json import MAX_THINGS
+from gateway.endpoints.long_json import MANY_OBJECTS, MAX_THINGS
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -640,6 +640,18 @@ async def test_a_long_body_in_other_words(
     await rig.call(caller_of(model, messages=[{"role": "user", "content": "x" * padding}]))
     assert work.done["aside"] == aside
     assert b"x" * padding in rig.upstream.requests[0].body
+
+
+@pytest.mark.parametrize(("count", "aside"), [(MANY_OBJECTS, 1), (MANY_OBJECTS // 2, 0)])
+async def test_a_body_of_many_parts_in_other_words(
+    long_rig: tuple[Rig, CountedWork], count: int, aside: int
+) -> None:
+    """It is written aside too, though it is not long."""
+    rig, work = long_rig
+    parts = [{"type": "text", "text": "x" * 60}] * count
+    await rig.call(caller_of("acct/claude", messages=[{"role": "user", "content": parts}]))
+    assert len(rig.upstream.requests[0].body) < LONG_BYTES
+    assert work.done["aside"] == aside
 
 
 async def test_what_is_wrong_with_a_long_body(long_rig: tuple[Rig, CountedWork]) -> None:
