@@ -8,6 +8,7 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable
@@ -27,12 +28,13 @@ from gateway.endpoints.call_limits import (
 )
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.converse_error import plain_status
+from gateway.endpoints.long_json import MAYBE_MANY_BYTES, has_many_objects
 from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
-from gateway.endpoints.openai_reply import excerpt
+from gateway.endpoints.openai_reply import excerpt, is_json_object
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
-from gateway.endpoints.told_status import too_long
+from gateway.endpoints.told_status import LONGEST_ERROR_BYTES, may_be_error, too_long
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -105,6 +107,9 @@ _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
 _EARLY_S: Final = 0.002
 """By so much a timer may ring too early by another clock: the loop's counts whole milliseconds."""
+
+_REST_S: Final = 1.0
+"""So long the rest of what begins as an error is waited for."""
 
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NO_CONTENT: Final = "The provider's stream goes on and on without content."
@@ -204,7 +209,11 @@ def open_attempt(
     if target.parameters:
         version = api_version(target, responder.client.headers)
         call = attempt.sent = with_parameters(call, target, api_version=version)
-    if call.body_bytes >= LONG_BYTES and call.endpoint.dialect != target.dialect:
+    if (
+        call.body_bytes >= MAYBE_MANY_BYTES
+        and call.endpoint.dialect != target.dialect
+        and (call.body_bytes >= LONG_BYTES or has_many_objects(call.fields))
+    ):
         return _open_long(upstream, responder, call, attempt, pair, limits, long_work)
     return _open_written(upstream, responder, call, attempt, pair, limits, pair.write(call, target))
 
@@ -521,9 +530,9 @@ async def _open_stream(
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
         if not content_type.startswith(_stream_type(call, attempt.target)):
             msg = "The provider was asked for a stream and answered with something else."
-            body = await reply.read_chunk()
+            body = await _read_instead(reply)
             beginning = f"{content_type.decode('latin-1')}: {excerpt(body)}"
-            raise note_told(attempt, UpstreamBadReply(msg, excerpt=beginning), body)
+            raise _failed_at_once(attempt, pair, UpstreamBadReply(msg, excerpt=beginning), body)
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
         held = await _hold(attempt, pair, reply, reader)
         is_good = True
@@ -544,10 +553,13 @@ async def _hold(attempt: AttemptTrace, pair: Pair, reply: UpstreamReply, reader:
     """What comes until there is content; raises as `_open_stream`."""
     held: list[bytes] = []
     held_bytes = 0
+    came = b""
     is_open = True
     while is_open and not reader.has_ended:
         data = await reply.read_chunk()
         is_open = bool(data)
+        if len(came) < LONGEST_ERROR_BYTES:
+            came += data
         events = reader.feed(data) if is_open else reader.finish()
         if reader.has_data:
             attempt.first_chunk()
@@ -559,12 +571,35 @@ async def _hold(attempt: AttemptTrace, pair: Pair, reply: UpstreamReply, reader:
         # Only what has none: a picture is one event of megabytes.
         if held_bytes > MAX_HELD_BYTES:
             raise UpstreamBadReply(_NO_CONTENT)
-    msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-    error = note_told(attempt, UpstreamBadReply(msg, excerpt=excerpt(reader.failure)), reader.failure)
-    refusal = pair.read_error(error.own_status, body) if (body := too_long(reader.failure)) else None
+    # Some send an error as it is, and call it a stream of events.
+    failure = reader.failure or (came if is_json_object(came) else b"")
+    msg = "The provider's stream began with an error." if failure else _CUT_STREAM
+    raise _failed_at_once(attempt, pair, UpstreamBadReply(msg, excerpt=excerpt(failure)), failure)
+
+
+async def _read_instead(reply: UpstreamReply) -> bytes:
+    """What has come in place of a stream: its first piece, and of what begins as an error the rest.
+
+    Of an answer the rest may take as long as a model does, and nobody would read it.
+    """
+    body = data = await reply.read_chunk()
+    with contextlib.suppress(GatewayError, TimeoutError):
+        async with asyncio.timeout(_REST_S):
+            while data and len(body) < LONGEST_ERROR_BYTES and may_be_error(body):
+                data = await reply.read_chunk()
+                body += data
+    return body
+
+
+def _failed_at_once(
+    attempt: AttemptTrace, pair: Pair, error: UpstreamBadReply, body: bytes
+) -> UpstreamBadReply:
+    """*error*, of a stream that has begun with what *body* tells, as its caller is to hear of it."""
+    note_told(attempt, error, body)
+    refusal = pair.read_error(error.own_status, told) if (told := too_long(body)) else None
     if refusal is not None:
         error.answer = Answer(refusal.status, [], without_credentials(refusal.body, attempt))
-    raise error
+    return error
 
 
 async def _deliver_stream(

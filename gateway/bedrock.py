@@ -74,7 +74,7 @@ class Bedrock:
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             refuse_encoding(client)
-            body = await self._pipeline.read_body(client, trace)
+            body = await self._pipeline.read_json(client, trace)
             name = _name(asked.model, client.headers, snapshot, caller)
             trace.asked(unread_call(asked.endpoint, name, len(body)))
             call = read_bedrock_call(asked.endpoint, body, model=name)

@@ -15,6 +15,8 @@ from math import ceil, inf
 from random import Random
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from gateway.attempt import (
     Opened,
     Upstream,
@@ -296,7 +298,7 @@ class Failover:
         has_more: bool,
     ) -> bool:
         """Try *target* as often as *policy* says, after a first *failure*; whether that gave an answer."""
-        is_routed = trace.plan is not None and trace.plan.route is not None
+        is_routed = _is_routed(trace)
         if failure is None:
             self._budgets.called(target.name)
         retry = 0
@@ -376,7 +378,7 @@ class Failover:
             pair = pair_of(call.endpoint, target)
         except UnsupportedParameter as error:
             # Nothing was tried, so there is no attempt to tell of; the leave to make one is given back.
-            self.health.ended(target, Outcome("none", 0))
+            self.ended(responder.trace, target, Outcome("none", 0))
             return error
         attempt = responder.trace.attempt(target)
         failure: Failure
@@ -392,12 +394,12 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self.health.ended(target, abandoned(attempt))
+            self.ended(responder.trace, target, abandoned(attempt))
             raise
         attempt.ended()
         if is_out_of_callers_time(attempt, failure, wishes.limits):
             responder.trace.given_up(attempt)
-        self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        self.ended(responder.trace, target, outcome_of(attempt, failure, wishes.limits))
         # Of two that race the last to fail is the one that the caller hears of.
         responder.trace.answered_by(attempt)
         return failure
@@ -414,18 +416,18 @@ class Failover:
         except GatewayError as error:
             note_failure(attempt, error)
             attempt.ended()
-            self.health.ended(target, outcome_of(attempt, error, wishes.limits))
+            self.ended(responder.trace, target, outcome_of(attempt, error, wishes.limits))
             if responder.client.has_started:
                 await responder.fail(error)
                 return None
             # Somebody else may answer yet.
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self.health.ended(target, abandoned(attempt))
+            self.ended(responder.trace, target, abandoned(attempt))
             raise
         attempt.ended()
         if attempt.error_type or self.health.went_well(target):
-            self.health.ended(target, outcome_of(attempt, None, wishes.limits))
+            self.ended(responder.trace, target, outcome_of(attempt, None, wishes.limits))
         return None
 
     async def pass_on(
@@ -456,17 +458,26 @@ class Failover:
             note_failure(attempt, error)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            observer.ended(target, abandoned(attempt))
+            self.ended(responder.trace, target, abandoned(attempt), observer)
             # Here and not when the call ends, as it is priced before that.
             responder.trace.given_up(attempt)
             raise
         attempt.ended()
         if is_out_of_callers_time(attempt, failure, limits):
             responder.trace.given_up(attempt)
-        observer.ended(target, outcome_of(attempt, failure, limits))
+        self.ended(responder.trace, target, outcome_of(attempt, failure, limits), observer)
         if failure is None:
             self.answered(responder.trace, attempt)
         return failure
+
+    def ended(
+        self, trace: CallTrace, target: Target, outcome: Outcome, observer: AttemptObserver | None = None
+    ) -> None:
+        """Tell *observer*, health if it is None, how an attempt went."""
+        if outcome.verdict == "none" and not _is_routed(trace):
+            # A call that names its model asks for no leave, so its end is not that of the one which has it.
+            outcome = msgspec.structs.replace(outcome, had_leave=False)
+        (observer or self.health).ended(target, outcome)
 
     def answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
         """Note whose answer the caller gets, for its session too."""
@@ -585,6 +596,11 @@ class _Calls:
         if isinstance(opened, Opened):
             return await self._failover.deliver(self._responder, self._call, opened, self._wishes)
         return opened
+
+
+def _is_routed(trace: CallTrace) -> bool:
+    """Whether its plan has targets that may be held back."""
+    return trace.plan is not None and trace.plan.route is not None
 
 
 def falls_back(target: Target, failure: Failure) -> bool:

@@ -125,7 +125,7 @@ class Gemini:
         virtual = "" if name else _find_virtual(snapshot.routing, asked, door)
         if door is None and not virtual:
             raise _no_such_account(asked.account)
-        body = await self._pipeline.read_body(client, trace)
+        body = await self._pipeline.read_json(client, trace)
         written = next(reversed(list(asked.names())))
         call = read_gemini_call(asked.endpoint, body, model=virtual or f"{asked.account}/{written}")
         trace.asked(call)

@@ -618,6 +618,7 @@ class Outcome(msgspec.Struct, frozen=True):
         took_ms: From the beginning of the attempt to its end.
         first_token_ms: To the first content of a stream, None when there was none.
         per_output_token_ms: Between its first content and its end, for each token of the output.
+        had_leave: It may have been the one call that is let through to find out how the target does.
     """
 
     verdict: Literal["good", "sick", "none"]
@@ -626,6 +627,7 @@ class Outcome(msgspec.Struct, frozen=True):
     took_ms: float = 0.0
     first_token_ms: float | None = None
     per_output_token_ms: float | None = None
+    had_leave: bool = True
 
 
 class Fetched(msgspec.Struct, frozen=True):

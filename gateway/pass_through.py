@@ -213,9 +213,9 @@ class PassThrough:
             await form.begin()
             return form
         if is_json and asked.calls_model:
-            return HeldCall(await self._read_body(client, trace), naming)
+            return HeldCall(await self._pipeline.read_json(client, trace), naming)
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            return HeldJson(await self._read_body(client, trace), naming)
+            return HeldJson(await self._pipeline.read_json(client, trace), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)

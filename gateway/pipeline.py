@@ -40,6 +40,7 @@ from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
+from gateway.endpoints.long_json import LongJson
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.realtime import REALTIME
@@ -176,7 +177,7 @@ class Pipeline:
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             refuse_encoding(client)
-            body = await self.read_body(client, trace)
+            body = await self.read_json(client, trace)
             # Most callers send few of ours, or none; only what is there is read.
             own = responder.own_headers
             model = client.headers.get(_MODEL) if _MODEL in own else None
@@ -497,6 +498,23 @@ class Pipeline:
             return body
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
+
+    async def read_json(self, client: Client, trace: CallTrace) -> bytes:
+        """The body of a call that is JSON, whole.
+
+        Raises:
+            InvalidBody: It is long, and made of more things than any call is.
+            As `read_body`.
+        """
+        body = await self.read_body(client, trace)
+        if len(body) >= LONG_BYTES:
+            looking = LongJson(body)
+            while not looking.is_over and not looking.is_dense:
+                looking.look_on()
+                await self._long_work.take_turn()
+            if not looking.is_over:
+                await self._long_work.do_aside(looking.look_to_its_end)
+        return body
 
     def hold(self, client: Client, trace: CallTrace, size_bytes: int) -> None:
         """Hold so much of the body of a call, to its end.

@@ -243,7 +243,6 @@ class _Dialing:
     async def make(self, target: Target) -> Failure | None:
         """Dial *target*."""
         attempt = self._trace.attempt(target)
-        health = self._failover.health
         failure: Failure
         try:
             provider = await self._upstream.dial(self._passage(attempt))
@@ -254,13 +253,13 @@ class _Dialing:
         except GatewayError as error:
             failure = error
         except asyncio.CancelledError:
-            health.ended(target, abandoned(attempt))
+            self._failover.ended(self._trace, target, abandoned(attempt))
             raise
         else:
             attempt.status_code = _SWITCHING
             self._failover.answered(self._trace, attempt)
             # Of the opening alone: how long a session lasts says nothing.
-            health.ended(target, Outcome("good", _SWITCHING))
+            self._failover.health.ended(target, Outcome("good", _SWITCHING))
             self.provider.set_result(provider)
             return None
         if isinstance(failure, GatewayError):
@@ -268,7 +267,7 @@ class _Dialing:
         else:
             attempt.failed(str(failure.status), _refusal_message(failure))
         attempt.ended()
-        health.ended(target, outcome_of(attempt, failure, self._wishes.limits))
+        self._failover.ended(self._trace, target, outcome_of(attempt, failure, self._wishes.limits))
         return failure
 
     def _read_refusal(self, answer: HandshakeRefused, attempt: AttemptTrace) -> Failure:

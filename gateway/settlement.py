@@ -23,6 +23,8 @@ from gateway.telemetry.call_trace import CallTrace
 MAY_HAVE_MEDIA_BYTES: Final = 8 * 1024
 """A shorter body has few tokens, whatever is in it."""
 
+_BEST_OF: Final = "best_of"
+
 
 def settle(trace: CallTrace) -> None:
     """Correct what a call took to what it used; later calls change nothing.
@@ -62,8 +64,11 @@ def spent_by(trace: CallTrace) -> list[Spent]:
                 tokens, is_whole = max(tokens, may_tokens), False
                 cost_usd = None if cost_usd is None else max(cost_usd, may_usd)
             asked = attempt.sent or trace.call
-            if answered and asked is not None and asked.choices > 1:
-                answered = -(-answered // asked.choices)
+            if asked is not None and answered:
+                if asked.choices > 1:
+                    answered = -(-answered // asked.choices)
+                # OpenAI counts those too that nobody gets, others do not.
+                is_whole = is_whole and _BEST_OF not in asked.fields
             spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
 

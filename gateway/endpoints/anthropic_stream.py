@@ -22,7 +22,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.endpoints.said_text import OF_MESSAGE, said_bytes, text_bytes
 from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
-from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
+from gateway.wire.sse import DATA_LINE, EventCutter, count_data_lines, split_events
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error|fallback)"')
 _BLOCKS_WITHOUT_CONTENT: Final = frozenset({"", "text", "thinking"})
@@ -154,7 +154,7 @@ class MessageStreamReader(MessageReading):
                 facts.pieces += count_data_lines(whole)
                 facts.said_bytes += text_bytes(OF_MESSAGE, whole)
                 return whole
-        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
+        return b"".join([event for event in split_events(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream; half a line is never given."""

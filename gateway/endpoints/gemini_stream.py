@@ -30,7 +30,7 @@ from gateway.endpoints.openai_reply import (
     text_of,
 )
 from gateway.endpoints.stream_reading import read_event
-from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, EventSplitter, data_of_events
+from gateway.wire.sse import DATA_LINE, EventCutter, EventSplitter, data_of_events, split_events
 
 _BARE: Final = b"{"
 """How a line begins that may be an object in place of an event. Looked for in each piece of a stream, and so
@@ -191,7 +191,7 @@ def bare_error_in(event: bytes) -> bytes:
 def _datas_of(events: bytes) -> list[bytes]:
     if not events.startswith(_BARE) and b"\n" + _BARE not in events:
         return list(data_of_events(events))
-    each = EVENT.findall(events)
+    each = split_events(events)
     return [data for event in each if (data := b"".join(data_of_events(event)) or bare_error_in(event))]
 
 
@@ -208,7 +208,7 @@ class GeneratedStreamReader(GeneratedReading):
         Raises:
             UpstreamBadReply: One event is too long (`wire.sse`), or is no JSON.
         """
-        return b"".join([event for event in EVENT.findall(self._cutter.cut(data)) if self._passes(event)])
+        return b"".join([event for event in split_events(self._cutter.cut(data)) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream; half a line is never given."""

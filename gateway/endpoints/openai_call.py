@@ -221,9 +221,13 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         msg = "The body is nested too deeply to read."
         raise InvalidJson(msg) from error
     if len(fields) > MAX_MEMBERS:
-        msg = f"The body has more than {MAX_MEMBERS} fields at its top level."
-        raise InvalidBody(msg)
+        raise too_many_members()
     return fields
+
+
+def too_many_members() -> InvalidBody:
+    """Why a body of more than `MAX_MEMBERS` is refused."""
+    return InvalidBody(f"The body has more than {MAX_MEMBERS} fields at its top level.")
 
 
 def _what_is_wrong(body: bytes, found: str) -> str:

@@ -30,7 +30,7 @@ from gateway.endpoints.stream_reading import count_objects, may_be_answer
 from gateway.endpoints.usage_parts import with_parts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Sampling, Usage
-from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
+from gateway.wire.sse import DATA_LINE, DONE, EventCutter, split_events
 
 MAX_PRELUDE_BYTES: Final = 256 * 1024
 """Events that only announce a reply are held back up to here: they repeat instructions and tools."""
@@ -255,7 +255,7 @@ class EventReader:
                 self._pieces += events
                 self._said_bytes += text_bytes(OF_RESPONSE, whole)
                 return whole
-        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
+        return b"".join([event for event in split_events(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream and give what is left: some servers leave out the last blank line."""

@@ -33,7 +33,7 @@ from gateway.endpoints.said_text import said_bytes
 from gateway.endpoints.stream_reading import is_one_object, may_be_answer, may_be_broken
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
-from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lines
+from gateway.wire.sse import DATA_LINE, DONE, EventCutter, count_data_lines, split_events
 
 # All begin alike, so that the search goes from quote to quote: the end marker as another way took four times
 # as long as the rest of the work on an event.
@@ -99,7 +99,7 @@ class StreamReader:
                 if self.pieces >= self._sample.next_at:
                     self._sample.keep(whole, self.pieces)
                 return whole
-        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
+        return b"".join([event for event in split_events(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream and give what the client is still to get.

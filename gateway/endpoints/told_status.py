@@ -6,16 +6,21 @@ it once a model was asked. Pure.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 
 from gateway.endpoints import anthropic_error, converse_error
-from gateway.endpoints.openai_reply import UNREADABLE
+from gateway.endpoints.openai_reply import UNREADABLE, is_json_object
 
-_LONGEST_BYTES: Final = 64 * 1024
+LONGEST_ERROR_BYTES: Final = 64 * 1024
 """An error is short; what is longer is an answer, or worth no look."""
 
+# By its first name, where that has come.
+_ERROR_BEGUN: Final = re.compile(
+    rb'\s*\{\s*(?:"(?:[^"]{0,8}\Z|(?:error|message|type|object|code|status|detail)")|\Z)', re.IGNORECASE
+)
 _TOO_LONG: Final = "context_length_exceeded"
 _FIRST_ERROR: Final = 400
 _LAST_ERROR: Final = 599
@@ -41,6 +46,13 @@ def told_status(body: bytes) -> int:
     return _status_of(error) if error is not None else 0
 
 
+def may_be_error(beginning: bytes) -> bool:
+    """Whether what has come may become an error object and is none yet."""
+    return _ERROR_BEGUN.match(beginning) is not None and not (
+        beginning.rstrip().endswith(b"}") and is_json_object(beginning)
+    )
+
+
 def too_long(body: bytes) -> bytes:
     """The error that OpenAI gives in place of a stream, of a *body* with which a stream has begun instead.
 
@@ -55,7 +67,7 @@ def too_long(body: bytes) -> bytes:
 
 
 def _error_in(body: bytes) -> dict[str, Any] | None:
-    if len(body) > _LONGEST_BYTES:
+    if len(body) > LONGEST_ERROR_BYTES:
         return None
     try:
         error = _decoder.decode(body)

@@ -193,7 +193,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             cost = _UNPRICED_MICRO_USD if spoken is None else _micro_usd(price.cost_usd(spoken))
         elif tokens is _UNREAD:
             cost = least_cost(price)
-        elif self.call.endpoint is IMAGE:
+        elif self.call.endpoint.name == IMAGE.name:
             cost = _micro_usd(price.cost_usd(_drawing(*tokens)))
         else:
             cost = _micro_usd(cost_usd)
@@ -210,7 +210,7 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
             tokens = self._alike = (0, 0)
             return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
-            if endpoint is IMAGE and call.fields:
+            if endpoint.name == IMAGE.name:
                 return self._keep(target, self._drawn(target))
             tokens = self._alike = _UNREAD
             return tokens
@@ -235,10 +235,15 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         return tokens
 
     def _drawn(self, target: Target) -> tuple[int, int]:
-        """Of pictures: as many as earlier ones of *target* had; nothing else says that of a first one."""
+        """Of pictures: as many as earlier ones of *target* had; nothing else says that of a first one.
+
+        Of a form, which is not read before, those of one call, however many that makes.
+        """
         call, usual = self.call, self.sizes.known(target.name)
         if usual is None:
             return _UNREAD
+        if not call.fields:
+            return _UNREAD[0], usual
         replies = _replies(call, target.parameters) if target.parameters else call.choices
         return call.body_bytes // _BYTES_PER_TOKEN, min(_MOST, usual * replies)
 

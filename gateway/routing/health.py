@@ -210,7 +210,11 @@ class Health:
                 )
             if board.is_quiet(place) or not circuits.is_changed_by_good(board.circuit(place), now_s):
                 return
-        elif outcome.verdict == "none" and not outcome.cool_down_s and name not in self._probes:
+        elif (
+            outcome.verdict == "none"
+            and not outcome.cool_down_s
+            and not (outcome.had_leave and name in self._probes)
+        ):
             return
         self._settle(name, place, outcome, now_s)
 
@@ -260,7 +264,7 @@ class Health:
         """Change the circuit as *outcome* wants it."""
         board = self._board
         began_s = now_s - outcome.took_ms / 1000
-        probe_s = self._ended_probe(name, began_s)
+        probe_s = self._ended_probe(name, began_s) if outcome.had_leave else 0.0
         with board.turn(place):
             before = after = board.circuit(place)
             if outcome.verdict == "sick" and circuits.counts_as_sick(before, began_s, now_s):

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_reply import UNREADABLE
-from gateway.errors import InvalidBody
+from gateway.endpoints.openai_reply import UNREADABLE, excerpt
+from gateway.errors import InvalidBody, UpstreamBadReply
 from gateway.model import Call, Usage
 from gateway.translate.pair import LeftOut
 
@@ -87,6 +87,22 @@ def text_count(call: Call) -> int:
     except UNREADABLE:
         return 0
     return 1 if isinstance(texts, str) else len(texts)
+
+
+def check_count(call: Call, found: Sequence[object], body: bytes) -> None:
+    """Refuse an answer that has not one vector for each text: nobody knew which is whose.
+
+    Args:
+        call: What was asked.
+        found: The vectors.
+        body: The provider's answer.
+
+    Raises:
+        UpstreamBadReply: There are more of them, or fewer.
+    """
+    if len(found) != text_count(call):
+        msg = f"The provider gave {len(found)} embeddings for {text_count(call)} texts."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
 
 
 def _wants_base64(call: Call) -> bool:

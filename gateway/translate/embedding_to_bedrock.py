@@ -29,7 +29,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.errors import UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_converse import read_error
-from gateway.translate.embedding_lists import read_texts, text_count, write_list
+from gateway.translate.embedding_lists import check_count, read_texts, write_list
 from gateway.translate.embedding_to_cohere import INPUT_TYPE, ByType
 from gateway.translate.foreign_json import DepthLimit, read_fields, write_json
 from gateway.translate.openai_relay import open_stream
@@ -160,9 +160,7 @@ def read(
         answer = _answers.decode(body)
         vectors = _vectors_in(answer)
         usage = _usage(answer, call)
-        if len(vectors) != text_count(call):
-            msg = f"The provider gave {len(vectors)} embeddings for {text_count(call)} texts."
-            raise UpstreamBadReply(msg, excerpt=excerpt(body))
+        check_count(call, vectors, body)
         # No model of Bedrock says which one it was.
         written = write_list(call, vectors, model=call.model, usage=usage)
     except UNREADABLE as error:

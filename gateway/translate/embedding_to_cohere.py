@@ -17,7 +17,7 @@ from gateway.endpoints.rerank_reply import read_cohere_meta
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target
 from gateway.translate.cohere_errors import read_error
-from gateway.translate.embedding_lists import read_texts, write_list
+from gateway.translate.embedding_lists import check_count, read_texts, write_list
 from gateway.translate.foreign_json import DepthLimit, read_fields, write_json
 from gateway.translate.openai_relay import open_stream
 from gateway.translate.pair import LeftOut
@@ -86,6 +86,7 @@ def read(
         answer = _answers.decode(body)
         if not answer.embeddings.float:
             raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
+        check_count(call, answer.embeddings.float, body)
         usage = read_cohere_meta(answer.meta) or estimate_usage(call.body_bytes, 0)
         usage = msgspec.structs.replace(usage, output_tokens=None)
         # Cohere does not say which model it was.

@@ -25,7 +25,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.errors import InvalidBody, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_gemini import read_error
-from gateway.translate.embedding_lists import refuse_too_many, text_count, write_numbers
+from gateway.translate.embedding_lists import check_count, refuse_too_many, text_count, write_numbers
 from gateway.translate.foreign_json import DepthLimit, object_of, read_fields, write_json
 from gateway.translate.pair import LeftOut, ReplyStream
 
@@ -140,9 +140,7 @@ def read(
         msg = "The provider answered with something that is not a reply with embeddings."
         raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
     found = _embeddings(reply)
-    if len(found) != text_count(call):
-        msg = f"The provider gave {len(found)} embeddings for {text_count(call)} texts."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    check_count(call, found, body)
     usage = _usage(reply, found, asked_bytes=call.body_bytes)
     written = write_numbers(call, [one.values for one in found], model=call.model, usage=usage)
     return written, ReplyFacts("", "", (), usage)

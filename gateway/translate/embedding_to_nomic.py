@@ -22,7 +22,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target
-from gateway.translate.embedding_lists import read_texts, write_list
+from gateway.translate.embedding_lists import check_count, read_texts, write_list
 from gateway.translate.foreign_json import (
     DepthLimit,
     list_of,
@@ -91,6 +91,7 @@ def read(
         answer = _answers.decode(body)
         if not answer.embeddings:
             raise UpstreamBadReply("The provider's reply has no answer in it.", excerpt=excerpt(body))
+        check_count(call, answer.embeddings, body)
         usage = read_usage(answer.usage) or estimate_usage(call.body_bytes, 0)
         model = text_of(answer.model)
         written = write_list(call, answer.embeddings, model=model, usage=usage)

@@ -19,7 +19,7 @@ from gateway.model import Call
 from gateway.translate.foreign_json import data_event, list_of, object_of
 from gateway.translate.openai_relay import read, write
 from gateway.translate.unchanged import path, read_error
-from gateway.wire.sse import EVENT, data_of_events
+from gateway.wire.sse import data_of_events, split_events
 
 __all__ = ["MAX_CALLS", "open_stream", "path", "read", "read_error", "write"]
 
@@ -58,7 +58,7 @@ class _NumberedCalls(StreamReader):
     def _numbered(self, events: bytes) -> bytes:
         if _CALLS not in events:
             return events
-        return b"".join([self._one(event) if _CALLS in event else event for event in EVENT.findall(events)])
+        return b"".join([self._one(event) if _CALLS in event else event for event in split_events(events)])
 
     def _one(self, event: bytes) -> bytes:
         chunk = find_object(b"".join(data_of_events(event)))

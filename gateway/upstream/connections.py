@@ -12,7 +12,8 @@ Three rules whose breach costs somebody an answer:
   closed.
 - A provider may close a kept connection at the very moment we use it: that exchange is made again on another
   one. Only a used connection counts, closed at once and without a byte of an answer. A provider that read the
-  call and broke over it within that moment gets it twice, which is rarer and cheaper than a lost call.
+  call and broke over it within that moment gets it twice, which is rarer and cheaper than a lost call. Some
+  proxies say goodbye with a 408 and `Connection: close` (RFC 9110, 15.5.9): that is no answer.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _JOINED_BYTES: Final = 16 * 1024
 """A longer body is not copied to stand behind its head: the system takes both, TLS makes a record of each."""
 
 _FIRST_REFUSAL: Final = 300
+_REQUEST_TIMEOUT: Final = 408
 
 _LEFT_S: Final = 0.5
 """How long a reply goes on whose sender has left: above what `gateway.relay` waits for its end."""
@@ -324,6 +326,8 @@ class ProviderConnection(ResponseHandler):
                 await happening
             finally:
                 self._happening = None
+        if reply.status == _REQUEST_TIMEOUT and self._was_given_up():
+            raise StaleConnectionError
 
     async def read_chunk(self) -> bytes:
         """What has arrived of the body, waiting for something; b"" at its end.
@@ -490,9 +494,17 @@ class ProviderConnection(ResponseHandler):
         if self._is_open and exchange == self._exchanges:
             self._abort()
 
+    def _was_given_up(self) -> bool:
+        """Whether a 408 is the farewell of a kept connection, under way when it was used again."""
+        return self._is_kept_and_early() and any(
+            name == b"connection" and value.lower() == b"close" for name, value in self.reply.headers
+        )
+
+    def _is_kept_and_early(self) -> bool:
+        return self._exchanges > 1 and self._loop.time() - self._begun_s < self._stale_within_s
+
     def _broken(self, exc: BaseException | None) -> Exception:
-        is_early = self._loop.time() - self._begun_s < self._stale_within_s
-        if self._exchanges > 1 and is_early and not self._has_answer:
+        if self._is_kept_and_early() and not self._has_answer:
             return StaleConnectionError()
         return UpstreamUnreachable(
             "The provider closed the connection before its reply was complete.",

@@ -17,7 +17,8 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 DONE: Final = b"[DONE]"
 """The data of the event that ends a stream in OpenAI's dialect."""
 
-EVENT: Final = re.compile(rb".*?(?:\n\n|\n\r\n|\r\r)", re.DOTALL)
+# From line end to line end: to look for the blank line at every byte took 150 ms for a picture of 7 MB.
+_EVENT: Final = re.compile(rb"[^\r\n]*(?:(?!\n\n|\n\r\n|\r\r)[\r\n][^\r\n]*)*(?:\n\n|\n\r\n|\r\r)")
 DATA_LINE: Final = re.compile(rb"(?:\A|[\r\n])data:[ ]?([^\r\n]*)")
 _NEXT_DATA: Final = b"\n\ndata: "
 # Two line ends in a row, a line end being CR, LF or CRLF; the second also finds CRLF CRLF.
@@ -77,10 +78,17 @@ class EventSplitter(EventCutter):
         return list(data_of_events(self.rest_or_marker() + b"\n\n"))
 
 
+def split_events(events: bytes) -> list[bytes]:
+    """Each whole event, its end with it."""
+    if b"\r" in events:
+        return _EVENT.findall(events)
+    return [event + b"\n\n" for event in events.split(b"\n\n")[:-1]]
+
+
 def data_of_events(events: bytes) -> Iterator[bytes]:
     """The data of each whole event in *events* that has any, the end marker included."""
     if b"\r" in events:
-        return filter(None, [_lines_of(event) for event in EVENT.findall(events)])
+        return filter(None, [_lines_of(event) for event in split_events(events)])
     marks = events.count(_NEXT_DATA)
     if events.count(b"\n") == 2 * marks + 2 and events.startswith(b"data: ") and events.endswith(b"\n\n"):
         # As nearly all are: each is one line of data.

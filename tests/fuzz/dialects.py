@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.wire.sse import DATA_LINE, DONE, EVENT
+from gateway.wire.sse import DATA_LINE, DONE, split_events
 
 _WHOLE: Final[dict[str, TypeAdapter[Any]]] = {
     "/v1/chat/completions": TypeAdapter(ChatCompletion),
@@ -70,7 +70,7 @@ def _drop_citations(message: dict[str, Any]) -> None:
 def check_stream(path: str, said: bytes) -> None:
     """Whole events with an end, or an error, and nothing behind it."""
     assert said.endswith(b"\n\n"), said[-100:]
-    events = [(_name(event), b"\n".join(DATA_LINE.findall(event))) for event in EVENT.findall(said)]
+    events = [(_name(event), b"\n".join(DATA_LINE.findall(event))) for event in split_events(said)]
     match path:
         case "/v1/chat/completions":
             _check_chunks([data for _, data in events])

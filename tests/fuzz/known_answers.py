@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gateway.wire.aws_event_stream import EventStreamParser, write_exception
-from gateway.wire.sse import DATA_LINE, EVENT
+from gateway.wire.sse import DATA_LINE, split_events
 from tests.fuzz.changes import change
 from tests.fuzz.draw import Draw
 from tests.golden import responses_cases
@@ -167,7 +167,7 @@ def _taken_apart(stream: bytes) -> tuple[Kind, list[Event]]:
         messages = EventStreamParser().feed(stream)
         return "aws", [Event(each.kind, _read(each.payload), each.is_failure) for each in messages]
     events = []
-    for event in EVENT.findall(stream):
+    for event in split_events(stream):
         name = event.partition(b"event: ")[2].partition(b"\n")[0].strip().decode()
         events.append(Event(name, _read(b"\n".join(DATA_LINE.findall(event)))))
     return "sse", events

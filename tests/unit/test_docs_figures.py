@@ -31,7 +31,7 @@ from gateway.control import (
 )
 from gateway.delivery import batch, chain, condition, outcome, spool, webhook
 from gateway.edge import client, lookout
-from gateway.endpoints import content_parts, openai_call, openai_content
+from gateway.endpoints import content_parts, long_json, openai_call, openai_content
 from gateway.identity import key_rings, key_set, signed_tokens, token_reading
 from gateway.limits import estimate, held, output_sizes
 from gateway.overload import gate, lateness
@@ -152,6 +152,7 @@ SAYS: Final = {
         f"At most {word(gate._TRACED_PER_S)} refused calls a second get a trace",
         f"{word(gate.PATIENCE)} times the bound",
         f"Bodies over {long_work.LONG_BYTES // _K} KB that are written in another dialect",
+        f"(over {long_json.MAYBE_MANY_BYTES // _K} KB where there are {long_json.MANY_OBJECTS:,} objects in",
         f"up to {client.DROP_BYTES // _M} MiB and for {client.DROP_S:g} s",
         f"of {pipeline._MOST_DROPPING} calls of a worker at once",
         f"Finished calls wait in the workers, at most {handover.MAX_UNACKNOWLEDGED_BYTES // _M} MB each",
@@ -165,6 +166,8 @@ SAYS: Final = {
         f"{sse.MAX_EVENT_BYTES // _M} MB, then 502",
         f"| headers of a provider's reply | {http1.MAX_HEADERS}, then 502",
         f"at its top level | {openai_call.MAX_MEMBERS:,}, then 400",
+        f"{long_json.MAX_THINGS:,}; {long_json.MAX_COMMAS:,}; then 400.",
+        f"Counted in bodies over {long_work.LONG_BYTES // _K} KB",
         f"| {traces._THREADS} at a time, {traces._MAX_WAITING} waiting, then 503",
     ],
     "paths.md": [

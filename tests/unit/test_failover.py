@@ -7,6 +7,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
@@ -254,6 +255,32 @@ async def test_a_prompt_that_is_too_long_is_told_as_before_a_stream() -> None:
     assert ((await larger.call(stream=True)).status, larger.tried) == (200, ["one", "two"])
 
 
+@pytest.mark.parametrize("kind", [SSE, JSON], ids=["said to be a stream", "as JSON"])
+@pytest.mark.parametrize("cuts", [(), (1,), (4, 11, 30), (40, 60)], ids=["whole", "brace", "many", "late"])
+async def test_an_error_in_place_of_a_stream(kind: dict[str, str], cuts: tuple[int, ...]) -> None:
+    """However many pieces it comes in, what it tells counts as in an event."""
+    too_long = b'{"error": {"code": "context_length_exceeded", "message": "too long"}}\n'
+    forbidden = b'{ "object": "error", "message": "no", "type": "x", "param": null, "code": 403 }'
+    told = [
+        FakeReply(200, kind, *(body[begin:end] for begin, end in pairwise((0, *cuts, len(body)))))
+        for body in (too_long, forbidden)
+    ]
+    rig = Rig(told[0], targets=(ONE,))
+    assert ((await rig.call(stream=True)).status, rig.watch.heard) == (400, [("one", "none", 502)])
+    rig = Rig(told[1], targets=(ONE,))
+    client = await rig.call(stream=True)
+    assert (client.status, client.header("x-should-retry")) == (502, "false")
+    assert '"object": "error"' in rig.trace.attempts[0].excerpt
+
+
+async def test_an_error_in_place_of_a_stream_that_breaks_off() -> None:
+    """What has come of it is on the span."""
+    cut = [FakeReply(200, JSON, b'{"error": {"code"', UpstreamUnreachable("gone")) for _ in range(4)]
+    rig = Rig(*cut, targets=(ONE,))
+    assert (await rig.call(stream=True)).status == 502
+    assert rig.trace.attempts[0].excerpt == 'application/json: {"error": {"code"'
+
+
 @pytest.mark.parametrize(
     ("code", "wish"),
     [(400, "false"), (404, "false"), (429, None), (503, None), ("unheard_of", None)],
@@ -354,6 +381,15 @@ def test_a_limit_and_a_circuit(
 ) -> None:
     """A target with room whose circuit closes sooner than the limit resets is worth another try then."""
     assert _sooner(headers, 5) == expected
+
+
+@pytest.mark.parametrize("route", [ROUTE, None], ids=["routed", "by name"])
+@pytest.mark.parametrize("script", [refusal(400), refusal(429, retry_after="1")], ids=["mistake", "pause"])
+async def test_whose_end_may_be_that_of_a_probe(script: Any, route: RouteFacts | None) -> None:
+    """That of a call which asked for leave: one that names its model did not."""
+    rig = Rig(script, targets=(ONE,), route=route)
+    await rig.call()
+    assert [(one.verdict, one.had_leave) for one in rig.watch.outcomes] == [("none", route is not None)]
 
 
 async def test_model_that_is_named_itself_is_always_asked() -> None:

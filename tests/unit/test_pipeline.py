@@ -20,6 +20,7 @@ from gateway.attempt import MAX_HELD_BYTES
 from gateway.config.manifests.global_settings import OverloadSettings
 from gateway.endpoints.bedrock_catalogue import CONVERSE
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
+from gateway.endpoints.long_json import MANY_OBJECTS, MAX_THINGS
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -605,7 +606,12 @@ def long_rig() -> tuple[Rig, CountedWork]:
     """One that takes long bodies."""
     rig, work = Rig(whole(), whole()), CountedWork()
     rig.pipeline = Pipeline(
-        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1), long_work=work
+        rig.current,
+        rig.upstream,
+        rig.records.append,
+        max_body_bytes=2 * 10**6,
+        random=Random(1),
+        long_work=work,
     )
     return rig, work
 
@@ -617,7 +623,8 @@ async def test_others_have_their_turn_between_pieces_of_long_work(long_rig: tupl
     assert not work.done
     rig.records.clear()
     await rig.call(client := caller_of(padding="x" * LONG_BYTES))
-    assert (client.status, work.done) == (200, {"turn": 3})
+    # Five of them look through its text for what it is made of.
+    assert (client.status, work.done) == (200, {"turn": 3 + 5})
 
 
 @pytest.mark.parametrize(
@@ -635,6 +642,18 @@ async def test_a_long_body_in_other_words(
     assert b"x" * padding in rig.upstream.requests[0].body
 
 
+@pytest.mark.parametrize(("count", "aside"), [(MANY_OBJECTS, 1), (MANY_OBJECTS // 2, 0)])
+async def test_a_body_of_many_parts_in_other_words(
+    long_rig: tuple[Rig, CountedWork], count: int, aside: int
+) -> None:
+    """It is written aside too, though it is not long."""
+    rig, work = long_rig
+    parts = [{"type": "text", "text": "x" * 60}] * count
+    await rig.call(caller_of("acct/claude", messages=[{"role": "user", "content": parts}]))
+    assert len(rig.upstream.requests[0].body) < LONG_BYTES
+    assert work.done["aside"] == aside
+
+
 async def test_what_is_wrong_with_a_long_body(long_rig: tuple[Rig, CountedWork]) -> None:
     """It is answered as with a short one, though it is found aside."""
     rig, _ = long_rig
@@ -643,12 +662,36 @@ async def test_what_is_wrong_with_a_long_body(long_rig: tuple[Rig, CountedWork])
     assert (client.status, error_of(client)["code"]) == (400, "invalid_body")
 
 
+@pytest.mark.parametrize(
+    ("more", "told", "aside"),
+    [
+        ({"a": [[]] * MAX_THINGS}, "names, objects and lists", 1),
+        ({f"a{n}": [] for n in range(LONG_BYTES // 8)}, "fields at its top level", 1),
+        ({"a": [["x" * 99]] * (LONG_BYTES // 100)}, None, 1),
+        ({"a": "[{:,}] " * (LONG_BYTES // 7)}, None, 0),
+    ],
+    ids=["things", "fields", "neither", "text"],
+)
+async def test_a_long_body_of_too_many_things(
+    long_rig: tuple[Rig, CountedWork], more: dict[str, Any], told: str | None, aside: int
+) -> None:
+    """It is refused before anything is made of them; what is dense is looked through aside."""
+    rig, work = long_rig
+    await rig.call(client := caller_of(**more))
+    assert work.done["aside"] == aside
+    if told is None:
+        assert client.status == 200
+    else:
+        assert (client.status, error_of(client)["code"]) == (400, "invalid_body")
+        assert told in error_of(client)["message"]
+
+
 async def test_prompts_of_a_long_body_are_counted_aside(long_rig: tuple[Rig, CountedWork]) -> None:
-    """There may be a million."""
+    """There may be millions, looked through before they are counted."""
     rig, work = long_rig
     client = FakeClient(BEARER, body=make_body(prompt=["x"] * (LONG_BYTES // 4)))
     await rig.pipeline.call_model(client, COMPLETION)
-    assert work.done["aside"] == 1
+    assert work.done["aside"] == 2
     assert rig.settled().call is not None
     assert rig.records[0].call.choices == LONG_BYTES // 4  # type: ignore[union-attr]
 

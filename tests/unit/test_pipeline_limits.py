@@ -253,10 +253,11 @@ async def test_tokens_are_settled() -> None:
         pytest.param(IMAGE, {}, 10, id="pictures"),
         pytest.param(CHAT, {"n": b"2"}, 20, id="as many as the route says"),
         pytest.param(CHAT, {"n": b"7"}, 6, id="no less than there are"),
+        pytest.param(CHAT, {"best_of": b"8"}, None, id="nobody knows whether all are counted"),
     ],
 )
 async def test_replies_of_several_are_no_longer_ones(
-    endpoint: Endpoint, put_over: dict[str, bytes], each: int
+    endpoint: Endpoint, put_over: dict[str, bytes], each: int | None
 ) -> None:
     """What is learned of a target is how long one reply is, as a call of `n` takes that for each."""
     pictures = {"data": [{"b64_json": "AA"}], "usage": {"input_tokens": 3, "output_tokens": 40}}

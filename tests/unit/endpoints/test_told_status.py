@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.told_status import told_status, too_long
+from gateway.endpoints.told_status import may_be_error, told_status, too_long
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,28 @@ def test_what_is_too_long(told: Any) -> None:
 def test_what_is_not_too_long(told: Any) -> None:
     """Another mistake, a word, no object."""
     assert too_long(json.dumps(told).encode()) == b""
+
+
+@pytest.mark.parametrize(
+    ("beginning", "expected"),
+    [
+        (b"", False),
+        (b"{", True),
+        (b' {\n "', True),
+        (b'{"err', True),
+        (b'{"error', True),
+        (b'{"error": {"mess', True),
+        (b'{"error": {}', True),
+        (b'{"error": {}}\n', False),
+        (b'{"object":"error","code":4', True),
+        (b'{"id":"chat-1",', False),
+        (b'{"choices":[', False),
+        (b'{"candidates', False),
+        (b"<html>", False),
+        (b'[{"error', False),
+        (b'"error', False),
+    ],
+)
+def test_what_may_become_an_error(beginning: bytes, *, expected: bool) -> None:
+    """What begins as one and is not whole; of an answer nobody waits for the rest."""
+    assert may_be_error(beginning) is expected

@@ -23,6 +23,7 @@ from gateway.endpoints.catalogue import (
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import GENERATE
 from gateway.endpoints.openai_call import parse_call, unread_call
+from gateway.endpoints.openai_paths import find_openai_path
 from gateway.limits.estimate import Estimate
 from gateway.limits.output_sizes import OutputSizes
 from gateway.model import Call, Endpoint
@@ -468,3 +469,21 @@ async def test_a_long_call_is_read_aside() -> None:
     await Estimate(call_of(SPEECH, input="x"), (TARGET,), OutputSizes(), aside).read()
     assert len(works) == 1
     assert not Estimate(call, (TARGET,), OutputSizes()).is_unread
+
+
+@pytest.mark.parametrize("path", ["/images/edits", "/images/variations"])
+def test_a_form_of_pictures(path: str) -> None:
+    """It is not read before, but what earlier replies of its target used is what it may use."""
+    target = make_target("a/m", price=prices.TokenPrice(prices.Rates(5, 10, image_output=32)))
+    sizes = OutputSizes()
+
+    def needs(path: str) -> tuple[int, int]:
+        endpoint = find_openai_path(path)
+        assert endpoint is not None
+        need = Estimate(unread_call(endpoint, "a/m", 3_000_000), (target,), sizes)
+        return need.amount("tokens", ""), need.amount("cost", "")
+
+    assert needs(path) == (1, 1)
+    sizes.add("a/m", 4_160)
+    assert needs(path) == (1 + 4_160, 5 + 4_160 * 32)
+    assert needs("/audio/transcriptions") == (1, 1)

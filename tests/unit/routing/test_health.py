@@ -174,6 +174,21 @@ def test_a_probe_that_says_nothing_gives_its_place(health: Health, clock: Clock)
     assert health.admit(TARGET) is None
 
 
+@pytest.mark.parametrize("cool_down_s", [0.0, 0.5])
+def test_a_call_without_leave_is_not_the_probe(health: Health, clock: Clock, cool_down_s: float) -> None:
+    """One that names its model, begun after the probe; its end lets no second one in beside that."""
+    break_it(health)
+    clock.now_s += 1
+    assert health.admit(TARGET) is None
+    clock.now_s += 1
+    said = Outcome("none", 429, cool_down_s, took_ms=100, had_leave=False)
+    health.ended(TARGET, said)
+    clock.now_s += cool_down_s
+    assert health.admit(TARGET) == "circuit"
+    health.ended(TARGET, Outcome("none", 400, took_ms=1_000 * (1 + cool_down_s)))
+    assert health.admit(TARGET) is None
+
+
 def test_a_probe_that_never_ends(health: Health, clock: Clock) -> None:
     """Another is let through after the target's time for a first token, ten seconds at most."""
     break_it(health)

@@ -12,10 +12,11 @@ import pytest
 
 from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_call import parse_call
-from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
+from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Usage
 from gateway.translate.embedding_lists import (
     MAX_TEXTS,
+    check_count,
     read_texts,
     text_count,
     with_usage,
@@ -114,3 +115,13 @@ def test_another_usage() -> None:
 def test_how_many_texts(asked: Any, count: int) -> None:
     """A text alone is one; what is refused is asked too, for its trace."""
     assert text_count(make_embedding_call(input=asked)) == count
+
+
+@pytest.mark.parametrize(("asked", "found"), [("a", 1), (["a"], 1), (["a", "b", ""], 3)])
+def test_a_vector_for_each_text(asked: Any, found: int) -> None:
+    """Neither more nor fewer: nobody knew which is whose."""
+    call = make_embedding_call(input=asked)
+    check_count(call, [[]] * found, b"")
+    for wrong in (found - 1, found + 1):
+        with pytest.raises(UpstreamBadReply, match=f"{wrong} embeddings for {found} texts"):
+            check_count(call, [[]] * wrong, b"")

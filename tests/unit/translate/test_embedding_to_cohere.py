@@ -79,7 +79,7 @@ def test_no_input(asked: Any) -> None:
 
 def test_reply() -> None:
     """In OpenAI's shape, with what was billed."""
-    body, facts = embedding_to_cohere.read(call_of(input="a"), REPLY, started_at_ns=0)
+    body, facts = embedding_to_cohere.read(call_of(input=["a", "b"]), REPLY, started_at_ns=0)
     assert json.loads(body) == {
         "object": "list",
         "data": [
@@ -94,13 +94,24 @@ def test_reply() -> None:
 
 def test_base64() -> None:
     """As OpenAI's SDKs ask for it and unpack it: four bytes a number, the lowest first."""
-    body, _ = embedding_to_cohere.read(call_of(input="a", encoding_format="base64"), REPLY, started_at_ns=0)
+    call = call_of(input=["a", "b"], encoding_format="base64")
+    body, _ = embedding_to_cohere.read(call, REPLY, started_at_ns=0)
     packed = json.loads(body)["data"][0]["embedding"]
     assert struct.unpack("<2f", base64.b64decode(packed)) == (0.5, -0.25)
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"{}", b'{"embeddings":[]}', b'{"embeddings":{"int8":[[1]]}}', b'{"embeddings":{}}']
+    "body",
+    [
+        b"<html>",
+        b"{}",
+        b'{"embeddings":[]}',
+        b'{"embeddings":{"int8":[[1]]}}',
+        b'{"embeddings":{}}',
+        b'{"embeddings":{"float":[]}}',
+        REPLY,
+    ],
+    ids=["page", "nothing", "list", "other-type", "no-type", "empty", "too-many"],
 )
 def test_no_reply(body: bytes) -> None:
     """Nothing that was asked for."""

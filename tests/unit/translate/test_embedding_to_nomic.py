@@ -63,7 +63,17 @@ def test_without_usage() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"{}", b'{"embeddings":[]}', b'{"embeddings":[1]}', b'{"detail":"no"}', b"\xff"],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"embeddings":[]}',
+        b'{"embeddings":[1]}',
+        b'{"detail":"no"}',
+        b"\xff",
+        b'{"embeddings":[[1],[2]]}',
+    ],
 )
 def test_bad_replies(body: bytes) -> None:
     """A success without embeddings is a failure of the provider's."""

@@ -263,6 +263,31 @@ async def test_kept_connection_that_ends_at_once(upstream: Upstream, end: Answer
         assert [len(connection.requests) for connection in server.connections] == [2, 1]
 
 
+FAREWELL = b"HTTP/1.%d 408 Request Time-out\r\ncontent-length: 2\r\nconnection: %b\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("number", "farewell", "statuses"),
+    [
+        (2, FAREWELL % (1, b"close"), [200, 200]),
+        (2, FAREWELL % (0, b"Close"), [200, 200]),
+        (2, FAREWELL % (1, b"keep-alive"), [200, 408]),
+        (1, FAREWELL % (1, b"close"), [408]),
+    ],
+    ids=["kept", "old", "goes on", "fresh"],
+)
+async def test_kept_connection_that_says_goodbye(
+    upstream: Upstream, number: int, farewell: bytes, statuses: list[int]
+) -> None:
+    """A 408 with which a kept one ends was under way when the call was sent: that is made on another."""
+    async with Server(ending_from(number, answering(farewell))) as server:
+        for status in statuses:
+            reply = await upstream.exchange(ask(server.url))
+            await reply.read(1000)
+            reply.close()
+            assert reply.status == status
+
+
 async def test_kept_connection_that_ends_late() -> None:
     """Beyond `stale_within_s` the provider may have worked on the call: it is not made again."""
     upstream = Upstream(Proxies({}), stale_within_s=0)

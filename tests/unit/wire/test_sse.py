@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import (
     DATA_LINE,
-    EVENT,
     MAX_EVENT_BYTES,
     EventCutter,
     EventSplitter,
@@ -19,6 +19,7 @@ from gateway.wire.sse import (
     data_of_events,
     end_of_events,
     read_events,
+    split_events,
 )
 
 STREAM = b": ping\n\ndata: a\n\nevent: x\r\ndata: b\r\ndata: c\r\n\r\ndata:\n\ndata:d\r\rdata: [DONE]\n\n"
@@ -41,7 +42,7 @@ def test_events_are_read() -> None:
 )
 def test_the_quick_way_reads_what_the_rules_say(data: bytes) -> None:
     """Cut at blank lines and read by their beginning, events say what they do by the form of their lines."""
-    by_rules = [b"\n".join(DATA_LINE.findall(event)) for event in EVENT.findall(data)]
+    by_rules = [b"\n".join(DATA_LINE.findall(event)) for event in split_events(data)]
     assert list(data_of_events(data)) == [said for said in by_rules if said]
 
 
@@ -79,6 +80,12 @@ def test_an_event_without_end_is_refused() -> None:
     splitter.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(UpstreamBadReply, match="over 8388608 bytes"):
         splitter.feed(b"x")
+
+
+@given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\n", b"\r\n", b"\r"])).map(b"".join))
+def test_events_end_at_the_first_blank_line(data: bytes) -> None:
+    """Whatever ends their lines; what has no end is none."""
+    assert split_events(data) == re.findall(rb".*?(?:\n\n|\n\r\n|\r\r)", data, re.DOTALL)
 
 
 def test_counting_and_ends() -> None:
