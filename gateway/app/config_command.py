@@ -1,7 +1,8 @@
 """`gateway config`: the configuration that replicas get from Redis, put there, listed, shown, rolled back.
 
 What is put there was checked first, as `check-config` does and for what may not be sent to other hosts. The
-name of the new set alone is on standard output, so that a script can take it.
+name of the new set alone is on standard output, so that a script can take it. A server that stands still,
+starts or is just replaced is waited for: a deployment should not fail by a second.
 """
 
 from __future__ import annotations
@@ -32,10 +33,20 @@ from gateway.config.manifest_set import (
 )
 from gateway.config.transport_checks import check_transport
 from gateway.settings import environment
-from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+from gateway.store.config_store import (
+    PATIENCE_S,
+    PATIENT_TIMEOUT_S,
+    ConfigAwayError,
+    ConfigStore,
+    Note,
+    NotTheLastError,
+    Patience,
+)
 
 OK: Final = 0
 FAILED: Final = 1
+# As a shell tells the end by SIGINT.
+INTERRUPTED: Final = 130
 
 _COLUMNS: Final = ("SET", "VERSION", "AT", "MANIFESTS", "GATEWAY", "BY", "WHAT")
 
@@ -44,14 +55,32 @@ class _Failed(Exception):
     """It was not done; the message says why."""
 
 
-def run_config_command(parsed: argparse.Namespace, redis_url: str, secrets_dir: Path | None) -> int:
+def run_config_command(
+    parsed: argparse.Namespace,
+    redis_url: str,
+    secrets_dir: Path | None,
+    *,
+    timeout_s: float = PATIENT_TIMEOUT_S,
+    patience_s: float = PATIENCE_S,
+) -> int:
     """Do what the arguments after `gateway config` say.
 
+    Args:
+        parsed: These.
+        redis_url: See `ConfigStore`.
+        secrets_dir: See `SecretSource`.
+        timeout_s: How long one exchange with the server may take.
+        patience_s: How long a server that cannot be used is tried.
+
     Returns:
-        The exit code: 0 when it is done, else 1.
+        The exit code: 0 when it is done, 130 when it was interrupted while it waited, else 1.
     """
     secrets = SecretSource(environment(), secrets_dir)
-    store = ConfigStore(redis_url)
+
+    def tell(error: ConfigAwayError) -> None:
+        sys.stderr.write(f"gateway config: {store.place}: {error}; trying for {patience_s:g} s\n")
+
+    store = ConfigStore(redis_url, timeout_s=timeout_s, patience=Patience(patience_s, tell))
     actions: dict[str, Callable[[ConfigStore, argparse.Namespace, SecretSource], None]] = {
         "push": _push,
         "list": _list,
@@ -61,8 +90,11 @@ def run_config_command(parsed: argparse.Namespace, redis_url: str, secrets_dir: 
     try:
         actions[parsed.action](store, parsed, secrets)
     except ConfigAwayError as error:
-        sys.stderr.write(f"gateway config: {store.place} cannot be used: {error}\n")
+        fix = "see that it runs and answers, or mend --redis-url"
+        sys.stderr.write(f"gateway config: {store.place} cannot be used: {error}; {fix}\n")
         return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (_Failed, SetUnusable, OSError) as error:
         sys.stderr.write(f"gateway config: {error}\n")
         return FAILED
@@ -192,6 +224,12 @@ def _put(
         name = store.put(pack(manifests), note, expected)
     except NotTheLastError as error:
         raise _Failed(f"{error}: {error.last}. Look at it, and push again") from error
+    except ConfigAwayError as error:
+        if not error.may_pass:
+            raise
+        # A server that stands still has what it was asked, and may do it when it goes on.
+        fix = "it may be in force all the same, or be soon: see gateway config list, then push again"
+        raise _Failed(f"{store.place} has not said that it has it: {error}; {fix}") from error
     sys.stderr.write(f"{count} manifests, version {config.version}, are in force in {store.place}\n")
     sys.stdout.write(f"{name}\n")
 

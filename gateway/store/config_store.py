@@ -2,22 +2,36 @@
 
 What a set is does not matter here: bytes with a digest. Each that is put has the next number; the last is in
 force. Who puts one may say which it is a change of, and is told when that is not the last any more. Calls
-block, for `TIMEOUT_S` or so at most; they are for threads and commands.
+block, for `TIMEOUT_S` or so at most, or as long as a patient caller wants; they are for threads and commands.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
+import time
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import TimeoutError as TooLate
 from redis.retry import Retry
 
 from gateway.store.replicas import secrets_in, shown, trusting
@@ -25,18 +39,28 @@ from gateway.store.replicas import secrets_in, shown, trusting
 KEPT_SETS: Final = 50
 TIMEOUT_S: Final = 1.0
 
+PATIENT_TIMEOUT_S: Final = 5.0
+"""What an exchange may take where it is waited for: one that stood still goes on with what it was asked."""
+
+PATIENCE_S: Final = 15.0
+"""How long a command, and the first start of a gateway, try: a pause or a failover, and well below the 60 s
+that our probes give a container to start."""
+
+_AGAIN_S: Final = 0.5
 _PREFIX: Final = "{gateway:config}:"
 _KEYS: Final = tuple(f"{_PREFIX}{part}" for part in ("head", "sets", "notes"))
 _DETAIL_CHARACTERS: Final = 200
 
 # KEYS: the head, the sets and the notes on them by number. ARGV: the set, the note, the digest, what number
-# and digest the last has to have ('' for any), how many are kept. The answer: 1, the new one, or 0, the last.
+# and digest the last has to have ('' for any), how many are kept, and which put it is: one whose answer was
+# lost is asked for again, and not to be done twice. The answer: 1, the new one, or 0, the last.
 _PUT: Final = """
 local head, sets, notes = KEYS[1], KEYS[2], KEYS[3]
 local number, digest = redis.call('HGET', head, 'n') or '0', redis.call('HGET', head, 'd') or ''
+if redis.call('HGET', head, 'p') == ARGV[6] and digest == ARGV[3] then return {1, number .. '-' .. digest} end
 if ARGV[4] ~= '' and ARGV[4] ~= number .. '-' .. digest then return {0, number .. '-' .. digest} end
 local new = redis.call('HINCRBY', head, 'n', 1)
-redis.call('HSET', head, 'd', ARGV[3])
+redis.call('HSET', head, 'd', ARGV[3], 'p', ARGV[6])
 redis.call('HSET', sets, new, ARGV[1])
 local time = redis.call('TIME')
 redis.call('HSET', notes, new, time[1] .. ' ' .. ARGV[2])
@@ -46,8 +70,34 @@ return {1, new .. '-' .. ARGV[3]}
 """
 
 
+# What a server says that is about to be another, or is not whole.
+_PASSING: Final = (ConnectionLost, TooLate, OSError, ReadOnlyError, TryAgainError, AskError, ClusterDownError)
+_LASTING: Final = (AuthenticationError, AuthorizationError)
+
+
 class ConfigAwayError(Exception):
-    """The server cannot be used; the message says why, without what is secret in its address."""
+    """The server cannot be used; the message says why, without what is secret in its address.
+
+    Attributes:
+        may_pass: It may be of use by and by, and may do then what it was asked for.
+    """
+
+    def __init__(self, why: str, *, may_pass: bool = True) -> None:
+        super().__init__(why)
+        self.may_pass = may_pass
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Of whoever has nothing to go on with.
+
+    Attributes:
+        for_s: How long it is tried.
+        tell: Is told once in each call what is waited for.
+    """
+
+    for_s: float
+    tell: Callable[[ConfigAwayError], None]
 
 
 class NotTheLastError(Exception):
@@ -98,13 +148,15 @@ class ConfigStore:
         place: Its address, without what is secret in it.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, patience: Patience | None = None) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             url: `redis://`, `rediss://` or `unix://`; may hold a password. A cluster by any of its nodes.
             timeout_s: How long each exchange with the server may take.
+            patience: With a server that cannot be used; None: the first time is the last.
         """
+        self._patience = patience
         self.place = shown(url)
         self._secrets = secrets_in(url)
         self._lock = threading.Lock()
@@ -160,7 +212,7 @@ class ConfigStore:
             "manifests": note.manifests,
             "what": note.what,
         }
-        words = (packed, json.dumps(about), note.digest, expected or "", KEPT_SETS)
+        words = (packed, json.dumps(about), note.digest, expected or "", KEPT_SETS, uuid.uuid4().hex)
         is_put, name = self._do(lambda: self._command("EVAL", _PUT, len(_KEYS), *_KEYS, *words))
         last: str = name.decode()
         # The same set is in force already where an answer was lost and the question asked again.
@@ -185,16 +237,33 @@ class ConfigStore:
 
     def _do(self, ask: Callable[[], Any]) -> Any:
         with self._lock:
-            try:
+            patience = self._patience
+            if patience is None:
+                return self._do_once(ask)
+            until_s = time.monotonic() + patience.for_s
+            is_told = False
+            while True:
                 try:
-                    return ask()
-                except MovedError as moved:
-                    # A node of a cluster says which one has the keys; it stays the one until that fails.
-                    self._turn_to({**({"host": moved.host} if moved.host else {}), "port": moved.port})
-                    return ask()
-            except (RedisError, OSError) as error:
-                self._turn_to(self._home)
-                raise ConfigAwayError(self._told(error)) from error
+                    return self._do_once(ask)
+                except ConfigAwayError as error:
+                    if not error.may_pass or time.monotonic() >= until_s:
+                        raise
+                    if not is_told:
+                        patience.tell(error)
+                        is_told = True
+                time.sleep(_AGAIN_S)
+
+    def _do_once(self, ask: Callable[[], Any]) -> Any:
+        try:
+            try:
+                return ask()
+            except MovedError as moved:
+                # A node of a cluster says which one has the keys; it stays the one until that fails.
+                self._turn_to({**({"host": moved.host} if moved.host else {}), "port": moved.port})
+                return ask()
+        except (RedisError, OSError) as error:
+            self._turn_to(self._home)
+            raise ConfigAwayError(self._told(error), may_pass=_may_pass(error)) from error
 
     def _turn_to(self, where: dict[str, Any]) -> None:
         self._redis.connection_pool.disconnect()
@@ -206,3 +275,8 @@ class ConfigStore:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:_DETAIL_CHARACTERS]
+
+
+def _may_pass(error: BaseException) -> bool:
+    is_distrust = isinstance(error.__context__, ssl.SSLCertVerificationError)
+    return isinstance(error, _PASSING) and not isinstance(error, _LASTING) and not is_distrust

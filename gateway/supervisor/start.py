@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
-from gateway.config.manifest_set import SetUnusable
+from gateway.config.manifest_set import SetUnusable, name_of_current
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -107,12 +107,29 @@ def _serve(settings: Settings, work: ChildWork) -> None:
 
 
 def _fetch_config(settings: Settings) -> None:
-    """Bring the configuration that is in Redis. Where it cannot be had, the start goes by what is here."""
+    """Bring the configuration that is in Redis. Where it cannot be had, the start goes by what is here.
+
+    A first start has nothing here: it waits a little for a server that is started beside it, or stands still.
+    """
     # They need a library that comes with an extra.
     from gateway.control.config_sets import ConfigSets, NothingThere  # noqa: PLC0415 - see above
-    from gateway.store.config_store import ConfigAwayError, ConfigStore  # noqa: PLC0415 - see above
+    from gateway.store.config_store import (  # noqa: PLC0415 - see above
+        PATIENCE_S,
+        PATIENT_TIMEOUT_S,
+        ConfigAwayError,
+        ConfigStore,
+        Patience,
+    )
 
-    store = ConfigStore(settings.redis_url or "")
+    def tell(error: ConfigAwayError) -> None:
+        told = "%s: %s; trying for %g s, as no configuration came from there before"
+        _log.warning(told, store.place, error, PATIENCE_S)
+
+    url = settings.redis_url or ""
+    if name_of_current(settings.config.parent) is None:
+        store = ConfigStore(url, timeout_s=PATIENT_TIMEOUT_S, patience=Patience(PATIENCE_S, tell))
+    else:
+        store = ConfigStore(url)
     sets = ConfigSets(store, settings.config.parent)
     try:
         sets.take()

@@ -47,8 +47,10 @@ class Plane:
     port: int = 0
     rereads: str = ""
     rooms: Rooms = field(default_factory=Rooms)
+    _good: Config | None = None
 
     def start(self) -> HttpServer:
+        self._config()
         self.rooms.manifests = self.folder
         self.rooms.kept = self.folder.parent / f"{self.folder.name}-kept"
         self.rooms.targets = TargetsSource(
@@ -103,9 +105,11 @@ class Plane:
         return SecretSource({}, None)
 
     def _config(self) -> Config:
-        config = check.check(self.folder, strict=False, secrets=self._secrets()).config
-        assert config is not None
-        return config
+        found = check.check(self.folder, strict=False, secrets=self._secrets()).config
+        # What is refused leaves the one before in force.
+        self._good = found or self._good
+        assert self._good is not None
+        return self._good
 
     def _entries(self) -> list[dict[str, object]]:
         ledger = local_report("", StoreState(stored=1234), SpoolCounts(created=1234))

@@ -51,6 +51,13 @@ integrations:
         - {target: spare/qwen, weight: 20}
 """
 )
+ODD_ROUTES = [
+    {"name": ["c"], "slug": {}, "alias": [[]], "model_types": "chat", "routing_config": []},
+    {
+        "name": "d",
+        "routing_config": {"load_balance_targets": [{"target": {}, "weight": {}}, {"tier": []}, 5]},
+    },
+]
 HOSTILE = "<img src=x onerror=document.title='hacked'>"
 EDIT = f"/controls/rate-limits/edit?type={KIND}"
 READY = "document.getElementById('editor').getAttribute('aria-busy') === null"
@@ -532,17 +539,93 @@ async def test_a_slip_in_one_hides_no_other(plane: Plane, page: Page) -> None:
         f"type: {KIND}\nname: a\nrules: [{{id: a, when: {{models: {{in: lab/qwen}}}}, unit: 5}}]\n",
         f"type: tenant-rate-limit-config/model\nname: a\n{limits}",
         f"type: gateway-logging-config\nname: a\n{masks}",
+        f"type: {KIND}\nname: b\nrules: [{{id: [], unit: [], limit_to: {{}}, when: {{models: [{{a: b}}]}}}}]",
+        "type: tenant-budget-config\nname: b\nmode: {a: b}\nlimits: {'': 1, constructor: {a: b}}",
+        f"type: provider-account/virtual-model\nname: b\nintegrations: {json.dumps(ODD_ROUTES)}",
+        "type: provider-account/openai\nname: b\nintegrations: [{name: [a], model_id: {}, model_types: x}]",
     ]
-    add(plane.folder, "slips.yaml", "---\n".join(slips))
+    add(plane.folder, "slips.yaml", "\n---\n".join(slips))
     await plane.sign_in(page)
     await page.open(plane.origin + "/configuration/manifests")
-    await page.wait("document.querySelectorAll('tbody tr').length === 7")
+    await page.wait("document.querySelectorAll('tbody tr').length === 11")
+    for path, shown in (
+        ("/controls/rate-limits", "{} []"),
+        ("/controls/budgets", '{"a":"b"} constructor'),
+        ("/models", 'b/["a"]'),
+        ("/models/virtual", 'b/["c"]'),
+    ):
+        await page.open(plane.origin + path)
+        await page.wait(f"document.querySelector('main').innerText.includes({json.dumps(shown)})")
     await page.open(plane.origin + "/access/callers")
     await page.wait("document.querySelector('section[aria-label=Teams] table')?.innerText.includes('a@x.io')")
     await page.open(plane.origin + "/access/permissions")
     await page.wait("document.querySelector('tbody td')?.innerText === 'user:a@x.io'")
     assert await page.text("tbody td:nth-child(3)") == ""
     assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "shown"),
+    [
+        ("unit: []", "#f-rules-0-unit", "[]"),
+        ("limit_to: {a: [b]}", "#f-rules-0-limit_to", '{"a":["b"]}'),
+        ("id: {toString: 1, valueOf: 2}", "#f-rules-0-id", '{"toString":1,"valueOf":2}'),
+        ("when: {models: x, subjects: [{a: b}]}", "#f-rules-0-when-subjects", '{"a":"b"}'),
+        ("when: []", "#f-rules-0-id", "everyone"),
+    ],
+)
+async def test_a_form_of_odd_shapes(plane: Plane, page: Page, text: str, field: str, shown: str) -> None:
+    """It shows what stands there as text, with what the check says of it, and it can be mended there."""
+    name = text.partition(":")[0]
+    rule = {
+        "id": "everyone",
+        "when": {},
+        "limit_to": 10,
+        "unit": "requests_per_minute",
+        **yaml.safe_load(text),
+    }
+    body = {"type": KIND, "name": "limits", "rules": [rule]}
+    add(plane.folder, "limits.yaml", yaml.safe_dump(body))
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await verdict(page, "error")
+    assert await page.run(f"document.querySelector('{field}').value") == shown
+    wrong = f"document.querySelector('[id^=f-rules-0-{name}][id$=-error]:not([hidden])')?.innerText"
+    await page.wait(f"Boolean({wrong})")
+    await write_yaml(page, LIMITS)
+    await verdict(page, "Valid")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("rules", ["x", "{a: b}", "7"])
+async def test_a_form_of_no_list(plane: Plane, page: Page, rules: str) -> None:
+    """It waits for the first entry, which takes the place of what is there."""
+    add(plane.folder, "limits.yaml", f"type: {KIND}\nname: limits\nrules: {rules}\n")
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await verdict(page, "error")
+    assert "expected a list" in await page.text("#f-rules-error")
+    await page.click("#f-rules > .stack > div:last-child button")
+    await verdict(page, "error")
+    await page.fill("#f-rules-0-id", "everyone")
+    await verdict(page, "Valid")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('everyone')")
+    assert page.complaints == []
+
+
+async def test_what_is_typed_into_a_part_of_another_kind_is_kept(plane: Plane, page: Page) -> None:
+    """A list has no fields: it makes way for what has them."""
+    add(plane.folder, "limits.yaml", LIMITS.replace("when: {}", "when: []"))
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await verdict(page, "error")
+    await page.run("document.querySelectorAll('#form details').forEach((one) => { one.open = true; })")
+    await page.fill("#f-rules-0-when-models", "lab/*")
+    await verdict(page, "Valid")
+    assert "lab/*" in await page.run("document.querySelector('#yaml textarea').value")
 
 
 @pytest.mark.parametrize(

@@ -342,3 +342,24 @@ async def test_a_share_that_is_no_number(plane: Plane, page: Page, share: str) -
     await page.wait("document.getElementById('result').innerText.includes('expected a number')")
     assert await page.run("document.getElementById('sampling-ratio').getAttribute('aria-invalid')") == "true"
     assert not (plane.folder / "gateway-otel-config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "exporter",
+    [
+        "x",
+        {"when": [None]},
+        {"when": {"a": 1}, "sampling": {"ratio": "x"}},
+        {"when": [{"key": [], "value": "x"}]},
+    ],
+    ids=["a text", "an empty filter", "filters of no list", "a filter of texts"],
+)
+async def test_a_destination_of_odd_shapes(plane: Plane, page: Page, exporter: object) -> None:
+    """It is shown as far as it has a place, so that it can be mended; saving tells what is wrong."""
+    body = {"type": "gateway-otel-config", "name": "default", "otel_traces_exporter_config": exporter}
+    (plane.folder / "otel.json").write_text(json.dumps(body))
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/settings/otel")
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('otel_traces_exporter_config')")

@@ -81,7 +81,12 @@ def row_of(number: int, **fields: Any) -> Any:
 
 
 def traced_call(
-    number: int, says: str, *, method: str = "POST", path: str = "/v1/chat/completions"
+    number: int,
+    says: str,
+    *,
+    method: str = "POST",
+    path: str = "/v1/chat/completions",
+    roles: tuple[str, str] = ("system", "user"),
 ) -> CallSpans:
     """A failed over call, with all that is on its spans; *says* stands wherever callers write."""
     row = row_of(
@@ -120,6 +125,7 @@ def traced_call(
         text("gateway.routing.strategy", "priority-based"),
         AttributeKey("gateway.routing.candidates").texts(["a/one", "b/two"]),
         AttributeKey("gateway.routing.skipped").texts([skipped]),
+        text("gateway.limits", json.dumps([{"rule": "spend", "kind": "cost", "outcome": "exceeded"}])),
         AttributeKey("gateway.overhead_ms").double(1.5),
         text("gateway.metadata.env", says),
         span_status(StatusCode.ERROR, says),
@@ -127,7 +133,7 @@ def traced_call(
     said = json.dumps(
         [
             {"role": role, "parts": [{"type": "text", "content": content}]}
-            for role, content in (("system", "be kind"), ("user", f"it's {says}"))
+            for role, content in zip(roles, ("be kind", f"it's {says}"), strict=True)
         ],
         ensure_ascii=False,
     )
@@ -269,6 +275,33 @@ async def test_calls_without_a_price_cost_nothing_that_is_known(traffic: Traffic
     await page.open(f"{traffic.origin}/monitor")
     await page.wait("document.querySelectorAll('#tiles .stat-value').length === 8")
     assert "Cost\n$0.00\nof calls whose price is known" in await page.text("#tiles")
+
+
+async def test_a_long_label_hides_no_number(traffic: Traffic, page: Page) -> None:
+    """It has the lines that it needs."""
+    traffic.store(make_call(row_of(1, model="a/" + "x" * 128)))
+    for width in (1440, 390):
+        await page.look(width=width, height=900)
+        await page.open(f"{traffic.origin}/monitor?split_by=model")
+        await page.wait("document.querySelectorAll('#groups-table tbody tr').length === 1")
+        label, cell = (f"document.querySelector('#groups-table tbody th{end}')" for end in (" button", ""))
+        right = ".getBoundingClientRect().right"
+        assert await page.run(f"{label}.scrollWidth <= {cell}.clientWidth && {label}{right} <= {cell}{right}")
+    await page.look(width=1440, height=900)
+    await shoot(page, "monitor-long-label")
+
+
+async def test_roles_and_limits_of_a_trace(traffic: Traffic, page: Page) -> None:
+    """A role is whatever a caller wrote; a limit is told with what it counts."""
+    call = traced_call(1, "hello", roles=("constructor", "__proto__"))
+    traffic.store(call)
+    await page.look(width=1440, height=900)
+    await page.open(f"{traffic.origin}/traces/{call.row.trace_id.hex()}")  # type: ignore[union-attr]
+    await page.wait("document.querySelectorAll('.said').length === 3")
+    heads = "[...document.querySelectorAll('.said h3')].map((one) => one.textContent)"
+    assert await page.run(heads) == ["constructor", "__proto__", "Model"]
+    assert "The cost limit spend said: exceeded." in await page.text(".decision")
+    assert page.complaints == []
 
 
 async def test_which_first_token_it_is(traffic: Traffic, page: Page) -> None:

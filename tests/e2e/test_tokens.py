@@ -5,12 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.rig.fake_upstream import FakeUpstream
+from tests.rig import behaviours
+from tests.rig.fake_upstream import FakeUpstream, Gate
 from tests.rig.gateway_process import GatewayProcess, StartGateway
-from tests.rig.manifests import ENVIRONMENT, bearer, chat, openai_account, virtual_account
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    SCRIPTED,
+    bearer,
+    chat,
+    chat_body,
+    openai_account,
+    virtual_account,
+)
+from tests.rig.raw_http import RawConnection, request_bytes
 from tests.rig.token_form import is_opaque_token
 from tests.rig.until import until
 
@@ -89,3 +101,56 @@ def test_a_token_that_ends_while_it_is_held(start_gateway: StartGateway, upstrea
     until(lambda: statuses(gateway, token, 1) == {401}, what="its end")
     assert gateway.get("/api/config")["version"] == version
     gateway.stop()
+
+
+# With what takes minutes made short: nobody waits for that in each run. Workers are copies of this process.
+IMPATIENT = """
+import sys
+from gateway.app import worker
+from gateway.cli import main
+
+worker._TIDY_EVERY_S, worker._LASTING_S = 0.5, 0.0
+sys.exit(main())
+"""
+
+
+def begun_stream(gateway: GatewayProcess, token: str, gate: Gate) -> tuple[RawConnection, str]:
+    """One whose first events have come, and its trace."""
+    connection = gateway.connect()
+    headers = [bearer(token), ("content-type", "application/json")]
+    body = chat_body("fake/scripted", stream=True)
+    connection.send(request_bytes("POST", "/v1/chat/completions", headers, body))
+    gate.step(2)
+    head = connection.read_head()
+    assert head.status == 200
+    assert connection.read_piece()
+    return connection, (head.header("traceparent") or "").split("-")[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are no copies")
+def test_what_lasts_is_broken_off_when_its_token_is_revoked(tmp_path: Path, upstream: FakeUpstream) -> None:
+    """To whoever has it no more: that stream ends here and at the provider, the other one goes on."""
+    manifests = [
+        openai_account("fake", upstream.base_url, [SCRIPTED]),
+        virtual_account("app", ["env:APP_TOKEN"], ["fake/*"]),
+    ]
+    leaving = virtual_account("leaving", ["env:NARROW_TOKEN"], ["fake/*"])
+    gates = [upstream.gate(), upstream.gate()]
+    upstream.play(SCRIPTED, *(behaviours.stream(gate=gate) for gate in gates))
+    folder = tmp_path / "gateway"
+    program = ("-c", IMPATIENT)
+    with GatewayProcess(folder, [*manifests, leaving], environment=ENVIRONMENT, program=program) as gateway:
+        cut, trace_id = begun_stream(gateway, ENVIRONMENT["NARROW_TOKEN"], gates[0])
+        kept, kept_trace_id = begun_stream(gateway, APP_TOKEN, gates[1])
+        gateway.write_config(manifests)
+        with pytest.raises(ConnectionError):
+            list(cut.read_pieces())
+        gates[1].open()
+        assert b"".join(kept.read_pieces()).endswith(b"data: [DONE]\n\n")
+        server, attempt = gateway.trace(trace_id)["spans"]
+        assert server["attributes"]["error.type"] == "invalid_api_key"
+        assert attempt["attributes"]["error.type"] == "client_disconnected"
+        assert upstream.exchanges[0].was_aborted.wait(60), "the provider was not told"
+        assert gateway.row(kept_trace_id)["status"] == "ok"
+        for connection in (cut, kept):
+            connection.close()

@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tests.rig.closing import close_server
+
 START_TIMEOUT_S: Final = 60.0
 _TCP: Final = Path("/proc/net/tcp")
 _LOOK_S: Final = 0.005
@@ -421,7 +423,7 @@ class FakeUpstream:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        server.close()
+        await close_server(server)
         for connection in self._connections:
             connection.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -58,8 +58,10 @@ class GatewayProcess:
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         has_terminal: bool = False,
+        program: Sequence[str] = ("-m", "gateway"),
     ) -> None:
         self._has_terminal = has_terminal
+        self._program = tuple(program)
         self.folder = folder
         self.config = folder / "config"
         self.state = folder / "state"
@@ -103,7 +105,7 @@ class GatewayProcess:
         """Run it and return at once; again, once an earlier run has ended."""
         self.port = self.control_port = 0
         command = [
-            sys.executable, "-m", "gateway", "serve",
+            sys.executable, *self._program, "serve",
             "--config", str(self.config), "--state-dir", str(self.state),
             "--workers", str(self._workers), *self._options,
         ]  # fmt: skip

@@ -31,6 +31,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.rig.closing import close_server
 from tests.rig.free_ports import free_port
 from tests.rig.until import until_async
 
@@ -326,7 +327,7 @@ class OtlpSink:
 
     async def _go_down(self) -> None:
         assert self._server is not None
-        self._server.close()
+        await close_server(self._server)
         for transport in [item.transport for item in self._connections if item.transport is not None]:
             transport.abort()
         # What had come whole by then is among what was received when this is over.
@@ -343,7 +344,7 @@ class OtlpSink:
         if self._released is None or self._runner is None or self._server is None:
             return
         self._released.set()  # hanging answers come to their end
-        self._server.close()
+        await close_server(self._server)
         await self._runner.cleanup()
         # aiohttp leaves a connection that was made just now, and one whose client left within an answer. Each
         # takes a few rounds of the loop to close its socket, one that is being accepted a few more to come.

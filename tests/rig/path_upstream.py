@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tests.rig.closing import close_server
+
 _KEPT_BYTES: Final = 4 * 1024 * 1024
 _START_TIMEOUT_S: Final = 60.0
 _READ_BYTES: Final = 65_536
@@ -198,7 +200,7 @@ class PathUpstream:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        server.close()
+        await close_server(server)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

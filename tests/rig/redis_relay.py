@@ -9,6 +9,7 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
+from tests.rig.closing import close_server
 from tests.rig.valkey_server import PASSWORD
 
 _JOIN_S: Final = 60.0
@@ -98,6 +99,7 @@ class RedisRelay:
             self.port = server.sockets[0].getsockname()[1]
             self._is_up.set()
             await self._end.wait()
+            await close_server(server)
             self._cut()
 
     def _cut(self) -> None:

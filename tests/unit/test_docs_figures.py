@@ -105,6 +105,7 @@ SAYS: Final = {
         f"may differ, at most {identity_provider._LONGEST_LEEWAY_S}.",
         f"a session stays, up to {load_balancing._LONGEST_STICKY_S // _DAY_S} days",
         f"the last {config_store.KEPT_SETS} sets with who put them",
+        f"stands still is tried for {config_store.PATIENCE_S:g} s",
     ],
     "errors.md": [f"at most {applied_configurations.MAX_BYTES:,} bytes"],
     "identity.md": [

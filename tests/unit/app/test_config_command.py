@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from redis import Redis
 
-from gateway.app.config_command import _Failed, _push
-from gateway.cli import main
+from gateway.app.config_command import _Failed, _push, run_config_command
+from gateway.cli import main, make_parser
 from gateway.config import SecretSource
 from gateway.store.config_store import ConfigStore
 from tests.rig.requires import requires
@@ -248,17 +249,61 @@ def test_nothing_kept(store: ConfigStore, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_without_redis(
-    folder: Callable[..., str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: ValkeyServer,
+    folder: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Usage where none is named; failed, without the password, where it is away."""
+    """Usage where none is named; failed, without the password, where it cannot be used."""
     monkeypatch.delenv("GATEWAY_REDIS_URL", raising=False)
     assert main(["config", "list"]) == 2
     assert "--redis-url is missing" in capsys.readouterr().err
-    assert main(["config", "push", folder(), "--redis-url", f"redis://:{PASSWORD}@127.0.0.1:1/0"]) == 1
+    # Refused at once: what may pass is waited for.
+    away = server.url.replace("redis://", "redis://nobody")
+    assert main(["config", "push", folder(), "--redis-url", away]) == 1
     err = capsys.readouterr().err
-    assert "redis://127.0.0.1:1/0 cannot be used" in err
+    assert f"redis://127.0.0.1:{server.port}/0 cannot be used: " in err
+    assert err.rstrip().endswith("; see that it runs and answers, or mend --redis-url")
     assert "warning: --redis-url has a password in it, which others on this host can read" in err
     assert PASSWORD not in err
-    monkeypatch.setenv("GATEWAY_REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1:1/0")
+    monkeypatch.setenv("GATEWAY_REDIS_URL", away)
     assert main(["config", "list"]) == 1
     assert "warning" not in capsys.readouterr().err
+
+
+class Standing(StringIO):
+    """Standard error of a command that has to do with a server that stands still until it is told of."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        super().__init__()
+        self._server = server
+        server.pause()
+
+    def write(self, text: str) -> int:
+        if "trying for" in text:
+            self._server.go_on()
+        return super().write(text)
+
+
+def test_a_server_that_stands_still(
+    folder: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Is waited for, which is told; a push that it never answered may be in force all the same."""
+    monkeypatch.setenv("SET_KEY", "canary-set-key")
+    parsed = make_parser().parse_args(["config", "push", folder(), "--no-strict"])
+    with ValkeyServer(tmp_path) as own, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", said := Standing(own))
+        assert run_config_command(parsed, own.url, None, timeout_s=0.5, patience_s=60.0) == 0
+        assert f"gateway config: redis://127.0.0.1:{own.port}/0: " in said.getvalue()
+        assert said.getvalue().count("; trying for 60 s\n") == 1
+        assert capsys.readouterr().out.startswith("1-")
+    with ValkeyServer(tmp_path) as own:
+        own.pause()
+        assert run_config_command(parsed, own.url, None, timeout_s=0.1, patience_s=0.0) == 1
+        err = capsys.readouterr().err
+        assert f"redis://127.0.0.1:{own.port}/0 has not said that it has it: " in err
+        assert "it may be in force all the same" in err
+        own.go_on()

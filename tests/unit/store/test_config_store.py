@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from gateway.store import config_store
-from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError, Patience
 from gateway.tls_files import TlsFiles, make_server_context
 from tests.rig.certificates import Authority
 from tests.rig.redis_relay import RedisRelay
@@ -117,6 +117,79 @@ def test_paused(tmp_path: Path) -> None:
         with pytest.raises(ConfigAwayError):
             store.head()
         own.go_on()
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["starts again", "stood still"])
+def test_a_patient_one(tmp_path: Path, *, is_gone: bool) -> None:
+    """Tries until the server can be used, and says once that it does."""
+    told: list[ConfigAwayError] = []
+    with ValkeyServer(tmp_path) as own:
+
+        def tell(error: ConfigAwayError) -> None:
+            told.append(error)
+            (own.start if is_gone else own.go_on)()
+
+        store = ConfigStore(own.url, timeout_s=0.5, patience=Patience(PATIENT_S, tell))
+        (own.kill if is_gone else own.pause)()
+        assert store.put(b"one", NOTE) == "1-ab12"
+        assert [error.may_pass for error in told] == [True]
+        store.close()
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    """With what the server last failed by."""
+    told: list[ConfigAwayError] = []
+    with ValkeyServer(tmp_path) as own:
+        store = ConfigStore(own.url, timeout_s=0.1, patience=Patience(0.2, told.append))
+        own.pause()
+        with pytest.raises(ConfigAwayError) as caught:
+            store.head()
+        own.go_on()
+        assert caught.value.may_pass
+        assert len(told) == 1
+
+
+def test_what_does_not_pass_is_not_waited_for(server: ValkeyServer, tmp_path: Path) -> None:
+    """A password or a certificate that is wrong, a right that is missing."""
+    told: list[ConfigAwayError] = []
+    patience = Patience(PATIENT_S, told.append)
+    redis: Any = Redis.from_url(server.url)
+    redis.execute_command(
+        "ACL", "SETUSER", "reader", "on", ">canary-reader", "~*", "-@all", "+client", "+hmget"
+    )
+    redis.close()
+    context = make_server_context(TlsFiles(None, *Authority(tmp_path).write("redis")))
+    with RedisRelay(server.port, tls=context) as relay:
+        for url in (
+            server.url.replace(PASSWORD, "canary-wrong"),
+            f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0",
+            server.url.replace(f":{PASSWORD}", "reader:canary-reader"),
+        ):
+            store = ConfigStore(url, timeout_s=PATIENT_S, patience=patience)
+            with pytest.raises(ConfigAwayError) as caught:
+                store.put(b"one", NOTE)
+            assert not caught.value.may_pass
+            store.close()
+    assert told == []
+
+
+def test_a_put_that_is_asked_for_again(server: ValkeyServer, store: ConfigStore) -> None:
+    """It was done and the answer lost: it is one set, whatever was to be in force before."""
+    with RedisRelay(server.port) as relay:
+        told: list[ConfigAwayError] = []
+
+        def tell(error: ConfigAwayError) -> None:
+            told.append(error)
+            relay.delay_s = 0.0
+
+        patient = ConfigStore(relay.url, timeout_s=0.5, patience=Patience(PATIENT_S, tell))
+        assert patient.head() == ""
+        relay.delay_s = PATIENT_S
+        assert patient.put(b"one", NOTE) == "1-ab12"
+        assert len(told) == 1
+        assert patient.put(b"one", NOTE) == "2-ab12"
+        patient.close()
+    assert [note.number for note in store.notes()] == [2, 1]
 
 
 def test_tls(server: ValkeyServer, store: ConfigStore, tmp_path: Path) -> None:

@@ -275,13 +275,36 @@ def _come_from_redis(config: Path, text: str) -> None:
     put_in_force(config.parent / "state" / "config-set", ManifestSet({"a.yaml": text}), SetName(1, "ab"))
 
 
-def test_nothing_came_from_redis(config: Path) -> None:
-    """Exit 5, and the message says what to do while it is away; the password is not told."""
-    done = _serve_from_redis(config)
+@requires("valkey")
+def test_nothing_came_from_redis(config: Path, tmp_path: Path) -> None:
+    """Exit 5, and the message says what to do while it cannot be used; the password is not told."""
+    with ValkeyServer(tmp_path) as server:
+        done = _serve_from_redis(config, at=server.url.replace("redis://:", "redis://:not-"))
     assert done.returncode == 5
-    assert "no configuration from redis://127.0.0.1:1/0: " in done.stderr
+    assert f"no configuration from redis://127.0.0.1:{server.port}/0: " in done.stderr
     assert done.stderr.rstrip().endswith("; start it, or mend --redis-url")
+    assert "trying" not in done.stderr
     assert "canary" not in done.stderr
+
+
+@requires("valkey")
+def test_a_first_start_waits_for_redis(config: Path, tmp_path: Path) -> None:
+    """One that stands still, and says so; what it gets then is what it would have got at once."""
+    command = [sys.executable, "-m", "gateway", "serve", "--config", "redis:", "--port", "0"]
+    state = ["--state-dir", str(tmp_path / "state"), "--control-port", "0"]
+    with ValkeyServer(tmp_path) as server:
+        server.pause()
+        environ = {**os.environ, "GATEWAY_REDIS_URL": server.url}
+        with subprocess.Popen(
+            [*command, *state], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+        ) as starting:
+            assert starting.stderr is not None
+            first = starting.stderr.readline()
+            server.go_on()
+            last = starting.stderr.read()
+    assert "; trying for 15 s, as no configuration came from there before" in first
+    assert starting.returncode == 5
+    assert last.rstrip().endswith("; put one there with gateway config push PATH")
 
 
 @requires("valkey")

@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from gateway.model import USUAL_LIMITS, TimeLimits, UpstreamRequest
 from gateway.upstream.exchange import Upstream
+from tests.rig.closing import close_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -105,7 +106,7 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        await close_server(self._server)
         for connection in self.connections:
             connection.writer.close()
 

@@ -2,7 +2,8 @@
 // from the server and is shown at the field that it is about. Field names and texts are data: they are only ever text.
 
 import { icon, make } from "./dom.js";
-import { at, labelOf, put } from "./schema.js";
+import { asText } from "./format.js";
+import { at, isObject, labelOf, put } from "./schema.js";
 
 const idOf = (path) => `f-${path.join("-").replace(/[^\w-]/g, (letter) => letter.codePointAt(0).toString(16))}`;
 const MANY = 12;
@@ -59,6 +60,17 @@ export class Form {
     return at(this.body, path);
   }
 
+  // What is of another kind than the field has no parts to show: the check says what is wrong, and the YAML has it.
+  listAt(path) {
+    const value = this.get(path);
+    return Array.isArray(value) ? value : [];
+  }
+
+  objectAt(path) {
+    const value = this.get(path);
+    return isObject(value) ? value : {};
+  }
+
   set(path, value) {
     put(this.body, path, value, (inner) => this.isRequired(inner));
     this.changed();
@@ -110,7 +122,7 @@ export class Form {
   /** The fields of an object but for the *hidden*: what matters, then the rest behind one line. */
   fields(schema, path, hidden = []) {
     const plain = this.schema.plain(schema);
-    const value = this.get(path) || {};
+    const value = this.objectAt(path);
     const shown = [];
     const more = [];
     for (const [name, field] of Object.entries(plain.properties || {})) {
@@ -206,19 +218,19 @@ export class Form {
     if (kind === "choice") {
       const options = plain.enum.map((one) => make("option", { value: one, textContent: labelOf(String(one)) }));
       if (isOptional) options.unshift(make("option", { value: "", textContent: plain.default ? `As usual: ${labelOf(String(plain.default))}` : "Not set" }));
-      if (value !== undefined && !plain.enum.includes(value)) options.unshift(make("option", { value, textContent: String(value) }));
+      if (value !== undefined && !plain.enum.includes(value)) options.unshift(make("option", { value: asText(value), textContent: asText(value) }));
       const select = make("select", { onchange: () => this.set(path, clear(select.value, (text) => text)) }, ...options);
-      select.value = value ?? "";
+      select.value = asText(value);
       return select;
     }
     if (kind === "number") {
-      const input = make("input", { inputMode: "decimal", autocomplete: "off", value: value ?? "", placeholder: plain.default ?? "",
+      const input = make("input", { inputMode: "decimal", autocomplete: "off", value: asText(value), placeholder: plain.default ?? "",
         oninput: () => this.set(path, clear(input.value.trim(), (text) => (text === "" || Number.isNaN(Number(text)) ? text : Number(text)))) });
       return input;
     }
     if (kind === "texts") {
       const rows = Array.isArray(value) ? value : [];
-      const area = make("textarea", { className: "mono", rows: Math.max(2, Math.min(8, rows.length + 1)), spellcheck: false, value: rows.join("\n"), placeholder: "One on each line",
+      const area = make("textarea", { className: "mono", rows: Math.max(2, Math.min(8, rows.length + 1)), spellcheck: false, value: rows.map(asText).join("\n"), placeholder: "One on each line",
         oninput: () => {
           const found = area.value.split("\n").map((line) => line.trim()).filter(Boolean);
           this.set(path, found.length || !isOptional ? found : undefined);
@@ -235,7 +247,7 @@ export class Form {
       return area;
     }
     const isLong = typeof value === "string" && value.includes("\n");
-    const text = kind === "secret" && value !== null && typeof value === "object" ? "***" : value ?? "";
+    const text = kind === "secret" && value !== null && typeof value === "object" ? "***" : asText(value);
     const input = make(isLong ? "textarea" : "input", { autocomplete: "off", spellcheck: false, value: text, maxLength: plain.maxLength,
       placeholder: kind === "secret" ? "env:NAME, file:PATH or the value" : plain.default ?? "",
       oninput: () => this.set(path, clear(input.value, (found) => found)) });
@@ -254,11 +266,11 @@ export class Form {
   }
 
   choices(name, plain, path) {
-    const value = this.get(path) || [];
+    const value = this.listAt(path);
     const boxes = this.schema.plain(plain.items).enum.map((one) => {
       const input = make("input", { type: "checkbox", checked: value.includes(one),
         onchange: () => {
-          const now = new Set(this.get(path) || []);
+          const now = new Set(this.listAt(path));
           if (input.checked) now.add(one); else now.delete(one);
           this.set(path, now.size || this.isRequired(path) ? [...now] : undefined);
         } });
@@ -271,7 +283,7 @@ export class Form {
 
   pairs(name, plain, path) {
     const isSecret = this.schema.plain(plain.additionalProperties).format === "secret";
-    const rows = Object.entries(this.get(path) || {});
+    const rows = Object.entries(this.objectAt(path));
     const box = make("div", { className: "pairs" });
     const tell = () => {
       const found = [...box.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value)).filter(([key]) => key !== "");
@@ -280,7 +292,7 @@ export class Form {
     const add = (key = "", value = "") => {
       const row = make("div", { className: "pair" },
         make("input", { value: key, placeholder: "name", "aria-label": `${labelOf(name)}: name`, spellcheck: false, oninput: tell }),
-        make("input", { value: typeof value === "string" ? value : JSON.stringify(value), placeholder: isSecret ? "env:NAME, file:PATH or the value" : "value", "aria-label": `${labelOf(name)}: value`, spellcheck: false, oninput: tell }),
+        make("input", { value: asText(value), placeholder: isSecret ? "env:NAME, file:PATH or the value" : "value", "aria-label": `${labelOf(name)}: value`, spellcheck: false, oninput: tell }),
         make("button", { type: "button", className: "quiet icon-only", "aria-label": `Remove ${key || "this line"}`, onclick: () => { row.remove(); tell(); } }, icon("trash", "small")));
       box.append(row);
       return row;
@@ -307,7 +319,7 @@ export class Form {
     const select = make("select", { id, "aria-describedby": `${id}-error`, onchange: () => {
       const chosen = all.find((one) => one.tag === select.value);
       if (!chosen) { this.restructure(path, undefined); return; }
-      const kept = Object.fromEntries(Object.entries(this.get(path) || {}).filter(([key]) => key !== tagName && chosen.schema.properties[key]));
+      const kept = Object.fromEntries(Object.entries(this.objectAt(path)).filter(([key]) => key !== tagName && chosen.schema.properties[key]));
       this.restructure(path, { ...this.schema.fresh(chosen.schema), [tagName]: chosen.tag, ...kept });
     } }, ...options);
     select.value = now?.tag ?? "";
@@ -318,10 +330,10 @@ export class Form {
   }
 
   list(name, plain, path) {
-    const items = this.get(path) || [];
+    const items = this.listAt(path);
     const boxes = items.map((item, index) => this.item(name, plain, [...path, index], index, items));
     const add = make("button", { type: "button", className: "small", onclick: () => {
-      const now = [...(this.get(path) || []), this.schema.fresh(plain.items)];
+      const now = [...this.listAt(path), this.schema.fresh(plain.items)];
       this.opened.add(`${[...path, now.length - 1].join(".")}`);
       this.restructure(path, now);
     } }, icon("plus", "small"), "Add");
@@ -342,7 +354,7 @@ export class Form {
 
   item(name, plain, path, index, items) {
     const item = items[index];
-    const title = (item && typeof item === "object" && (item.id || item.name || item.target || item.subject)) || `${labelOf(name)} ${index + 1}`;
+    const title = (isObject(item) && asText(item.id || item.name || item.target || item.subject)) || `${labelOf(name)} ${index + 1}`;
     const move = (to) => {
       const now = [...items];
       now.splice(to, 0, ...now.splice(index, 1));
@@ -353,7 +365,7 @@ export class Form {
       this.restructure(path.slice(0, -1), now.length || this.isRequired(path.slice(0, -1)) ? now : undefined);
     };
     const tool = (symbol, label, action, isOff = false) => make("button", { type: "button", className: "quiet icon-only small", "aria-label": `${label}: ${title}`, title: label, disabled: isOff, onclick: action }, icon(symbol, "small"));
-    const box = this.lateDetails(path.join("."), make("strong", { textContent: String(title) }), () => this.inside(name, plain.items, path, item), items.length <= 3);
+    const box = this.lateDetails(path.join("."), make("strong", { textContent: title }), () => this.inside(name, plain.items, path, item), items.length <= 3);
     return make("div", { className: "item" }, box, make("div", { className: "item-tools" },
       tool("arrow-up", "Move up", () => move(index - 1), index === 0), tool("arrow-down", "Move down", () => move(index + 1), index === items.length - 1), tool("trash", "Remove", remove)));
   }

@@ -45,6 +45,9 @@ export function bytes(value) {
   return `${Number(value.toPrecision(3))} ${units[at]}`;
 }
 
+/** What stands in a file, as text: it may be of any shape, and no list or object says of itself what it holds. */
+export const asText = (value) => (typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value));
+
 const date = (value) => (value instanceof Date ? value : new Date(value));
 export const time = (value) => (value ? dayTime.format(date(value)) : NOTHING);
 export const timeOfDay = (value) => (value ? clock.format(date(value)) : NOTHING);

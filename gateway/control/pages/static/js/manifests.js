@@ -2,8 +2,8 @@
 
 import { get } from "./api.js";
 import { at, badge, empty, icon, make, repeat } from "./dom.js";
-import { number, percent, since, usd } from "./format.js";
-import { labelOf } from "./schema.js";
+import { asText, number, percent, since, usd } from "./format.js";
+import { isObject, labelOf } from "./schema.js";
 import { toastError } from "./toast.js";
 
 const page = at("manifests");
@@ -19,8 +19,9 @@ let hasRules = false;
 const edit = (type, name) => `${data.path}/edit?type=${encodeURIComponent(type)}${name === undefined ? "" : `&name=${encodeURIComponent(name)}`}`;
 // What stands in a file may be of any shape: one slip must not hide all other manifests.
 const several = (value) => (Array.isArray(value) ? value : value === undefined || value === null || value === "" ? [] : [value]);
-const list = (values) => several(values).join(", ");
-const pairs = (object) => Object.entries(object || {}).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ");
+const list = (values) => several(values).map(asText).filter(Boolean).join(", ");
+const entries = (value) => (isObject(value) ? Object.entries(value) : []);
+const pairs = (object) => entries(object).map(([key, value]) => `${key}=${asText(value)}`).join(", ");
 
 function filter(value) {
   if (Array.isArray(value)) return list(value);
@@ -34,11 +35,12 @@ function subjects(value) {
 }
 
 const each = (name) => (name === "virtualaccount" ? "virtual account" : name);
-const amount = (value, unit) => (value !== undefined && Number.isNaN(Number(value)) ? `${value}` : unit.startsWith("cost") ? usd(value) : number(value));
+const isNumber = (value) => value === undefined || value === null || (typeof value !== "object" && !Number.isNaN(Number(value)));
+const amount = (value, unit) => (!isNumber(value) ? asText(value) : unit.startsWith("cost") ? usd(value) : number(value));
 const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCase().replace(/^cost /, "")}`;
 
 /** Conditions on metadata: a value each, or lists of the newer rules. */
-const tagged = (object) => Object.entries(object || {}).map(([key, value]) => `metadata ${key}: ${value && typeof value === "object" ? filter(value) : value}`).join("; ");
+const tagged = (object) => entries(object).map(([key, value]) => `metadata ${key}: ${value && typeof value === "object" ? filter(value) : asText(value)}`).join("; ");
 const joined = (...parts) => parts.filter(Boolean).join("; ");
 
 /** Whether prompts and replies are recorded, of global settings. */
@@ -55,25 +57,25 @@ const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
 /** Its role may be left out, and is then the usual one. */
 function permission(one) {
   const role = one.role_id || one.role;
-  return `${one.resource_fqn || one.resourceFqn}${role ? ` (${role})` : ""}`;
+  return `${asText(one.resource_fqn || one.resourceFqn)}${role ? ` (${asText(role)})` : ""}`;
 }
 
 /** What each line of the table says of a manifest: one for each of its rules, or one alone. */
 function lines(manifest, isOfRules) {
   const rules = isOfRules && Array.isArray(manifest.rules) ? manifest.rules : [manifest];
-  return rules.filter((rule) => rule && typeof rule === "object").map((rule) => {
+  return rules.filter(isObject).map((rule) => {
     const when = rule.when || {};
     const accounts = filter(when.provider_accounts);
-    const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type : []);
-    const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, `${rule.unit}`) : "";
+    const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? rule.applies_to.metadata ? `metadata.${asText(rule.applies_to.metadata)}` : rule.applies_to.type : []);
+    const limits = isObject(rule.limits) ? entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.limits ? asText(rule.limits) : rule.unit ? limit(rule.limit_to, asText(rule.unit)) : "";
     return {
       Name: manifest.name || "default",
       "Prompts and replies": recorded(manifest.logging_settings),
       Rule: rule.id || rule.name || "default",
       Who: joined(subjects(when.subjects) || "Everybody", tagged(when.metadata)),
-      User: rule.user_fqn || "", "May call": reach(rule), Tokens: rule.tokens?.length ? number(rule.tokens.length) : "",
+      User: rule.user_fqn || "", "May call": reach(rule), Tokens: several(rule.tokens).length ? number(several(rule.tokens).length) : "",
       Permissions: list(several(rule.permissions).filter((one) => typeof one === "string")), Applies: rule.resourceType || "",
-      Subjects: list(several(rule.subjects).map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).join(":")))),
+      Subjects: list(several(rule.subjects).map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).map(asText).join(":")))),
       Issuer: rule.issuer || "", Audiences: list(rule.audiences), Unknown: rule.unknown_users || "refuse",
       Models: joined(filter(when.models), accounts && `accounts: ${accounts}`) || "Every model",
       Limit: limits, Each: list(several(per).filter((one) => one !== "aggregate").map(each)),
@@ -81,7 +83,7 @@ function lines(manifest, isOfRules) {
       Recorded: rule.log === undefined ? "" : rule.log ? "Yes" : "No",
       Masked: rule.redact_with ? list([...several(rule.redact_with.presets), ...several(rule.redact_with.custom_patterns).map((one) => one?.pattern)]) : "",
       Given: pairs(rule.metadata_override),
-      Team: joined(rule.team_name, subjects(when.subjects), tagged(when.metadata)), Members: list(rule.members),
+      Team: joined(asText(rule.team_name), subjects(when.subjects), tagged(when.metadata)), Members: list(rule.members),
     };
   });
 }
@@ -93,8 +95,8 @@ function table(type, manifests) {
   const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: isOfRules ? "Manifest" : "File" })));
   const rows = manifests.flatMap((one) => lines(one.manifest, isOfRules).map((line) => make("tr", {},
     ...type.columns.map((name, index) => (index
-      ? make("td", { className: "anywhere" }, cell[name] && line[name] ? cell[name](line[name]) : line[name])
-      : make("th", { scope: "row" }, make("a", { href: edit(one.type, one.name), className: "anywhere", textContent: line[name] })))),
+      ? make("td", { className: "anywhere" }, cell[name] && line[name] ? cell[name](asText(line[name])) : asText(line[name]))
+      : make("th", { scope: "row" }, make("a", { href: edit(one.type, one.name), className: "anywhere", textContent: asText(line[name]) })))),
     make("td", { className: "soft anywhere", textContent: isOfRules ? `${one.name} · ${one.file.split("/").pop()}` : one.file }))));
   return make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": `Table: ${type.title}` }, make("table", { className: "data" }, head, make("tbody", {}, ...rows)));
 }

@@ -2,9 +2,9 @@
 
 import { get } from "./api.js";
 import { at, badge, empty, icon, make, repeat } from "./dom.js";
-import { percent } from "./format.js";
+import { asText, percent } from "./format.js";
 import { targetBadge, watchTargets } from "./health.js";
-import { labelOf, typeLabel } from "./schema.js";
+import { isObject, labelOf, typeLabel } from "./schema.js";
 import { toastError } from "./toast.js";
 
 const page = at("models");
@@ -19,8 +19,11 @@ let shown = "";
 const edit = (one) => `/models/edit?type=${encodeURIComponent(one.type)}&name=${encodeURIComponent(one.name)}`;
 /** A link that opens the playground with a model chosen. */
 const tryIt = (name) => make("a", { className: "button small quiet", href: `/playground?model=${encodeURIComponent(name)}`, "aria-label": `Try ${name} in the playground` }, icon("playground", "small"), "Try");
-const isChat = (model) => !model.model_types?.length || model.model_types.includes("chat");
-const array = (value) => (Array.isArray(value) ? value.filter((one) => one && typeof one === "object") : []);
+// What stands in a file may be of any shape: one slip must not hide all other models.
+const several = (value) => (Array.isArray(value) ? value : []);
+const array = (value) => several(value).filter(isObject);
+const isChat = (model) => !several(model.model_types).length || model.model_types.includes("chat");
+const nameOf = (one, model) => `${one.name}/${asText(model.name)}`;
 
 function head(one, ...more) {
   return make("div", { className: "card-head" },
@@ -35,11 +38,11 @@ function scrolled(label, columns, rows) {
 
 function account(one) {
   const rows = array(one.manifest.integrations).map((model) => make("tr", {},
-    make("th", { scope: "row" }, make("code", { textContent: `${one.name}/${model.name}` })),
-    make("td", { className: "anywhere", textContent: model.model_id || model.hosted_model_name || model.deployment_name || "" }),
-    make("td", {}, make("div", { className: "badges" }, ...(model.model_types || []).map((type) => badge("info", labelOf(String(type)))))),
-    make("td", {}, targetBadge(`${one.name}/${model.name}`)),
-    make("td", { className: "number" }, isChat(model) ? tryIt(`${one.name}/${model.name}`) : null)));
+    make("th", { scope: "row" }, make("code", { textContent: nameOf(one, model) })),
+    make("td", { className: "anywhere", textContent: asText(model.model_id || model.hosted_model_name || model.deployment_name) }),
+    make("td", {}, make("div", { className: "badges" }, ...several(model.model_types).map((type) => badge("info", labelOf(asText(type)))))),
+    make("td", {}, targetBadge(nameOf(one, model))),
+    make("td", { className: "number" }, isChat(model) ? tryIt(nameOf(one, model)) : null)));
   return make("section", { className: "card", "aria-label": one.name }, head(one, keyBadge(one.manifest.auth_data)),
     rows.length ? scrolled(`Models of ${one.name}`, ["Model", "Provider's name", "Can do", "Now", ""], rows) : make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No models yet: edit the account and add one." })));
 }
@@ -52,21 +55,23 @@ function keyBadge(auth) {
   return values.some((value) => value.startsWith("env:")) ? badge("", "key from the environment") : null;
 }
 
+const weightOf = (target) => (typeof target.weight === "object" ? 0 : Number(target.weight) || 0);
+
 function virtual(one) {
   const cards = array(one.manifest.integrations).map((model) => {
-    const routing = model.routing_config || {};
+    const routing = isObject(model.routing_config) ? model.routing_config : {};
     const targets = array(routing.load_balance_targets);
-    const sum = targets.reduce((total, target) => total + (Number(target.weight) || 0), 0);
+    const sum = targets.reduce((total, target) => total + weightOf(target), 0);
     const rows = targets.map((target, index) => make("tr", {},
       make("td", { className: "soft", textContent: String(index + 1) }),
-      make("th", { scope: "row" }, make("code", { textContent: String(target.target) })),
-      make("td", {}, target.weight !== undefined ? percent(sum ? target.weight / sum : 0, 0) : target.priority !== undefined ? `priority ${target.priority}` : target.tier ? labelOf(String(target.tier)) : ""),
+      make("th", { scope: "row" }, make("code", { textContent: asText(target.target) })),
+      make("td", {}, target.weight !== undefined ? percent(sum ? weightOf(target) / sum : 0, 0) : target.priority !== undefined ? `priority ${asText(target.priority)}` : target.tier ? labelOf(asText(target.tier)) : ""),
       make("td", {}, target.fallback_candidate === false ? badge("", "no fallback") : ""),
-      make("td", {}, targetBadge(String(target.target)))));
-    const names = [model.slug, ...(Array.isArray(model.alias) ? model.alias : [])].filter(Boolean).join(", ");
+      make("td", {}, targetBadge(asText(target.target)))));
+    const names = [model.slug, ...several(model.alias)].filter(Boolean).map(asText).join(", ");
     return make("div", { className: "card-body stack-s" },
-      make("div", { className: "row" }, make("h3", {}, make("code", { textContent: `${one.name}/${model.name}` })), badge("accent", labelOf(String(routing.type || "").replace("-based-routing", ""))), names ? make("span", { className: "soft anywhere grow", textContent: `also ${names}` }) : make("span", { className: "grow" }), isChat(model) ? tryIt(`${one.name}/${model.name}`) : null),
-      scrolled(`Targets of ${one.name}/${model.name}`, ["#", "Target", "Share or order", "", "Now"], rows));
+      make("div", { className: "row" }, make("h3", {}, make("code", { textContent: nameOf(one, model) })), badge("accent", labelOf(asText(routing.type).replace("-based-routing", ""))), names ? make("span", { className: "soft anywhere grow", textContent: `also ${names}` }) : make("span", { className: "grow" }), isChat(model) ? tryIt(nameOf(one, model)) : null),
+      scrolled(`Targets of ${nameOf(one, model)}`, ["#", "Target", "Share or order", "", "Now"], rows));
   });
   return make("section", { className: "card", "aria-label": one.name }, head(one), ...(cards.length ? cards : [make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No virtual models yet: edit the group and add one." }))]));
 }

@@ -4,7 +4,8 @@ import { ask, get, keepTyped } from "./api.js";
 import { sparkline } from "./chart.js";
 import { confirmed } from "./dialog.js";
 import { all, at, badge, busy, make, note } from "./dom.js";
-import { compact, number, since, time, timeOfDay } from "./format.js";
+import { asText, compact, number, since, time, timeOfDay } from "./format.js";
+import { isObject } from "./schema.js";
 
 const LEDGER_MS = 1500;
 const IN_FORCE_MS = 15000;
@@ -75,10 +76,13 @@ function addPair(list, name = "", value = "") {
 
 function showPairs(list, pairs) {
   list.replaceChildren();
-  for (const [name, value] of Object.entries(pairs || {})) addPair(list, name, String(value));
+  for (const [name, value] of Object.entries(partOf(pairs))) addPair(list, name, asText(value));
 }
 
-const textOf = (filter) => (filter.value || []).join(", ");
+// What stands in a file may be of any shape: what is of another kind has no parts to show.
+const partOf = (value) => (isObject(value) ? value : {});
+const filtersOf = (traces) => (Array.isArray(traces.when) ? traces.when.filter(isObject) : []);
+const textOf = (filter) => (Array.isArray(filter.value) ? filter.value.map(asText).join(", ") : asText(filter.value));
 
 /** The filters as they are now. One that nobody touched stays what it was: a text in it may have commas of its own. */
 function readFilters(stored) {
@@ -98,12 +102,12 @@ function readPairs(list) {
 
 function fillExporter(signal, exporter) {
   at(`${signal}-enabled`).checked = Boolean(exporter);
-  const shown = exporter || {};
+  const shown = partOf(exporter);
   at(`${signal}-type`).value = shown.type || "http";
   at(`${signal}-encoding`).value = shown.encoding || "proto";
-  at(`${signal}-endpoint`).value = shown.endpoint || "";
+  at(`${signal}-endpoint`).value = asText(shown.endpoint);
   at(`${signal}-compression`).value = shown.compression || "gzip";
-  for (const part of ["ca", "cert", "key"]) at(`${signal}-${part}`).value = shown.tls?.[`${part}_file`] || "";
+  for (const part of ["ca", "cert", "key"]) at(`${signal}-${part}`).value = asText(shown.tls?.[`${part}_file`]);
   showPairs(at(`${signal}-headers`), shown.headers);
   showPairs(at(`${signal}-attributes`), shown.additional_resource_attributes);
 }
@@ -111,15 +115,15 @@ function fillExporter(signal, exporter) {
 function fillForm() {
   at("name").value = page.manifest.name || "default";
   for (const signal of SIGNALS) fillExporter(signal, page.manifest[EXPORTERS[signal]]);
-  const traces = page.manifest[EXPORTERS.traces] || {};
-  const sampling = traces.sampling || {};
-  at("sampling-ratio").value = sampling.ratio === undefined ? "" : Number((sampling.ratio * 100).toPrecision(12));
-  at("sampling-slower").value = sampling.keep_slower_than_ms ?? "";
+  const traces = partOf(page.manifest[EXPORTERS.traces]);
+  const sampling = partOf(traces.sampling);
+  at("sampling-ratio").value = typeof sampling.ratio === "number" ? Number((sampling.ratio * 100).toPrecision(12)) : asText(sampling.ratio);
+  at("sampling-slower").value = asText(sampling.keep_slower_than_ms);
   at("sampling-errors").checked = Boolean(sampling.keep_errors);
   at("sampling-parent").checked = sampling.parent_based !== false;
   at("exclude").checked = Boolean(traces.exclude_request_data);
   at("filters").replaceChildren();
-  for (const filter of traces.when || []) addPair(at("filters"), filter.key, textOf(filter));
+  for (const filter of filtersOf(traces)) addPair(at("filters"), asText(filter.key), textOf(filter));
   at("metrics-delta").checked = Boolean((page.manifest[EXPORTERS.metrics] || {}).export_delta_metrics);
   page.isDirty = false;
   fitForm();
@@ -143,7 +147,7 @@ function setOrDelete(holder, key, value) {
 
 // What the page does not show (batches, ...) stays as it is in the manifest.
 function readExporter(signal) {
-  const exporter = { ...(page.manifest[EXPORTERS[signal]] || {}) };
+  const exporter = { ...partOf(page.manifest[EXPORTERS[signal]]) };
   const type = at(`${signal}-type`).value;
   Object.assign(exporter, { type, endpoint: at(`${signal}-endpoint`).value.trim() });
   setOrDelete(exporter, "encoding", type === "http" ? at(`${signal}-encoding`).value : "");
@@ -151,7 +155,7 @@ function readExporter(signal) {
   setOrDelete(exporter, "additional_resource_attributes", readPairs(at(`${signal}-attributes`)));
   const compression = at(`${signal}-compression`).value;
   if (compression !== (exporter.compression || "gzip")) exporter.compression = compression;
-  const tls = { ...(exporter.tls || {}) };
+  const tls = { ...partOf(exporter.tls) };
   for (const part of ["ca", "cert", "key"]) setOrDelete(tls, `${part}_file`, at(`${signal}-${part}`).value.trim());
   setOrDelete(exporter, "tls", tls);
   return exporter;
@@ -166,7 +170,7 @@ function numberIn(id, factor = 1) {
 
 function readTraces() {
   const traces = readExporter("traces");
-  const sampling = { ...(traces.sampling || {}) };
+  const sampling = { ...partOf(traces.sampling) };
   setOrDelete(sampling, "ratio", numberIn("sampling-ratio", 100));
   setOrDelete(sampling, "keep_slower_than_ms", numberIn("sampling-slower"));
   setOrDelete(sampling, "keep_errors", at("sampling-errors").checked);
@@ -174,7 +178,7 @@ function readTraces() {
   else sampling.parent_based = false;
   setOrDelete(traces, "sampling", sampling);
   setOrDelete(traces, "exclude_request_data", at("exclude").checked);
-  setOrDelete(traces, "when", readFilters(traces.when || []));
+  setOrDelete(traces, "when", readFilters(filtersOf(traces)));
   return traces;
 }
 

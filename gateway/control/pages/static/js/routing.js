@@ -1,9 +1,9 @@
 // The routing of a virtual model: who is asked first, with what share, who when another fails, and how each does now.
 
 import { icon, make } from "./dom.js";
-import { percent } from "./format.js";
+import { asText, percent } from "./format.js";
 import { targetBadge } from "./health.js";
-import { labelOf } from "./schema.js";
+import { isObject, labelOf } from "./schema.js";
 
 const STRATEGIES = {
   "weight-based-routing": ["By weight", "Each target gets its share of the calls."],
@@ -13,14 +13,16 @@ const STRATEGIES = {
 };
 const OWN_FIELD = { "weight-based-routing": "weight", "priority-based-routing": "priority", "complexity-based-routing": "tier" };
 
+const weightOf = (target) => (typeof target?.weight === "object" ? 0 : Number(target?.weight) || 0);
+
 /** A part of a Form: `routing_config` of a virtual model. */
 export function routingPart(form, path, plain) {
-  const routing = form.get(path) || {};
+  const routing = form.objectAt(path);
   const order = Object.keys(STRATEGIES);
   const variants = form.schema.variants(plain).sort((one, other) => order.indexOf(one.tag) - order.indexOf(other.tag));
   const now = variants.find((one) => one.tag === routing.type) || variants[0];
   const targetsPath = [...path, "load_balance_targets"];
-  const targets = Array.isArray(routing.load_balance_targets) ? routing.load_balance_targets : [];
+  const targets = form.listAt(targetsPath);
   const itemSchema = form.schema.plain(form.schema.plain(now.schema).properties.load_balance_targets.items);
   const own = OWN_FIELD[now.tag];
 
@@ -29,7 +31,7 @@ export function routingPart(form, path, plain) {
     onclick: () => form.restructure(path, changeStrategy(form, routing, tag)),
   })));
 
-  const sum = targets.reduce((total, one) => total + (Number(one?.weight) || 0), 0);
+  const sum = targets.reduce((total, one) => total + weightOf(one), 0);
   const rows = targets.map((target, index) => targetRow(form, { target, index, targets, targetsPath, itemSchema, own, sum }));
   const add = make("button", { type: "button", className: "small", onclick: () => {
     const fresh = { ...form.schema.fresh(itemSchema), target: "" };
@@ -51,8 +53,8 @@ export function routingPart(form, path, plain) {
 
 function changeStrategy(form, routing, tag) {
   const own = OWN_FIELD[tag];
-  const targets = (routing.load_balance_targets || []).map((one, index) => {
-    const { weight, priority, tier, sla_cutoff: _cutoff, ...kept } = one || {};
+  const targets = (Array.isArray(routing.load_balance_targets) ? routing.load_balance_targets : []).map((one, index) => {
+    const { weight, priority, tier, sla_cutoff: _cutoff, ...kept } = isObject(one) ? one : {};
     if (own === "weight") return { ...kept, weight: weight ?? 1 };
     if (own === "priority") return { ...kept, priority: priority ?? index };
     return own === "tier" ? { ...kept, tier: tier ?? ["simple", "medium", "complex"][Math.min(index, 2)] } : kept;
@@ -66,7 +68,7 @@ const rowId = (path, index) => `f-${[...path, index, "target"].join("-")}`;
 function targetRow(form, { target, index, targets, targetsPath, itemSchema, own, sum }) {
   const path = [...targetsPath, index];
   const id = rowId(targetsPath, index);
-  const name = target?.target || "";
+  const name = asText(target?.target);
   const move = (to) => {
     const now = [...targets];
     now.splice(to, 0, ...now.splice(index, 1));
@@ -77,9 +79,9 @@ function targetRow(form, { target, index, targets, targetsPath, itemSchema, own,
   const model = make("input", { id, value: name, spellcheck: false, autocomplete: "off", placeholder: "account/model", list: undefined, "aria-describedby": `${id}-error`,
     oninput: () => { badgeBox.dataset.target = model.value; badgeBox.replaceChildren(); form.set([...path, "target"], model.value); } });
   model.setAttribute("list", "list-target");
-  const share = own === "weight" ? make("span", { className: "share number" }, make("progress", { max: 1, value: sum ? (Number(target?.weight) || 0) / sum : 0, "aria-label": `Share of target ${index + 1}` }),
-    make("span", { textContent: percent(sum ? (Number(target?.weight) || 0) / sum : 0, 0) })) : null;
-  const settings = Object.keys(target || {}).filter((field) => !["target", own].includes(field)).length;
+  const share = own === "weight" ? make("span", { className: "share number" }, make("progress", { max: 1, value: sum ? weightOf(target) / sum : 0, "aria-label": `Share of target ${index + 1}` }),
+    make("span", { textContent: percent(sum ? weightOf(target) / sum : 0, 0) })) : null;
+  const settings = Object.keys(isObject(target) ? target : {}).filter((field) => !["target", own].includes(field)).length;
   return make("li", { className: "target" },
     make("div", { className: "target-row" },
       make("div", { className: "field grow" }, make("label", { for: id, textContent: `Target ${index + 1}` }), model, form.error([...path, "target"])),
@@ -97,9 +99,9 @@ function ownField(form, path, schema, name) {
   let input;
   if (plain.enum) {
     input = make("select", { id, onchange: () => form.set(path, input.value) }, ...plain.enum.map((one) => make("option", { value: one, textContent: labelOf(one) })));
-    input.value = form.get(path) ?? "";
+    input.value = asText(form.get(path));
   } else {
-    input = make("input", { id, type: "number", min: 0, step: 1, value: form.get(path) ?? plain.default ?? "",
+    input = make("input", { id, type: "number", min: 0, step: 1, value: asText(form.get(path) ?? plain.default),
       oninput: () => { form.set(path, input.value === "" ? undefined : Number(input.value)); shares(input); } });
   }
   input.setAttribute("aria-describedby", `${id}-error`);

@@ -1,11 +1,13 @@
 // Reading a manifest's JSON Schema: what each field is, what it is called, and what a new one holds.
 
+// Without what every object has: a field in a file may be called `constructor`.
 const KNOWN_LABELS = {
+  __proto__: null,
   in: "Only these", not_in: "Never these", id: "Rule", ownedBy: "Owned by", api_key: "API key", base_url: "Base URL", url: "URL",
   when: "Which calls", limit_to: "Limit", redact_with: "What is masked", log: "Record prompts and replies", auth_data: "Signing in",
   load_balance_targets: "Targets", routing_config: "Routing", integrations: "Models", set: "Set", sla_cutoff: "SLA cut-off",
 };
-const CAPITALS = { id: "ID", url: "URL", api: "API", usd: "USD", tls: "TLS", ms: "(ms)", aws: "AWS", ca: "CA", fqn: "FQN", iam: "IAM", arn: "ARN", openai: "OpenAI" };
+const CAPITALS = { __proto__: null, id: "ID", url: "URL", api: "API", usd: "USD", tls: "TLS", ms: "(ms)", aws: "AWS", ca: "CA", fqn: "FQN", iam: "IAM", arn: "ARN", openai: "OpenAI" };
 
 /** Reads one schema with its `$defs`. */
 export class Schema {
@@ -90,11 +92,14 @@ export function labelOf(name) {
   if (KNOWN_LABELS[name]) return KNOWN_LABELS[name];
   const words = name.replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase().split(/[_-]+/).map((word) => CAPITALS[word] ?? word);
   const text = words.join(" ");
-  return text[0].toUpperCase() + text.slice(1);
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** `provider-account/aws-bedrock` as "AWS bedrock". */
 export const typeLabel = (type) => labelOf(type.split("/").pop().replace(/^gateway-|-config$/g, ""));
+
+/** Whether *value* has fields: no list, and not null. */
+export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
 export function at(body, path) {
   return path.reduce((value, step) => (value === null || value === undefined ? undefined : value[step]), body);
@@ -104,9 +109,11 @@ export function at(body, path) {
 export function put(body, path, value, kept = () => true) {
   const [step, ...rest] = path;
   if (rest.length) {
-    if (body[step] === null || typeof body[step] !== "object") {
+    const isList = typeof rest[0] === "number";
+    // What is of another kind has no such place: what is written there would be lost.
+    if (isList ? !Array.isArray(body[step]) : !isObject(body[step])) {
       if (value === undefined) return;
-      body[step] = typeof rest[0] === "number" ? [] : {};
+      body[step] = isList ? [] : {};
     }
     put(body[step], rest, value, (inner) => kept([step, ...inner]));
     const isEmpty = !Array.isArray(body[step]) && !Object.keys(body[step]).length;

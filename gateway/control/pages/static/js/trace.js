@@ -30,6 +30,8 @@ const REASONS = {
   retry_budget: "too many retries were going on", not_tried: "another one had answered before",
 };
 const STRATEGIES = { weight: "by weight", priority: "by priority", latency: "by latency", complexity: "by how hard the call is" };
+// What a limit counts; budgets are limits of cost or tokens.
+const COUNTED = { requests: "request ", tokens: "token ", cost: "cost ", parallel: "parallel " };
 const REFUSED = {
   model_not_found: "no model has that name", secret_missing: "its key is missing", model_not_allowed: "the caller may not use it",
   account_not_allowed: "the caller may not use its account", rate_limit_exceeded: "a rate limit was reached", budget_exceeded: "a budget is used up",
@@ -113,7 +115,7 @@ function decision(root, spans, errorType) {
     line(`Attempt ${span.attributes["gateway.attempt"]} asked `, code(span.attributes["gateway.target"] ?? span.name), ` ${again}and ${type ? `failed after ${duration(took(span))}: ${type}` : `had its answer after ${duration(took(span))}`}.`);
   });
   for (const limit of [].concat(found["gateway.limits"] ?? []).flatMap((one) => parsed(one) ?? [])) {
-    line("The ", limit.kind === "budget" ? "budget " : "limit ", code(limit.rule), ` said: ${limit.outcome}.`);
+    line(`The ${COUNTED[limit.kind] ?? ""}limit `, code(limit.rule), ` said: ${limit.outcome}.`);
   }
   return section("What was decided", make("ol", { className: "decision" }, lines));
 }
@@ -196,7 +198,8 @@ function part(one) {
   return make("div", {}, badge("", one.type ?? "part"), make("pre", { className: "wrapped", tabIndex: 0, textContent: text(one) }));
 }
 
-const ROLES = { system: "System", user: "User", assistant: "Model", tool: "Tool" };
+// A role is what a caller wrote: `constructor` is one that every object has.
+const ROLES = { __proto__: null, system: "System", user: "User", assistant: "Model", tool: "Tool" };
 
 function conversation(spans) {
   const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"] || span.attributes["gen_ai.output.messages"]);
