@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from math import ceil
 from typing import Any, Final
 
 from tests.rig.behaviours import (
@@ -278,7 +279,8 @@ def _wait_in_seconds() -> Headers:
 
 
 def _wait_until() -> Headers:
-    return (("retry-after", formatdate(time.time() + RETRY_AFTER_S, usegmt=True)),)
+    # Dates are in whole seconds: one that is over when it is read asks for nothing.
+    return (("retry-after", formatdate(ceil(time.time() + RETRY_AFTER_S), usegmt=True)),)
 
 
 # -- successes that are none

@@ -147,7 +147,8 @@ def _ids_to_base64(item: dict[str, Any]) -> None:
         if name in item:
             raw = bytes.fromhex(item[name])
             assert len(raw) == size, f"{name} of {len(raw)} bytes"
-            item[name] = base64.b64encode(raw).decode()
+            # Of its two alphabets the one that protobuf's reader takes without a warning of Python's.
+            item[name] = base64.urlsafe_b64encode(raw).decode()
 
 
 def _check_keys(value: Any) -> None:

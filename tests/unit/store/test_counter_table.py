@@ -737,7 +737,7 @@ def open_as(path: Path, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[
 
 def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever decides alone meanwhile sees what was noted."""
-    noting, late, stopped = open_as(path, monkeypatch, 1, 2, 3)
+    noting, late, stopped = open_as(path, monkeypatch, 0, 1, 2)
     two, one = month("rule", 8, 2), month("rule", 8)
     holder = run(HOLDER, path)
     assert [is_taken(noting, each) for each in (two, two, one, one)] == [True] * 4
@@ -758,7 +758,7 @@ def test_stopped_while_it_counts_notes(path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_held_up_while_it_looks_at_both(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was noted is not missed where it is counted between a look at what is counted and one at notes."""
-    noting, late, other = open_as(path, monkeypatch, 1, 2, 3)
+    noting, late, other = open_as(path, monkeypatch, 0, 1, 2)
     many, one = month("rule", 80, 20), month("rule", 80)
     assert is_taken(other, one)
     holder = run(HOLDER, path)
