@@ -177,17 +177,13 @@ class Pipeline:
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             refuse_encoding(client)
-            body = await self.read_json(client, trace)
+            body = await self.read_body(client, trace)
             # Most callers send few of ours, or none; only what is there is read.
             own = responder.own_headers
             model = client.headers.get(_MODEL) if _MODEL in own else None
             account = client.headers.get(_ACCOUNT) if _ACCOUNT in own else None
-            if len(body) < LONG_BYTES or endpoint is not COMPLETION:
-                call = parse_call(endpoint, body, model=model, account=account)
-            else:
-                # There may be a million prompts, which are counted.
-                reading = partial(parse_call, endpoint, body, model=model, account=account)
-                call = await self._long_work.do_aside(reading)
+            reading = partial(parse_call, endpoint, body, model=model, account=account)
+            call = reading() if len(body) < LONG_BYTES else await self._read_long(endpoint, body, reading)
             trace.asked(call)
             notes = read_notes(client.headers, caller.tags) if own or caller.tags else NO_NOTES
             trace.noted(notes)
@@ -508,13 +504,27 @@ class Pipeline:
         """
         body = await self.read_body(client, trace)
         if len(body) >= LONG_BYTES:
-            looking = LongJson(body)
-            while not looking.is_over and not looking.is_dense:
-                looking.look_on()
-                await self._long_work.take_turn()
-            if not looking.is_over:
-                await self._long_work.do_aside(looking.look_to_its_end)
+            await self.look_through(body)
         return body
+
+    async def _read_long(self, endpoint: Endpoint, body: bytes, reading: Callable[[], Call]) -> Call:
+        """What *reading* finds in a long *body*; raises as it does, and as `look_through`."""
+        await self.look_through(body)
+        # There may be a million prompts, which are counted.
+        return await self._long_work.do_aside(reading) if endpoint is COMPLETION else reading()
+
+    async def look_through(self, body: bytes) -> None:
+        """Look what a long body is made of before anything is made of it.
+
+        Raises:
+            InvalidBody: Of more things than any call is.
+        """
+        looking = LongJson(body)
+        while not looking.is_over and not looking.is_dense:
+            looking.look_on()
+            await self._long_work.take_turn()
+        if not looking.is_over:
+            await self._long_work.do_aside(looking.look_to_its_end)
 
     def hold(self, client: Client, trace: CallTrace, size_bytes: int) -> None:
         """Hold so much of the body of a call, to its end.
