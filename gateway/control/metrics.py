@@ -44,29 +44,24 @@ class RisingSums:
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], dict[tuple[str, tuple[str, ...]], float]] = {}
-        # Two threads may ask at once: for who scrapes, and for each export of metrics.
-        self._turn = threading.Lock()
 
     def points(self, entries: Iterable[Mapping[str, Any]]) -> list[MetricPoint]:
         """The points of all destinations that there are, or were."""
-        with self._turn:
-            earlier, self._told = self._told, {}
-            points: list[MetricPoint] = []
-            for entry in entries:
-                key = entry["name"], entry["signal"]
-                own = list(ledger_points(entry))
-                told = earlier.get(key, {})
-                if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
-                    told = {}
-                own = [_no_less(point, told) for point in own]
-                sums = {
-                    (point.name, point.labels): point.values[0]
-                    for point in own
-                    if point.kind is MetricKind.SUM
-                }
-                self._told[key] = sums
-                points += own
-            return points
+        earlier, self._told = self._told, {}
+        points: list[MetricPoint] = []
+        for entry in entries:
+            key = entry["name"], entry["signal"]
+            own = list(ledger_points(entry))
+            told = earlier.get(key, {})
+            if own[0].values[0] < told.get((own[0].name, own[0].labels), 0):
+                told = {}
+            own = [_no_less(point, told) for point in own]
+            sums = {
+                (point.name, point.labels): point.values[0] for point in own if point.kind is MetricKind.SUM
+            }
+            self._told[key] = sums
+            points += own
+        return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +80,8 @@ class MetricsSource:
         alerts: What became of alerts since this process started.
         replicas: Which gateways there are.
         ledgers: What was told of destinations.
+        turn: Two threads may ask at once: for who scrapes, and for each export of metrics. What one has read
+            must not come behind newer figures of the other: less than before is taken for a new beginning.
     """
 
     sums: Callable[[Sequence[MetricPoint], Sequence[MetricPoint]], MetricsReport]
@@ -97,6 +94,7 @@ class MetricsSource:
     alerts: Callable[[], Iterable[MetricPoint]] = tuple
     replicas: Callable[[], Iterable[MetricPoint]] = tuple
     ledgers: RisingSums = field(default_factory=RisingSums)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def report(self) -> MetricsReport:
         """All points of the gateway.
@@ -104,6 +102,10 @@ class MetricsSource:
         Raises:
             DeliveryStoppedError: The delivery thread does not answer.
         """
+        with self.turn:
+            return self._report()
+
+    def _report(self) -> MetricsReport:
         own = [
             *process_points("control"),
             names.CONFIG_FAILURES.point(self.config_failures()),

@@ -51,6 +51,8 @@ _WRITE_TIMEOUT_S: Final = 30.0
 _DISK_RETRY_S: Final = 1.0
 # Of one worker's frames that wait for the disk: more than a worker leaves unacknowledged.
 _MAX_HELD_BYTES: Final = 8 * 1024 * 1024
+# The same of all workers that have gone: one may die again and again while the disk is full.
+_MAX_GONE_BYTES: Final = 64 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +115,7 @@ class Intake:
         self._try_disk_s = 0.0
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
+        self._gone: set[_Peer] = set()  # whose frames wait for the disk
         self._tasks: set[asyncio.Task[Any]] = set()
         self._announced: ConfigState | None = None
         self._closing = asyncio.Event()
@@ -155,13 +158,17 @@ class Intake:
 
     async def _serve(self, peer: _Peer, reader: asyncio.StreamReader) -> None:
         try:
-            await self._hear_out(peer, reader)
+            try:
+                await self._hear_out(peer, reader)
+            finally:
+                # At once: a worker that is there connects again, and is to be heard while the disk is full.
+                self._peers.discard(peer)
+                peer.writer.close()
             await self._store_rest(peer)
         finally:
-            self._peers.discard(peer)
+            self._gone.discard(peer)
             if peer.state is not None:
                 peer.state.connections -= 1
-            peer.writer.close()
 
     async def _hear_out(self, peer: _Peer, reader: asyncio.StreamReader) -> None:
         try:
@@ -283,7 +290,10 @@ class Intake:
 
     async def _store_rest(self, peer: _Peer) -> None:
         """Go on for a worker that has gone: nobody else has what is held, unless it has connected again."""
-        while peer.held and peer.state is not None and peer.state.connections == 1:
+        self._gone.add(peer)
+        if sum(gone.held_bytes for gone in self._gone) > _MAX_GONE_BYTES:
+            return  # they count as lost with it
+        while peer.held and not any(other.state is peer.state for other in self._peers):
             if await self._wait(self._closing, self._disk_retry_s):
                 return
             self._store(peer)

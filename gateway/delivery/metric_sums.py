@@ -193,8 +193,11 @@ class MetricSums:
         for point in points:
             key = (point.name, point.labels)
             known = self._elsewhere.get(key)
-            if known is not None and point.values < known.values:  # its file has been begun anew
-                self._add_to_base([known])
+            if known is not None and point.values < known.values:
+                # Its file has been begun anew, or lost what was written last, as by a power cut. Counting
+                # goes on from there: with all of it on top, so small a loss would count everything twice.
+                lost = [had - has for had, has in zip(known.values, point.values, strict=True)]
+                self._add_to_base([MetricPoint(point.name, point.labels, point.kind, lost)])
             self._elsewhere[key] = point
 
     def _fold(self, now_s: float) -> None:

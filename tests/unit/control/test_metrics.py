@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Thread
 from typing import Any
@@ -108,24 +109,43 @@ def test_a_sum_never_falls() -> None:
     assert told(exported=2) == (3, 2)
 
 
-def test_two_that_ask_at_once_are_told_no_less() -> None:
-    """One of them must not find what was told forgotten, while the other looks."""
-    sums_told = RisingSums()
-    sums_told.points([ENTRY])
-    less = {**ENTRY, "ledger": {**LEDGER, "exported": 4, "queued": 4}}
-    told: list[list[MetricPoint]] = []
-    second = Thread(target=lambda: told.append(sums_told.points([less])))
+@pytest.mark.parametrize("slow", ["limits", "telemetry"])
+def test_what_two_read_at_once_does_not_come_out_of_order(slow: str) -> None:
+    """Older figures behind newer ones would be taken for those of a file, or a ledger, that is begun anew."""
+    reads: Counter[str] = Counter()
+    lost: list[float] = []
 
-    def entries() -> Iterator[Mapping[str, Any]]:
-        second.start()
-        for _ in range(1_000):  # it would have ended by then
-            time.sleep(0)
-        yield ENTRY
+    def read(what: str) -> int:
+        reads[what] += 1
+        number = reads[what]
+        if what == slow and number == 1:
+            second.start()
+            for _ in range(1_000):  # it would have ended by then
+                time.sleep(0)
+        return number
 
-    told.append(sums_told.points(entries()))
+    def take(own: Sequence[MetricPoint], elsewhere: Sequence[MetricPoint]) -> MetricsReport:
+        lost.extend([point.values[0] for point in elsewhere])
+        return MetricsReport(5, [*own, *elsewhere], 2)
+
+    def telemetry() -> Mapping[str, Any]:
+        number = read("telemetry")
+        # The third has taken back what it had counted of a frame.
+        ledger = {**LEDGER, "created": 20 + number, "exported": 4 if number == 3 else 7 + number}
+        return {**TELEMETRY, "destinations": [{**ENTRY, "ledger": ledger}], "removed": []}
+
+    source = replace(
+        Fakes().source(),
+        sums=take,
+        telemetry=telemetry,
+        limits=lambda: [names.LIMIT_MISSED_TURNS.point(read("limits"))],
+    )
+    second = Thread(target=source.report)
+    source.report()
     second.join()
-    ended = [[point.values for point in points if point.name == names.LEDGER_ENDED.name] for points in told]
-    assert ended[0] == ended[1]
+    third = [point for point in source.report().points if point.name == names.LEDGER_ENDED.name]
+    assert lost == [1, 2, 3]
+    assert third[0].values == [9]
 
 
 def test_truefoundry_names_of_the_ledger() -> None:

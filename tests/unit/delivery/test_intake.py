@@ -111,6 +111,8 @@ class Bench:
         self.configs: list[tuple[str, ConfigState]] = []
         self.metrics: list[tuple[Origin, MetricPoints]] = []
         self.waits = 0
+        self.may_try = asyncio.Event()
+        self.may_try.set()
         self.intake = Intake(
             self.spool,
             self.workers,
@@ -142,6 +144,7 @@ class Bench:
 
     async def _wait(self, event: asyncio.Event, timeout_s: float) -> bool:
         self.waits += 1
+        await self.may_try.wait()
         await asyncio.sleep(0)
         return event.is_set()
 
@@ -369,6 +372,54 @@ async def test_frames_of_a_worker_that_is_back_come_from_it(bench: Bench) -> Non
     bench.spool.failures = 0
     await again.hear_ack(2)
     assert bench.stored() == [make_payload(1), make_payload(2)]
+
+
+async def test_who_breaks_the_protocol_is_cut_off_while_the_disk_is_full(bench: Bench) -> None:
+    """It connects again, so that it is heard; what it sent before is its own to send again."""
+    bench.spool.failures = 1 << 30
+    peer = await bench.connect(hello(), frame(1), frame(2, "another"))
+    assert await peer.is_cut_off()
+    again = await bench.connect(hello(), frame(1), config(MessageKind.CONFIG_LOADED, "v2"))
+    await until_async(lambda: bench.configs, what="what else it says")
+    bench.spool.failures = 0
+    await again.hear_ack(1)
+    assert bench.stored() == [make_payload(1)]
+
+
+async def test_frames_of_a_worker_that_was_back_and_has_gone_wait_for_the_disk(bench: Bench) -> None:
+    """Also where both of its connections ended between two tries."""
+    bench.spool.failures = 1 << 30
+    bench.may_try.clear()
+    peer = await bench.connect(hello(), frame(1))
+    await until_async(lambda: bench.intake.is_disk_failing, what="the disk to fail")
+    await peer.close()
+    await until_async(lambda: bench.waits, what="a wait for the disk")
+    again = await bench.connect(hello(), frame(1), frame(2))
+    await until_async(lambda: bench.worker().connections == 2, what="the second connection")
+    await again.close()
+    await until_async(lambda: bench.waits > 1, what="the other wait for the disk")
+    bench.spool.failures = 0
+    bench.may_try.set()
+    await until_async(lambda: not bench.worker().is_connected, what="the end")
+    assert bench.stored() == [make_payload(1), make_payload(2)]
+
+
+async def test_only_so_much_of_workers_that_have_gone_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often one dies while the disk is full; what does not wait is lost with it."""
+    monkeypatch.setattr("gateway.delivery.intake._MAX_GONE_BYTES", len(make_payload(1)))
+    bench.spool.failures = 1 << 30
+    await (await bench.connect(hello(), frame(1))).close()
+    await until_async(lambda: bench.waits, what="a wait for the disk")
+    await (await bench.connect(hello("another"), frame(1, "another"))).close()
+    ends = [True, False]
+    await until_async(
+        lambda: [state.is_connected for state in bench.workers.states()] == ends, what="the other's end"
+    )
+    bench.spool.failures = 0
+    await until_async(lambda: not bench.worker().is_connected, what="the end")
+    assert bench.stored() == [make_payload(1)]
 
 
 async def test_closing_ends_a_wait_for_the_disk(bench: Bench) -> None:

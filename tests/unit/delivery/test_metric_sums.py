@@ -282,7 +282,10 @@ def test_control_is_no_worker(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_begun_anew_takes_nothing_back(tmp_path: Path) -> None:
-    """What another file had counted stays, while control is there and when it has begun anew since."""
+    """What another file had counted stays, while control is there and when it has begun anew since.
+
+    Nor does one that has lost a little count twice what it still has.
+    """
     clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
 
@@ -291,9 +294,9 @@ def test_a_file_that_is_begun_anew_takes_nothing_back(tmp_path: Path) -> None:
 
     assert [told(5), told(7), told(0), told(2)] == [[[5]], [[7]], [[7]], [[9]]]
     sums = make_sums(tmp_path, clock)
-    assert [told(), told(2), told(3), told(1)] == [[[9]], [[9]], [[10]], [[11]]]
+    assert [told(), told(2), told(3), told(1), told(2)] == [[[9]], [[9]], [[10]], [[10]], [[11]]]
     sums = make_sums(tmp_path, clock)
-    assert told(0) == [[11]]
+    assert [told(0), told(1)] == [[[11]], [[12]]]
     clock.now_s += 1_000.0
     sums = make_sums(tmp_path, clock)
     assert (told(4), sums.started_ns) == ([[4]], int(clock.now_s * 1e9))
