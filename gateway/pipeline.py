@@ -40,7 +40,7 @@ from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
-from gateway.endpoints.long_json import LongJson
+from gateway.endpoints.long_json import OF_CALL, Bounds, LongJson
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.realtime import REALTIME
@@ -499,16 +499,16 @@ class Pipeline:
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def read_json(self, client: Client, trace: CallTrace) -> bytes:
+    async def read_json(self, client: Client, trace: CallTrace, bounds: Bounds = OF_CALL) -> bytes:
         """The body of a call that is JSON, whole.
 
         Raises:
-            InvalidBody: It is long, and made of more things than any call is.
+            InvalidBody: It is long, and made of more than *bounds* let it.
             As `read_body`.
         """
         body = await self.read_body(client, trace)
         if len(body) >= LONG_BYTES:
-            looking = LongJson(body)
+            looking = LongJson(body, bounds=bounds)
             while not looking.is_over and not looking.is_dense:
                 looking.look_on()
                 await self._long_work.take_turn()
