@@ -30,11 +30,11 @@ from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.converse_error import plain_status
 from gateway.endpoints.long_json import MAYBE_MANY_BYTES, has_many_objects
 from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
-from gateway.endpoints.openai_reply import excerpt, is_json_object
+from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
-from gateway.endpoints.told_status import LONGEST_ERROR_BYTES, may_be_error, too_long
+from gateway.endpoints.told_status import LONGEST_ERROR_BYTES, is_error, may_be_error, too_long
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -572,7 +572,7 @@ async def _hold(attempt: AttemptTrace, pair: Pair, reply: UpstreamReply, reader:
         if held_bytes > MAX_HELD_BYTES:
             raise UpstreamBadReply(_NO_CONTENT)
     # Some send an error as it is, and call it a stream of events.
-    failure = reader.failure or (came if is_json_object(came) else b"")
+    failure = reader.failure or (came if is_error(came) else b"")
     msg = "The provider's stream began with an error." if failure else _CUT_STREAM
     raise _failed_at_once(attempt, pair, UpstreamBadReply(msg, excerpt=excerpt(failure)), failure)
 

@@ -26,6 +26,7 @@ from msgspec import structs
 from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
+from gateway.endpoints.long_json import OF_PASSED
 from gateway.endpoints.object_ids import ids_asked
 from gateway.endpoints.openai_call import full_name, model_named, split_body, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
@@ -215,7 +216,7 @@ class PassThrough:
         if is_json and asked.calls_model:
             return HeldCall(await self._pipeline.read_json(client, trace), naming)
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            return HeldJson(await self._pipeline.read_json(client, trace), naming)
+            return HeldJson(await self._pipeline.read_json(client, trace, OF_PASSED), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)

@@ -40,7 +40,7 @@ from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.further_models import NAMING, further_models, reach
-from gateway.endpoints.long_json import LongJson
+from gateway.endpoints.long_json import OF_CALL, Bounds, LongJson
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.realtime import REALTIME
@@ -495,31 +495,31 @@ class Pipeline:
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def read_json(self, client: Client, trace: CallTrace) -> bytes:
+    async def read_json(self, client: Client, trace: CallTrace, bounds: Bounds = OF_CALL) -> bytes:
         """The body of a call that is JSON, whole.
 
         Raises:
-            InvalidBody: It is long, and made of more things than any call is.
+            InvalidBody: It is long, and made of more than *bounds* let it.
             As `read_body`.
         """
         body = await self.read_body(client, trace)
         if len(body) >= LONG_BYTES:
-            await self.look_through(body)
+            await self._look_through(body, bounds)
         return body
 
     async def _read_long(self, endpoint: Endpoint, body: bytes, reading: Callable[[], Call]) -> Call:
-        """What *reading* finds in a long *body*; raises as it does, and as `look_through`."""
-        await self.look_through(body)
+        """What *reading* finds in a long *body*; raises as it does, and as `_look_through`."""
+        await self._look_through(body, OF_CALL)
         # There may be a million prompts, which are counted.
         return await self._long_work.do_aside(reading) if endpoint is COMPLETION else reading()
 
-    async def look_through(self, body: bytes) -> None:
+    async def _look_through(self, body: bytes, bounds: Bounds) -> None:
         """Look what a long body is made of before anything is made of it.
 
         Raises:
-            InvalidBody: Of more things than any call is.
+            InvalidBody: Of more than *bounds* let it.
         """
-        looking = LongJson(body)
+        looking = LongJson(body, bounds=bounds)
         while not looking.is_over and not looking.is_dense:
             looking.look_on()
             await self._long_work.take_turn()

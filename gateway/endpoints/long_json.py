@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from math import inf
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,23 @@ MAX_THINGS: Final = 250_000
 
 MAX_COMMAS: Final = 4_000_000
 """Tokens in lists, of a batch; no API takes so many at once."""
+
+
+class Bounds(NamedTuple):
+    """How much a body may be made of, beside its own members.
+
+    Attributes:
+        things: As `MAX_THINGS`.
+        commas: As `MAX_COMMAS`.
+    """
+
+    things: float
+    commas: float
+
+
+OF_CALL: Final = Bounds(MAX_THINGS, MAX_COMMAS)
+OF_PASSED: Final = Bounds(inf, inf)
+"""Only its members are told apart, as fast as its bytes are read: a batch of Google's is 20 MB of calls."""
 
 _MAX_MEMBERS: Final = 20_000
 """Of the object itself: whoever reads it counts exactly, and needs 2 ms to have so many."""
@@ -64,9 +82,10 @@ class LongJson:
         is_dense: A piece has so much that it, and the rest, is not soon done: some milliseconds each.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, *, bounds: Bounds) -> None:
         """Look at *body*, of which nothing is known yet."""
         self._body = body
+        self._bounds = bounds
         self._at = 0
         self._is_in_text = False
         self._depth = 0
@@ -103,11 +122,12 @@ class LongJson:
             self._count(outside)
         self._at += len(piece)
         self.is_over = self._at >= len(self._body)
-        if self._things > MAX_THINGS:
-            msg = f"The body has more than {MAX_THINGS} names, objects and lists. Send less in one call."
+        most_things, most_commas = self._bounds
+        if self._things > most_things:
+            msg = f"The body has more than {most_things} names, objects and lists. Send less in one call."
             raise InvalidBody(msg)
-        if self._commas > MAX_COMMAS:
-            msg = f"The lists in the body have more than {MAX_COMMAS} items. Send less in one call."
+        if self._commas > most_commas:
+            msg = f"The lists in the body have more than {most_commas} items. Send less in one call."
             raise InvalidBody(msg)
         if self._members > _MAX_MEMBERS:
             raise too_many_members()

@@ -53,6 +53,11 @@ def may_be_error(beginning: bytes) -> bool:
     )
 
 
+def is_error(body: bytes) -> bool:
+    """Whether it is a whole error object, and not an answer."""
+    return _ERROR_BEGUN.match(body) is not None and is_json_object(body)
+
+
 def too_long(body: bytes) -> bytes:
     """The error that OpenAI gives in place of a stream, of a *body* with which a stream has begun instead.
 

@@ -59,6 +59,8 @@ _SAMPLED_ONE_WAY: Final = Generation(4, 1)
 _NOT_SAMPLED: Final = Generation(4, 7)
 _TAKES_XHIGH: Final = Generation(4, 7)
 _HEARS_BETWEEN: Final = Generation(4, 8)
+_SONNET: Final = "sonnet"
+_SONNET_HEARS_BETWEEN: Final = Generation(5, 5)
 _ANTHROPICS_OWN: Final = "api.anthropic.com"
 _THINKS_UNASKED: Final = Generation(5, 0)
 _SEARCHES: Final = Generation(3, 7)
@@ -137,8 +139,10 @@ def searches(model_id: str) -> bool:
 def hears_between(target: Target) -> bool:
     """Whether the system may speak between the turns; cloud platforms do not let it for all that do."""
     generation = generation_of(target.model_id)
-    is_anthropics = target.address == _ANTHROPICS_OWN and not target.is_predicted
-    return is_anthropics and generation is not None and generation >= _HEARS_BETWEEN
+    if generation is None or target.address != _ANTHROPICS_OWN or target.is_predicted:
+        return False
+    # Sonnet 5 answers it with an error.
+    return generation >= (_SONNET_HEARS_BETWEEN if _SONNET in target.model_id else _HEARS_BETWEEN)
 
 
 def takes_sampling(model_id: str) -> bool:

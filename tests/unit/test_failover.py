@@ -273,6 +273,16 @@ async def test_an_error_in_place_of_a_stream(kind: dict[str, str], cuts: tuple[i
     assert '"object": "error"' in rig.trace.attempts[0].excerpt
 
 
+async def test_an_answer_that_is_said_to_be_a_stream_is_no_error() -> None:
+    """It is told as the cut stream that it is; what it says stays out of the span."""
+    whole = b'{"id": "chat-1", "object": "chat.completion", "message": "hello"}'
+    rig = Rig(*[FakeReply(200, SSE, whole) for _ in range(4)], targets=(ONE,))
+    client = await rig.call(stream=True)
+    attempt = rig.trace.attempts[0]
+    assert (client.status, attempt.excerpt) == (502, "")
+    assert attempt.error_message == "The provider's stream ended before it was complete."
+
+
 async def test_an_error_in_place_of_a_stream_that_breaks_off() -> None:
     """What has come of it is on the span."""
     cut = [FakeReply(200, JSON, b'{"error": {"code"', UpstreamUnreachable("gone")) for _ in range(4)]

@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
+from gateway.endpoints.long_json import MAX_THINGS
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import (
     BodyTimeout,
@@ -127,6 +128,7 @@ class Rig:
         routes: Mapping[str, Route] = ROUTES,
         sessions: Sessions | None = None,
         limits: LimitPolicy | None = None,
+        max_body_bytes: int = 1000,
     ) -> None:
         self.upstream = Unreachable(*script, unreachable=unreachable)
         self.records: list[CallTrace] = []
@@ -148,14 +150,14 @@ class Rig:
             CurrentSnapshot(snapshot),
             self.upstream,
             self.records.append,
-            max_body_bytes=1000,
+            max_body_bytes=max_body_bytes,
             random=Random(7),
             health=health,
             sessions=sessions,
             limiter=Limiter(counters_in_memory()),
         )
         self.passing = PassThrough(
-            pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2 * MAX_HEAD_BYTES
+            pipeline, self.upstream, max_body_bytes=max_body_bytes, max_upload_bytes=2 * MAX_HEAD_BYTES
         )
 
     async def call(self, client: FakeClient, *, account: str = "acct", path: str = "") -> CallTrace:
@@ -589,6 +591,19 @@ async def test_a_batch_of_anthropic_is_not_held() -> None:
     client = FakeClient(BEARER, kind, body=b'"' + b"x" * 2000 + b'"', path="/v1/agents/a/archive")
     trace = await Rig(FakeReply(200, JSON, b"{}")).call(client)
     assert (client.status, trace.error_type) == (413, "body_too_large")
+
+
+async def test_json_of_many_things_that_is_no_call() -> None:
+    """It goes on, as a batch of many small calls does, for nothing is made of them; its own members are."""
+    rig = Rig(FakeReply(200, JSON, b"{}"), max_body_bytes=2**21)
+    body = b'{"batch":[' + b"{}," * MAX_THINGS + b"{}]}"
+    client = FakeClient(BEARER, JSON_BODY, body=body, path="/v1/models/m:batchGenerateContent")
+    await rig.call(client)
+    assert (client.status, [passage.body for passage in rig.upstream.passages]) == (200, [body])
+    body = b"{" + b",".join(b'"%d":[{},1]' % n for n in range(40_000)) + b"}"
+    client = FakeClient(BEARER, JSON_BODY, body=body, path="/v1/models/m:batchGenerateContent")
+    trace = await Rig(FakeReply(200, JSON, b"{}"), max_body_bytes=2**21).call(client)
+    assert (client.status, trace.error_type) == (400, "invalid_body")
 
 
 @pytest.mark.parametrize(

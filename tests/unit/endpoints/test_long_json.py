@@ -8,15 +8,15 @@ from random import Random
 import pytest
 
 from gateway.endpoints import long_json
-from gateway.endpoints.long_json import MAX_COMMAS, MAX_THINGS, LongJson
+from gateway.endpoints.long_json import MAX_COMMAS, MAX_THINGS, OF_CALL, OF_PASSED, Bounds, LongJson
 from gateway.endpoints.openai_call import MAX_MEMBERS
 from gateway.errors import InvalidBody
 
 MANY = 30_000
 
 
-def look(body: bytes) -> LongJson:
-    looking = LongJson(body)
+def look(body: bytes, bounds: Bounds = OF_CALL) -> LongJson:
+    looking = LongJson(body, bounds=bounds)
     looking.look_to_its_end()
     return looking
 
@@ -59,6 +59,13 @@ def test_bounds(body: bytes, message: str | None) -> None:
         look(body)
 
 
+def test_what_is_passed_on_is_bound_in_its_members_alone() -> None:
+    """What is within them is not told apart."""
+    assert look(within(b'"a":[', b"[]", MAX_COMMAS + 2), OF_PASSED).is_over
+    with pytest.raises(InvalidBody, match=f"more than {MAX_MEMBERS} fields"):
+        look(b"{" + b",".join(b'"%d":1' % n for n in range(MANY)) + b"}", OF_PASSED)
+
+
 def test_any_pieces_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever they end: within a text, an escape or a run of backslashes."""
     random = Random(7)
@@ -81,13 +88,13 @@ def test_any_pieces_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_things_and_many() -> None:
     """A long text is done with at once, in pieces; what is dense is left as found, for another thread."""
-    text = LongJson(b'{"a":"' + b"x, y: " * 100_000 + b'"}')
+    text = LongJson(b'{"a":"' + b"x, y: " * 100_000 + b'"}', bounds=OF_CALL)
     pieces = 0
     while not text.is_over:
         text.look_on()
         pieces += 1
     assert (text.is_dense, pieces) == (False, 5)
-    dense = LongJson(within(b'"a":[', b"[]", MAX_THINGS))
+    dense = LongJson(within(b'"a":[', b"[]", MAX_THINGS), bounds=OF_CALL)
     dense.look_on()
     assert (dense.is_dense, dense.is_over, dense._things) == (True, False, 0)
     with pytest.raises(InvalidBody):

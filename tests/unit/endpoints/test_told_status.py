@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.told_status import may_be_error, told_status, too_long
+from gateway.endpoints.told_status import is_error, may_be_error, told_status, too_long
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,19 @@ def test_what_is_not_too_long(told: Any) -> None:
 def test_what_may_become_an_error(beginning: bytes, *, expected: bool) -> None:
     """What begins as one and is not whole; of an answer nobody waits for the rest."""
     assert may_be_error(beginning) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"error": {}}\n', True),
+        (b'{"message": "no"}', True),
+        (b'{"error": {}', False),
+        (b'{"id":"chat-1","choices":[]}', False),
+        (b"{}", False),
+        (b"<html>", False),
+    ],
+)
+def test_what_is_an_error(body: bytes, *, expected: bool) -> None:
+    """A whole object that begins as one; no answer does."""
+    assert is_error(body) is expected

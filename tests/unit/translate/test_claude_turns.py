@@ -81,6 +81,9 @@ ANTHROPICS: Final = {"dialect": "anthropic", "address": "api.anthropic.com"}
     [
         pytest.param({**ANTHROPICS, "model_id": "claude-opus-4-8"}, True, id="from 4.8 on"),
         pytest.param({**ANTHROPICS, "model_id": "claude-opus-4-7"}, False, id="before"),
+        pytest.param({**ANTHROPICS, "model_id": "claude-fable-5"}, True, id="another name"),
+        pytest.param({**ANTHROPICS, "model_id": "claude-sonnet-5"}, False, id="not Sonnet 5"),
+        pytest.param({**ANTHROPICS, "model_id": "claude-sonnet-5-5"}, True, id="the Sonnet after it"),
         pytest.param({"dialect": "anthropic", "model_id": "claude-opus-5"}, False, id="elsewhere"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -86,6 +87,17 @@ def test_an_event_without_end_is_refused() -> None:
 def test_events_end_at_the_first_blank_line(data: bytes) -> None:
     """Whatever ends their lines; what has no end is none."""
     assert split_events(data) == re.findall(rb".*?(?:\n\n|\n\r\n|\r\r)", data, re.DOTALL)
+
+
+def test_an_event_of_many_short_lines_takes_no_memory_of_them() -> None:
+    """Only what it is itself."""
+    event = b"\r\na" * 500_000 + b"\r\n\r\n"
+    tracemalloc.start()
+    try:
+        assert split_events(event) == [event]
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(event)
+    finally:
+        tracemalloc.stop()
 
 
 def test_counting_and_ends() -> None:
