@@ -2,8 +2,8 @@
 
 A peer that breaks the protocol loses its connection and nothing else happens. While the disk takes no frame,
 none is acknowledged: each worker keeps its own, up to its bound, and counts what it must drop beyond. They
-wait here too, so that what else a worker says (counts, metrics) is heard, and none is lost with a worker that
-ends.
+wait here too, so that what else a worker says (counts, metrics) is heard, and those of workers that end are
+stored when there is room, up to a bound.
 """
 
 from __future__ import annotations
